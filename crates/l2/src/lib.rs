@@ -1,1 +1,26 @@
-//! TODO
+//! Layer 2: which node answers for an address, what it answers, and when it speaks unasked.
+//!
+//! Four small parts, none of which does I/O, reads a clock or draws a random number:
+//!
+//! - [`elect`]: which of the candidate nodes owns an address; upstream's rule, so that nodes agree
+//!   without asking anybody.
+//! - [`arp`] and [`ndp`]: frames to values and values to frames.
+//! - [`Responder`]: one interface's MAC, link-local and announced addresses; a frame in, the
+//!   answer or the reason for silence out.
+//! - [`Announcer`]: when to repeat a gratuitous ARP or an unsolicited Neighbor Advertisement.
+//!
+//! A shell reads a frame, calls [`Responder::answer`] and writes what comes back. For each
+//! [`announce::Output`] it writes [`Responder::announcements`] on every interface that announces
+//! the address.
+
+pub mod announce;
+pub mod arp;
+mod drop_reason;
+pub mod elect;
+pub mod ndp;
+mod responder;
+
+pub use announce::Announcer;
+pub use drop_reason::DropReason;
+pub use pnet::util::MacAddr;
+pub use responder::{Answer, Responder};

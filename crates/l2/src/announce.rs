@@ -1,0 +1,176 @@
+//! When to tell the segment, unasked, where an address is.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// The schedule of gratuitous ARP and unsolicited Neighbor Advertisements of one node.
+///
+/// On start an address is announced at once, three more times within half a second for those who
+/// missed it, then at upstream's pace to five seconds, and from then on about once a minute, with
+/// jitter so that nodes and addresses spread out. Many addresses at once are paced, so that a
+/// takeover of thousands does not overrun anybody's queue. A shell that was late does not catch up:
+/// each gap counts from the announcement before it.
+///
+/// Four verbs: feed [`Announcer::handle_input`], call [`Announcer::handle_timeout`] at
+/// [`Announcer::poll_timeout`], and after either drain [`Announcer::poll_output`].
+#[derive(Debug)]
+pub struct Announcer {
+    addresses: HashMap<IpAddr, Next>,
+    /// The same times as in `addresses`, earliest first.
+    due: BTreeSet<(Instant, IpAddr)>,
+    outputs: VecDeque<Output>,
+    /// The batch that is being filled may take this many more.
+    room: usize,
+    /// When the next batch may start.
+    next_batch: Option<Instant>,
+    random: u64,
+}
+
+/// What happened to an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// This node owns the address now. Nothing if it did already.
+    Start(IpAddr),
+    /// Tell of the address again from the beginning, as when an interface came up. Nothing if the
+    /// address was not started.
+    Again(IpAddr),
+    /// This node no longer owns the address; not one more announcement goes out.
+    Stop(IpAddr),
+}
+
+/// What to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send [`Responder::announcements`](crate::Responder::announcements) for the address on each
+    /// interface that announces it.
+    Announce {
+        /// The address to tell of.
+        ip: IpAddr,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Next {
+    at: Instant,
+    /// How many announcements of the burst are behind us.
+    sent: usize,
+}
+
+impl Announcer {
+    /// An announcer of nothing. `seed` varies the jitter; give each node its own.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            addresses: HashMap::new(),
+            due: BTreeSet::new(),
+            outputs: VecDeque::new(),
+            room: BATCH,
+            next_batch: None,
+            random: seed,
+        }
+    }
+
+    /// Takes in a change. `now` must not go backwards between calls.
+    pub fn handle_input(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Start(ip) if self.addresses.contains_key(&ip) => {}
+            Input::Start(ip) => self.schedule(ip, Next { at: now, sent: 0 }),
+            Input::Again(ip) => {
+                if self.forget(ip) {
+                    self.schedule(ip, Next { at: now, sent: 0 });
+                }
+            }
+            Input::Stop(ip) => {
+                self.forget(ip);
+                self.outputs
+                    .retain(|Output::Announce { ip: queued }| *queued != ip);
+            }
+        }
+        self.handle_timeout(now);
+    }
+
+    /// Queues what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.next_batch.is_none_or(|at| at <= now) {
+            self.room = BATCH;
+            self.next_batch = None;
+        }
+        while self.room > 0 {
+            let Some(&(at, ip)) = self.due.first().filter(|(at, _)| *at <= now) else {
+                return;
+            };
+            self.due.remove(&(at, ip));
+            self.outputs.push_back(Output::Announce { ip });
+            self.next_batch.get_or_insert(now + BATCH_GAP);
+            self.room -= 1;
+            let sent = self.addresses.get(&ip).map_or(0, |next| next.sent) + 1;
+            let gap = BURST_GAPS
+                .get(sent - 1)
+                .copied()
+                .unwrap_or_else(|| self.refresh_gap());
+            self.schedule(
+                ip,
+                Next {
+                    at: now + gap,
+                    sent,
+                },
+            );
+        }
+    }
+
+    /// The next thing to do, oldest first.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call [`Announcer::handle_timeout`] next; it moves with every input. None while
+    /// nothing is announced.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let (due, _) = *self.due.first()?;
+        if self.room > 0 {
+            Some(due)
+        } else {
+            self.next_batch.map(|at| at.max(due))
+        }
+    }
+
+    fn schedule(&mut self, ip: IpAddr, next: Next) {
+        self.addresses.insert(ip, next);
+        self.due.insert((next.at, ip));
+    }
+
+    fn forget(&mut self, ip: IpAddr) -> bool {
+        let next = self.addresses.remove(&ip);
+        next.is_some_and(|next| self.due.remove(&(next.at, ip)))
+    }
+
+    /// A minute, up to ten seconds more or less.
+    fn refresh_gap(&mut self) -> Duration {
+        Duration::from_millis(REFRESH_MIN_MS + self.draw() % REFRESH_SPREAD_MS)
+    }
+
+    /// `SplitMix64`: enough to spread timers, and the same in every run with the same seed.
+    fn draw(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+/// Gaps of the burst: announcements at 0, 0.1, 0.2, 0.5, 1.1, 2.2, 3.3 and 4.4 s. From the second
+/// second on it is upstream's pace.
+const BURST_GAPS: [Duration; 7] = [
+    Duration::from_millis(100),
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_millis(600),
+    Duration::from_millis(1100),
+    Duration::from_millis(1100),
+    Duration::from_millis(1100),
+];
+const REFRESH_MIN_MS: u64 = 50_000;
+const REFRESH_SPREAD_MS: u64 = 20_001;
+/// At most so many announcements go out together: each is up to two frames on each interface.
+const BATCH: usize = 32;
+const BATCH_GAP: Duration = Duration::from_millis(5);

@@ -1,0 +1,125 @@
+//! ARP for IPv4 over Ethernet (RFC 826, RFC 5227).
+
+use std::net::Ipv4Addr;
+
+use pnet::packet::Packet;
+use pnet::packet::arp::{
+    Arp, ArpHardwareTypes, ArpOperation, ArpOperations, ArpPacket, MutableArpPacket,
+};
+use pnet::packet::ethernet::{EtherTypes, Ethernet, EthernetPacket, MutableEthernetPacket};
+use pnet::util::MacAddr;
+
+use crate::DropReason;
+
+/// Somebody asks who has `target`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Ethernet destination: broadcast, or one station when a neighbour checks what it knows.
+    pub destination: MacAddr,
+    /// Hardware address of the asker; the reply goes there.
+    pub sender_mac: MacAddr,
+    /// Address of the asker; 0.0.0.0 in a probe for a duplicate (RFC 5227 section 2.1.1).
+    pub sender_ip: Ipv4Addr,
+    /// The address that is asked for.
+    pub target: Ipv4Addr,
+}
+
+/// Reads an Ethernet frame as an ARP request. Bytes after the packet are padding.
+///
+/// # Errors
+/// The reason why the frame is not a request that may be answered.
+pub fn decode(frame: &[u8]) -> Result<Request, DropReason> {
+    let ethernet = EthernetPacket::new(frame).ok_or(DropReason::TooShort)?;
+    if ethernet.get_ethertype() != EtherTypes::Arp {
+        return Err(DropReason::NotNeighborDiscovery);
+    }
+    let arp = ArpPacket::new(ethernet.payload()).ok_or(DropReason::TooShort)?;
+    if arp.get_hardware_type() != ArpHardwareTypes::Ethernet
+        || arp.get_protocol_type() != EtherTypes::Ipv4
+        || arp.get_hw_addr_len() != MAC_LEN
+        || arp.get_proto_addr_len() != IPV4_LEN
+    {
+        return Err(DropReason::NotEthernetIpv4);
+    }
+    if arp.get_operation() != ArpOperations::Request {
+        return Err(DropReason::NotRequest);
+    }
+    let sender_mac = arp.get_sender_hw_addr();
+    // An answer to a group would let one forged request flood the segment.
+    if sender_mac.is_multicast() || sender_mac.is_zero() {
+        return Err(DropReason::BadSource);
+    }
+    Ok(Request {
+        destination: ethernet.get_destination(),
+        sender_mac,
+        sender_ip: arp.get_sender_proto_addr(),
+        target: arp.get_target_proto_addr(),
+    })
+}
+
+/// The frame that tells the asker that `mac` has the address.
+pub fn reply(request: &Request, mac: MacAddr) -> Vec<u8> {
+    encode(
+        request.sender_mac,
+        ArpOperations::Reply,
+        mac,
+        request.target,
+        request.sender_mac,
+        request.sender_ip,
+    )
+}
+
+/// Both forms of gratuitous ARP for `ip`: request, then reply, both to everybody.
+///
+/// Some stations learn from the one form only, some from the other. As upstream, sender and target
+/// address are the announced one and the target hardware address is broadcast.
+pub fn gratuitous(ip: Ipv4Addr, mac: MacAddr) -> [Vec<u8>; 2] {
+    [ArpOperations::Request, ArpOperations::Reply].map(|operation| {
+        encode(
+            MacAddr::broadcast(),
+            operation,
+            mac,
+            ip,
+            MacAddr::broadcast(),
+            ip,
+        )
+    })
+}
+
+fn encode(
+    destination: MacAddr,
+    operation: ArpOperation,
+    sender_mac: MacAddr,
+    sender_ip: Ipv4Addr,
+    target_mac: MacAddr,
+    target_ip: Ipv4Addr,
+) -> Vec<u8> {
+    let mut frame = vec![0; FRAME_LEN];
+    let mut ethernet = MutableEthernetPacket::new(&mut frame).expect("frame has room for Ethernet");
+    ethernet.populate(&Ethernet {
+        destination,
+        source: sender_mac,
+        ethertype: EtherTypes::Arp,
+        payload: Vec::new(),
+    });
+    let mut arp =
+        MutableArpPacket::new(&mut frame[ETHERNET_LEN..]).expect("frame has room for ARP");
+    arp.populate(&Arp {
+        hardware_type: ArpHardwareTypes::Ethernet,
+        protocol_type: EtherTypes::Ipv4,
+        hw_addr_len: MAC_LEN,
+        proto_addr_len: IPV4_LEN,
+        operation,
+        sender_hw_addr: sender_mac,
+        sender_proto_addr: sender_ip,
+        target_hw_addr: target_mac,
+        target_proto_addr: target_ip,
+        payload: Vec::new(),
+    });
+    frame
+}
+
+const MAC_LEN: u8 = 6;
+const IPV4_LEN: u8 = 4;
+const ETHERNET_LEN: usize = EthernetPacket::minimum_packet_size();
+const FRAME_LEN: usize = ETHERNET_LEN + ArpPacket::minimum_packet_size();

@@ -1,0 +1,221 @@
+//! IPv6 Neighbor Discovery (RFC 4861): solicitations in, advertisements out.
+
+use std::net::Ipv6Addr;
+
+use pnet::packet::Packet;
+use pnet::packet::ethernet::{EtherTypes, Ethernet, EthernetPacket, MutableEthernetPacket};
+use pnet::packet::icmpv6::ndp::{
+    Icmpv6Codes, MutableNeighborAdvertPacket, NdpOptionTypes, NeighborAdvertFlags,
+    NeighborAdvertPacket, NeighborSolicitPacket,
+};
+use pnet::packet::icmpv6::{self, Icmpv6Packet, Icmpv6Types};
+use pnet::packet::ip::IpNextHeaderProtocols;
+use pnet::packet::ipv6::{Ipv6, Ipv6Packet, MutableIpv6Packet};
+use pnet::util::MacAddr;
+
+use crate::DropReason;
+
+/// A Neighbor Solicitation that has passed every check of RFC 4861 section 7.1.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Solicitation {
+    /// Ethernet destination: a group, or one station when a neighbour checks what it knows.
+    pub destination: MacAddr,
+    /// Where to send the answer: the source link-layer option, else the sender of the frame.
+    pub sender_mac: MacAddr,
+    /// Who asks; unspecified while the asker looks for duplicates of its own address.
+    pub source: Ipv6Addr,
+    /// The address that is asked for.
+    pub target: Ipv6Addr,
+}
+
+/// Reads an Ethernet frame as a Neighbor Solicitation.
+///
+/// Solicitations behind extension headers are not read: nobody sends them, and fragments of them
+/// must be ignored anyway (RFC 6980 section 5).
+///
+/// # Errors
+/// The reason why the frame is not a solicitation that may be answered.
+pub fn decode(frame: &[u8]) -> Result<Solicitation, DropReason> {
+    let ethernet = EthernetPacket::new(frame).ok_or(DropReason::TooShort)?;
+    if ethernet.get_ethertype() != EtherTypes::Ipv6 {
+        return Err(DropReason::NotNeighborDiscovery);
+    }
+    let ip = Ipv6Packet::new(ethernet.payload()).ok_or(DropReason::TooShort)?;
+    if ip.get_version() != 6 || ip.get_next_header() != IpNextHeaderProtocols::Icmpv6 {
+        return Err(DropReason::NotSolicitation);
+    }
+    // Bytes after the IPv6 payload are Ethernet padding.
+    let message = ethernet.payload()[Ipv6Packet::minimum_packet_size()..]
+        .get(..usize::from(ip.get_payload_length()))
+        .ok_or(DropReason::TooShort)?;
+    let (source, destination) = (ip.get_source(), ip.get_destination());
+
+    let icmp = Icmpv6Packet::new(message).ok_or(DropReason::TooShort)?;
+    if icmp.get_icmpv6_type() != Icmpv6Types::NeighborSolicit {
+        return Err(DropReason::NotSolicitation);
+    }
+    // RFC 4861 section 7.1.1, in its order.
+    if ip.get_hop_limit() != HOP_LIMIT {
+        return Err(DropReason::HopLimit);
+    }
+    if icmp.get_checksum() != icmpv6::checksum(&icmp, &source, &destination) {
+        return Err(DropReason::Checksum);
+    }
+    if icmp.get_icmpv6_code() != Icmpv6Codes::NoCode {
+        return Err(DropReason::Code);
+    }
+    let solicit = NeighborSolicitPacket::new(message).ok_or(DropReason::TooShort)?;
+    let target = solicit.get_target_addr();
+    if target.is_multicast() || target.is_unspecified() {
+        return Err(DropReason::BadTarget);
+    }
+    let option = source_link_layer(&message[NeighborSolicitPacket::minimum_packet_size()..])?;
+    let forbidden =
+        source.is_unspecified() && (option.is_some() || !is_solicited_node(destination));
+    let sender_mac = option.unwrap_or_else(|| ethernet.get_source());
+    // An answer to a group would let one forged request flood the segment.
+    if forbidden || source.is_multicast() || sender_mac.is_multicast() || sender_mac.is_zero() {
+        return Err(DropReason::BadSource);
+    }
+    Ok(Solicitation {
+        destination: ethernet.get_destination(),
+        sender_mac,
+        source,
+        target,
+    })
+}
+
+/// The frame that tells the asker that `mac` has the address.
+///
+/// As upstream it is Solicited and not Override. An asker without an address (RFC 4861 section
+/// 7.2.4: it looks for duplicates) is told together with everybody, by [`unsolicited`].
+pub fn advertisement(asked: &Solicitation, mac: MacAddr, link_local: Ipv6Addr) -> Vec<u8> {
+    if asked.source.is_unspecified() {
+        return unsolicited(asked.target, mac, link_local);
+    }
+    let to = (asked.sender_mac, asked.source);
+    encode(
+        to,
+        asked.target,
+        NeighborAdvertFlags::Solicited,
+        mac,
+        link_local,
+    )
+}
+
+/// The frame that tells everybody that `mac` has `ip` now: Override and not Solicited, to all nodes.
+pub fn unsolicited(ip: Ipv6Addr, mac: MacAddr, link_local: Ipv6Addr) -> Vec<u8> {
+    let to = (multicast_mac(ALL_NODES), ALL_NODES);
+    encode(to, ip, NeighborAdvertFlags::Override, mac, link_local)
+}
+
+/// The group to join in order to receive solicitations for `ip` (RFC 4291 section 2.7.1).
+pub fn solicited_node(ip: Ipv6Addr) -> Ipv6Addr {
+    let [.., a, b, c] = ip.octets();
+    Ipv6Addr::new(
+        0xff02,
+        0,
+        0,
+        0,
+        0,
+        1,
+        0xff00 | u16::from(a),
+        u16::from_be_bytes([b, c]),
+    )
+}
+
+/// The Ethernet address of an IPv6 multicast group (RFC 2464 section 7).
+pub fn multicast_mac(group: Ipv6Addr) -> MacAddr {
+    let [.., a, b, c, d] = group.octets();
+    MacAddr::new(0x33, 0x33, a, b, c, d)
+}
+
+fn is_solicited_node(ip: Ipv6Addr) -> bool {
+    solicited_node(ip) == ip
+}
+
+/// Walks all options, since one malformed option condemns the message, and returns the first
+/// source link-layer address.
+fn source_link_layer(mut options: &[u8]) -> Result<Option<MacAddr>, DropReason> {
+    let mut found = None;
+    while let [kind, units, ..] = *options {
+        let len = usize::from(units) * OPTION_UNIT;
+        if len == 0 {
+            return Err(DropReason::BadOption);
+        }
+        let (option, rest) = options.split_at_checked(len).ok_or(DropReason::BadOption)?;
+        if kind == NdpOptionTypes::SourceLLAddr.0 {
+            let mac = <[u8; 6]>::try_from(&option[2..]).map_err(|_| DropReason::BadOption)?;
+            found = found.or_else(|| Some(mac.into()));
+        }
+        options = rest;
+    }
+    if options.is_empty() {
+        Ok(found)
+    } else {
+        Err(DropReason::BadOption)
+    }
+}
+
+fn encode(
+    (to_mac, to): (MacAddr, Ipv6Addr),
+    target: Ipv6Addr,
+    flags: u8,
+    mac: MacAddr,
+    link_local: Ipv6Addr,
+) -> Vec<u8> {
+    let mut frame = vec![0; FRAME_LEN];
+    let (ethernet, rest) = frame.split_at_mut(ETHERNET_LEN);
+    let (ip, message) = rest.split_at_mut(IPV6_LEN);
+    MutableEthernetPacket::new(ethernet)
+        .expect("frame has room for Ethernet")
+        .populate(&Ethernet {
+            destination: to_mac,
+            source: mac,
+            ethertype: EtherTypes::Ipv6,
+            payload: Vec::new(),
+        });
+    MutableIpv6Packet::new(ip)
+        .expect("frame has room for IPv6")
+        .populate(&Ipv6 {
+            version: 6,
+            traffic_class: 0,
+            flow_label: 0,
+            payload_length: u16::try_from(MESSAGE_LEN).expect("message is small"),
+            next_header: IpNextHeaderProtocols::Icmpv6,
+            hop_limit: HOP_LIMIT,
+            source: link_local,
+            destination: to,
+            payload: Vec::new(),
+        });
+    // The option by hand: the library's option type overflows on long ones.
+    let [a, b, c, d, e, f] = mac.octets();
+    message[NeighborAdvertPacket::minimum_packet_size()..].copy_from_slice(&[
+        NdpOptionTypes::TargetLLAddr.0,
+        1,
+        a,
+        b,
+        c,
+        d,
+        e,
+        f,
+    ]);
+    let mut advert =
+        MutableNeighborAdvertPacket::new(message).expect("frame has room for the message");
+    advert.set_icmpv6_type(Icmpv6Types::NeighborAdvert);
+    advert.set_flags(flags);
+    advert.set_target_addr(target);
+    let icmp = Icmpv6Packet::new(advert.packet()).expect("an advertisement is an ICMPv6 message");
+    let checksum = icmpv6::checksum(&icmp, &link_local, &to);
+    advert.set_checksum(checksum);
+    frame
+}
+
+const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+const HOP_LIMIT: u8 = 255;
+/// Option lengths count these (RFC 4861 section 4.6).
+const OPTION_UNIT: usize = 8;
+const ETHERNET_LEN: usize = EthernetPacket::minimum_packet_size();
+const IPV6_LEN: usize = Ipv6Packet::minimum_packet_size();
+const MESSAGE_LEN: usize = NeighborAdvertPacket::minimum_packet_size() + OPTION_UNIT;
+const FRAME_LEN: usize = ETHERNET_LEN + IPV6_LEN + MESSAGE_LEN;
