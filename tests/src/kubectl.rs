@@ -1,0 +1,86 @@
+//! `kubectl` against one cluster: an embedded one, or the context of somebody's kubeconfig.
+
+use std::{
+    ffi::OsString,
+    io::Write as _,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::process;
+
+/// How to reach one cluster's API server as its administrator.
+#[derive(Debug, Clone)]
+pub struct Kubectl {
+    program: PathBuf,
+    first: Vec<OsString>,
+    kubeconfig: Option<PathBuf>,
+}
+
+impl Kubectl {
+    /// The `kubectl` built into the embedded cluster's program.
+    pub(crate) fn embedded(kube: PathBuf, kubeconfig: PathBuf) -> Self {
+        Self { program: kube, first: vec!["kubectl".into()], kubeconfig: Some(kubeconfig) }
+    }
+
+    /// The user's own `kubectl` with one of the contexts of the user's kubeconfig.
+    pub fn context(context: &str) -> Self {
+        Self {
+            program: "kubectl".into(),
+            first: vec!["--context".into(), context.into()],
+            kubeconfig: None,
+        }
+    }
+
+    /// `kubectl …`, ready to be run.
+    pub fn command<S: AsRef<str>>(&self, arguments: &[S]) -> Command {
+        let mut kubectl = Command::new(&self.program);
+        kubectl.args(&self.first).args(arguments.iter().map(AsRef::as_ref));
+        if let Some(kubeconfig) = &self.kubeconfig {
+            kubectl.env("KUBECONFIG", kubeconfig);
+        }
+        kubectl
+    }
+
+    /// What `kubectl …` printed; what it complained about is the error.
+    pub fn output<S: AsRef<str>>(&self, arguments: &[S]) -> Result<String> {
+        process::run(&mut self.command(arguments))
+    }
+
+    /// What `kubectl … -o json` printed.
+    pub fn json<S: AsRef<str>>(&self, arguments: &[S]) -> Result<Value> {
+        let mut kubectl = self.command(arguments);
+        let text = process::run(kubectl.args(["-o", "json"]))?;
+        serde_json::from_str(&text).with_context(|| format!("{kubectl:?} printed no JSON"))
+    }
+
+    /// Server-side apply of YAML, under kubectl's own field manager.
+    pub fn apply(&self, yaml: &str) -> Result<()> {
+        self.feed(&["apply", "--server-side", "-f", "-"], yaml)
+    }
+
+    /// Deletes what the YAML names; what is gone already is no error.
+    pub fn delete(&self, yaml: &str) -> Result<()> {
+        self.feed(&["delete", "--ignore-not-found", "-f", "-"], yaml)
+    }
+
+    fn feed(&self, arguments: &[&str], yaml: &str) -> Result<()> {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot run kubectl")?;
+        child.stdin.take().context("kubectl has no input")?.write_all(yaml.as_bytes())?;
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("kubectl {}: {}", arguments.join(" "), said.trim());
+        }
+        Ok(())
+    }
+}
