@@ -1,1 +1,67 @@
-//! TODO
+//! The API of MetalLB: types of the ten kinds in group `metallb.io`, and their schemas.
+//!
+//! Users write [`v1beta1::MetalLB`], [`v1beta1::IPAddressPool`], [`v1beta1::L2Advertisement`],
+//! [`v1beta1::BGPAdvertisement`], [`v1beta2::BGPPeer`], [`v1beta1::BFDProfile`] and
+//! [`v1beta1::Community`]. The programs write [`v1beta1::ServiceL2Status`],
+//! [`v1beta1::ServiceBGPStatus`] and [`v1beta1::ConfigurationState`].
+//!
+//! Types hold what the API server lets through and no more is checked here: whether an address
+//! is one is for the crate `metallb-config` to find out, so that one bad object never makes a
+//! list of good ones unreadable.
+//!
+//! The doc comments of the types are what `kubectl explain` prints. The YAML files beside this
+//! crate are made from the types by `cargo xtask crds`.
+
+#![expect(
+    clippy::doc_markdown,
+    reason = "`kubectl explain` prints these comments as they are, backticks and all"
+)]
+
+pub mod names;
+mod null;
+mod schema;
+pub mod v1beta1;
+pub mod v1beta2;
+
+use kube::CustomResourceExt;
+use serde_json::Value;
+
+/// All ten CustomResourceDefinitions as JSON, in the order to apply them: what users write
+/// first, what the programs write last.
+///
+/// BGPPeer holds both of its versions; v1beta1 is not served until a conversion webhook is.
+pub fn all() -> Vec<Value> {
+    let mut peer = v1beta2::BGPPeer::crd();
+    peer.spec
+        .versions
+        .splice(0..0, v1beta1::BGPPeer::crd().spec.versions);
+    [
+        v1beta1::MetalLB::crd(),
+        v1beta1::IPAddressPool::crd(),
+        v1beta1::L2Advertisement::crd(),
+        v1beta1::BGPAdvertisement::crd(),
+        peer,
+        v1beta1::BFDProfile::crd(),
+        v1beta1::Community::crd(),
+        v1beta1::ServiceL2Status::crd(),
+        v1beta1::ServiceBGPStatus::crd(),
+        v1beta1::ConfigurationState::crd(),
+    ]
+    .iter()
+    .map(schema::clean)
+    .collect()
+}
+
+/// The file that a definition of [`all`] is kept in, such as `metallb.io_bgppeers.yaml`.
+pub fn file_name(crd: &Value) -> String {
+    let part = |pointer| {
+        crd.pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    format!(
+        "{}_{}.yaml",
+        part("/spec/group"),
+        part("/spec/names/plural")
+    )
+}

@@ -1,0 +1,57 @@
+//! Names that are part of the API: annotations, labels, object names.
+//!
+//! Users, dashboards and other tools write or read them, so they never change.
+
+/// API group of every kind in this crate.
+pub const GROUP: &str = "metallb.io";
+
+// --- Annotations that users put on a Service ---
+
+/// Service annotation: take the address from the pool of this name.
+pub const ADDRESS_POOL: &str = "metallb.io/address-pool";
+/// Service annotation: the wanted addresses, separated by commas, at most one of each family.
+pub const LOAD_BALANCER_IPS: &str = "metallb.io/loadBalancerIPs";
+/// Service annotation: Services with the same key may share an address.
+pub const ALLOW_SHARED_IP: &str = "metallb.io/allow-shared-ip";
+
+// --- Annotations that we put on a Service ---
+
+/// Service annotation, written by the controller: the pool that the address came from.
+pub const IP_ALLOCATED_FROM_POOL: &str = "metallb.io/ip-allocated-from-pool";
+
+/// Group part of annotations before they moved to [`GROUP`]; still read.
+pub const LEGACY_PREFIX: &str = "metallb.universe.tf/";
+/// The old name of [`ADDRESS_POOL`].
+pub const LEGACY_ADDRESS_POOL: &str = "metallb.universe.tf/address-pool";
+/// The old name of [`LOAD_BALANCER_IPS`].
+pub const LEGACY_LOAD_BALANCER_IPS: &str = "metallb.universe.tf/loadBalancerIPs";
+/// The old name of [`ALLOW_SHARED_IP`].
+pub const LEGACY_ALLOW_SHARED_IP: &str = "metallb.universe.tf/allow-shared-ip";
+/// The old name of [`IP_ALLOCATED_FROM_POOL`].
+pub const LEGACY_IP_ALLOCATED_FROM_POOL: &str = "metallb.universe.tf/ip-allocated-from-pool";
+
+// --- Labels on nodes, by Kubernetes ---
+
+/// Node label: load balancers leave this node out, whatever the value.
+pub const EXCLUDE_FROM_EXTERNAL_LOAD_BALANCERS: &str =
+    "node.kubernetes.io/exclude-from-external-load-balancers";
+
+// --- Labels on the status objects that we write ---
+
+/// Label of `ServiceL2Status` and `ServiceBGPStatus`: the node they speak of.
+pub const NODE_LABEL: &str = "metallb.io/node";
+/// Label of `ServiceL2Status` and `ServiceBGPStatus`: the Service's name.
+pub const SERVICE_NAME_LABEL: &str = "metallb.io/service-name";
+/// Label of `ServiceL2Status` and `ServiceBGPStatus`: the Service's namespace.
+pub const SERVICE_NAMESPACE_LABEL: &str = "metallb.io/service-namespace";
+/// Label of `ConfigurationState`: `controller` or `speaker`.
+pub const COMPONENT_TYPE_LABEL: &str = "metallb.io/component-type";
+/// Label of a speaker's `ConfigurationState`: its node.
+pub const NODE_NAME_LABEL: &str = "metallb.io/node-name";
+
+// --- Objects ---
+
+/// Namespace that everything is installed to unless told otherwise.
+pub const DEFAULT_NAMESPACE: &str = "metallb-system";
+/// The one name that the operator looks at among `MetalLB` objects.
+pub const METALLB_NAME: &str = "metallb";

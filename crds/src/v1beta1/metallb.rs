@@ -1,0 +1,213 @@
+//! MetalLB: the one object that the operator turns into a running MetalLB.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Affinity, ResourceRequirements, Toleration};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{null, schema};
+
+/// How MetalLB is to run. Left empty, everything has its default.
+#[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "metallb.io",
+    version = "v1beta1",
+    kind = "MetalLB",
+    plural = "metallbs",
+    singular = "metallb",
+    namespaced,
+    status = "MetalLBStatus",
+    derive = "PartialEq",
+    derive = "Default",
+    attr = "cfg_attr(all(), serde(default))",
+    doc = "Asks the operator to run MetalLB. There is one, named metallb, in the operator's own namespace.",
+    printcolumn(
+        name = "Available",
+        type_ = "string",
+        description = "Whether MetalLB is running as asked.",
+        json_path = ".status.conditions[?(@.type=='Available')].status"
+    ),
+    printcolumn(
+        name = "Degraded",
+        type_ = "string",
+        description = "Whether something needs attention.",
+        json_path = ".status.conditions[?(@.type=='Degraded')].status"
+    ),
+    printcolumn(
+        name = "Progressing",
+        type_ = "string",
+        description = "Whether a change is being rolled out.",
+        json_path = ".status.conditions[?(@.type=='Progressing')].status"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct MetalLBSpec {
+    /// Has no effect: the operator knows the image. Deprecated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+
+    /// Labels of the nodes that run a speaker, in addition to kubernetes.io/os: linux.
+    /// Default: all Linux nodes.
+    #[serde(
+        default,
+        deserialize_with = "null::or_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub node_selector: BTreeMap<String, String>,
+
+    /// Taints that speakers tolerate, in addition to those of control-plane nodes.
+    #[serde(
+        default,
+        deserialize_with = "null::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub speaker_tolerations: Vec<Toleration>,
+
+    /// The least important messages that are still logged. Default: info.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_level: Option<LogLevel>,
+
+    /// Serves only Services whose spec.loadBalancerClass is this. Default: only Services
+    /// without a class are served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(
+        pattern = r"^([a-z0-9A-Z]([\w.\-]*[a-z0-9A-Z])?/)?[a-z0-9A-Z]([\w.\-]*[a-z0-9A-Z])?$"
+    ))]
+    pub load_balancer_class: Option<String>,
+
+    /// Labels of the nodes that may run the controller, in addition to kubernetes.io/os: linux.
+    #[serde(
+        default,
+        deserialize_with = "null::or_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub controller_node_selector: BTreeMap<String, String>,
+
+    /// Taints that the controller tolerates. Default: none.
+    #[serde(
+        default,
+        deserialize_with = "null::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub controller_tolerations: Vec<Toleration>,
+
+    /// Settings of the controller's pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controller_config: Option<Config>,
+
+    /// Settings of the speakers' pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speaker_config: Option<Config>,
+
+    /// How to speak BGP: native, frr, frr-k8s or frr-k8s-external. The first three are the
+    /// same built-in engine with the defaults of that backend; the last one configures an
+    /// FRR-K8s that somebody else runs. Default: frr, or frr-k8s on OpenShift.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bgp_backend: Option<String>,
+
+    /// Settings of the backends frr-k8s and frr-k8s-external.
+    #[serde(
+        default,
+        rename = "frrk8sConfig",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub frrk8s_config: Option<FrrK8sConfig>,
+}
+
+/// How much is logged: each level with all that are more important than it.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Everything.
+    All,
+    /// What helps to find a fault.
+    Debug,
+    /// What happens in normal use.
+    Info,
+    /// What may need attention.
+    Warn,
+    /// What went wrong.
+    Error,
+    /// Nothing.
+    None,
+}
+
+/// Settings of pods.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Config {
+    /// Name of the PriorityClass of the pods. Default: that of the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority_class_name: Option<String>,
+
+    /// Name of the RuntimeClass of the pods. Default: that of the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime_class_name: Option<String>,
+
+    /// On which nodes the pods should or must run. Default: anywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::core_type::<Affinity>")]
+    pub affinity: Option<Affinity>,
+
+    /// Annotations to put on the pods.
+    #[serde(
+        default,
+        deserialize_with = "null::or_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub annotations: BTreeMap<String, String>,
+
+    /// CPU and memory that the main container asks for and may use at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::core_type::<ResourceRequirements>")]
+    pub resources: Option<ResourceRequirements>,
+}
+
+/// Settings of the backends frr-k8s and frr-k8s-external.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct FrrK8sConfig {
+    /// Networks, such as 10.0.0.0/8, whose routes are never taken from a BGP peer.
+    #[serde(
+        default,
+        deserialize_with = "null::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub always_block: Vec<String>,
+
+    /// Namespace of the FRR-K8s that somebody else runs. Only for frr-k8s-external.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+
+    /// Whether FRR-K8s is told the name of the Secret that holds a peer's password, instead
+    /// of the password. Only for frr-k8s-external. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_passthrough: Option<bool>,
+}
+
+/// How MetalLB is. Written by the operator.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct MetalLBStatus {
+    /// Available, Upgradeable, Progressing and Degraded: whether MetalLB runs as asked, may
+    /// be upgraded, is changing, or needs attention.
+    #[serde(
+        default,
+        deserialize_with = "null::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+
+    /// The metadata.generation that the conditions speak of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+}
