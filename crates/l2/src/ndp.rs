@@ -189,17 +189,9 @@ fn encode(
             payload: Vec::new(),
         });
     // The option by hand: the library's option type overflows on long ones.
-    let [a, b, c, d, e, f] = mac.octets();
-    message[NeighborAdvertPacket::minimum_packet_size()..].copy_from_slice(&[
-        NdpOptionTypes::TargetLLAddr.0,
-        1,
-        a,
-        b,
-        c,
-        d,
-        e,
-        f,
-    ]);
+    let option = &mut message[NeighborAdvertPacket::minimum_packet_size()..];
+    option[..2].copy_from_slice(&[NdpOptionTypes::TargetLLAddr.0, 1]);
+    option[2..].copy_from_slice(&mac.octets());
     let mut advert =
         MutableNeighborAdvertPacket::new(message).expect("frame has room for the message");
     advert.set_icmpv6_type(Icmpv6Types::NeighborAdvert);

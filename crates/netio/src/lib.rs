@@ -1,1 +1,17 @@
-//! TODO
+//! The kernel's side of the network: packet sockets, multicast groups, links and addresses.
+//!
+//! The only crate with unsafe code, and small for that reason. It knows no protocol: frames go in
+//! and out as bytes, groups are joined by address, and what a link is good for is the caller's
+//! business.
+//!
+//! Everything here works with `CAP_NET_RAW` alone (packet sockets need it, the rest needs nothing)
+//! and in the network namespace of the thread that opens it.
+
+mod filter;
+mod groups;
+mod link;
+mod packet;
+
+pub use groups::MulticastGroups;
+pub use link::{Interface, LinkError, LinkWatch};
+pub use packet::{FRAME_MAX, PacketSocket};

@@ -1,0 +1,125 @@
+use std::io;
+use std::mem::size_of;
+use std::net::UdpSocket as StdUdpSocket;
+use std::os::fd::OwnedFd;
+
+use socket2::{Domain, Protocol, SockAddr, SockFilter, Socket, Type};
+use tokio::net::UdpSocket;
+
+use crate::filter;
+
+/// A buffer of this size holds any frame that a [`PacketSocket`] cares for.
+pub const FRAME_MAX: usize = 1518;
+
+/// Whole Ethernet frames of one kind on one link.
+///
+/// The kernel passes on only the requests that the socket was opened for, received by this link
+/// for itself; frames that this host sent never come back. Needs `CAP_NET_RAW`.
+///
+/// Solicitations are read here and not from a raw `ICMPv6` socket, since that would miss those sent
+/// to the announced address itself: the kernel does not own the address and routes them away. Such
+/// are the probes of every neighbour that has known the address for half a minute. The whole frame
+/// also tells who sent it, so the answer needs no lookup in the kernel's neighbour table. Join the
+/// address's group with [`MulticastGroups`](crate::MulticastGroups), or the link and the switch
+/// before it may keep solicitations away.
+#[derive(Debug)]
+pub struct PacketSocket {
+    /// A packet socket in the clothes of a UDP socket: its `recv` and `send` are plain recv(2) and
+    /// send(2), and tokio waits for readiness of any file descriptor the same way. Nothing else of
+    /// it may be used.
+    socket: UdpSocket,
+}
+
+impl PacketSocket {
+    /// Opens a socket for the ARP requests that the link receives.
+    pub fn arp_requests(ifindex: u32) -> io::Result<Self> {
+        Self::open(ifindex, libc::ETH_P_ARP, &filter::arp_requests(ifindex))
+    }
+
+    /// Opens a socket for the Neighbor Solicitations that the link receives.
+    ///
+    /// The kernel looks at each IPv6 packet of the link for it: do not open it before there is an
+    /// IPv6 address to answer for.
+    pub fn solicitations(ifindex: u32) -> io::Result<Self> {
+        Self::open(ifindex, libc::ETH_P_IPV6, &filter::solicitations(ifindex))
+    }
+
+    /// Waits for a frame, writes it to `buf` and returns its length. What does not fit is cut off.
+    ///
+    /// A link that goes down and up again is waited through.
+    ///
+    /// # Errors
+    /// The link is gone; the socket is of no use any more.
+    pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.socket.recv(buf).await {
+                Err(error) if error.kind() == io::ErrorKind::NetworkDown => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// A frame that is there already.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if there is none; else as [`PacketSocket::recv`].
+    pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.socket.try_recv(buf) {
+                Err(error) if error.kind() == io::ErrorKind::NetworkDown => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Sends a whole Ethernet frame out of the link, waiting for room in its queue.
+    ///
+    /// # Errors
+    /// The link is down or gone, or refuses the frame.
+    pub async fn send(&self, frame: &[u8]) -> io::Result<()> {
+        self.socket.send(frame).await.map(drop)
+    }
+
+    /// Sends a whole Ethernet frame out of the link, now or not at all.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if the queue is full; else as [`PacketSocket::send`].
+    pub fn try_send(&self, frame: &[u8]) -> io::Result<()> {
+        self.socket.try_send(frame).map(drop)
+    }
+
+    /// Protocol 0 keeps the socket deaf until the filter is in place and the link is bound, so no
+    /// frame of another kind or link ever gets in.
+    fn open(ifindex: u32, ethertype: libc::c_int, filter: &[SockFilter]) -> io::Result<Self> {
+        let kind = Type::RAW.nonblocking().cloexec();
+        let socket = Socket::new(Domain::PACKET, kind, Some(Protocol::from(0)))?;
+        socket.attach_filter(filter)?;
+        socket.bind(&link_address(ifindex, ethertype)?)?;
+        let socket = UdpSocket::from_std(StdUdpSocket::from(OwnedFd::from(socket)))?;
+        Ok(Self { socket })
+    }
+}
+
+/// The address that binds a packet socket to one link and one kind of frame.
+fn link_address(ifindex: u32, ethertype: libc::c_int) -> io::Result<SockAddr> {
+    let invalid = |_| io::Error::from(io::ErrorKind::InvalidInput);
+    let ifindex = i32::try_from(ifindex).map_err(invalid)?;
+    let ethertype = u16::try_from(ethertype).map_err(invalid)?;
+    #[expect(
+        unsafe_code,
+        reason = "no safe constructor of link-layer addresses exists"
+    )]
+    // SAFETY: sockaddr_storage is as large and as aligned as every socket address, try_init hands
+    // it over zeroed, a sockaddr_ll of zeroes is valid, and every field the kernel reads is set.
+    let ((), address) = unsafe {
+        SockAddr::try_init(|storage, len| {
+            let link = &mut *storage.cast::<libc::sockaddr_ll>();
+            link.sll_family = u16::try_from(libc::AF_PACKET).map_err(invalid)?;
+            link.sll_protocol = ethertype.to_be();
+            link.sll_ifindex = ifindex;
+            *len = u32::try_from(size_of::<libc::sockaddr_ll>()).map_err(invalid)?;
+            Ok(())
+        })
+    }?;
+    Ok(address)
+}
