@@ -1,0 +1,585 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use aes_gcm::Aes256Gcm;
+
+use crate::peer::{Due, Peer, State};
+use crate::seal::{self, Body, Header, Kind, SessionId};
+use crate::{Dropped, Key, Settings};
+
+/// Who we are.
+#[derive(Clone, Debug)]
+pub struct Own {
+    /// The node's name.
+    pub name: String,
+    /// Higher at each start of the process: its start in wall-clock time does. Should the clock
+    /// have gone back in between, the others say so and it is raised above what they know.
+    pub incarnation: u64,
+    /// 16 random bytes, fresh at each start of the process. Heartbeats are not safe without.
+    pub session: [u8; 16],
+    /// The cluster's key; without one, heartbeats are open.
+    pub key: Option<Key>,
+}
+
+/// What happens to a [`Membership`].
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// A datagram came in.
+    Datagram {
+        /// Where it came from.
+        from: SocketAddr,
+        /// All of its payload.
+        bytes: &'a [u8],
+    },
+    /// All speakers there are, by node name, whether alive or not. The own name may be among
+    /// them. Replaces what was said before.
+    Peers(BTreeMap<String, SocketAddr>),
+    /// We stop: say so to everybody.
+    Leave,
+}
+
+/// What a [`Membership`] wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send this datagram.
+    Send {
+        /// Where to.
+        to: SocketAddr,
+        /// All of its payload.
+        bytes: Arc<[u8]>,
+    },
+    /// The speakers that are alive, ourselves included, have changed to these.
+    Alive(BTreeSet<String>),
+}
+
+/// Knows which speakers are alive: everybody sends everybody a heartbeat, and who is silent for
+/// too long is dead.
+///
+/// Nothing is said about who is alive until every listed speaker has been heard or has had the
+/// time to be, so a speaker that starts does not believe for a moment that it is alone.
+///
+/// Silence counts only while we ourselves were awake: when a call comes later than
+/// [`poll_timeout`](Self::poll_timeout) asked for, all deadlines move by as much. A starved
+/// watcher condemns nobody.
+///
+/// Known limit: datagrams that somebody on the path records *and withholds* can be played later,
+/// each once, and keep a dead speaker alive meanwhile.
+#[derive(Debug)]
+pub struct Membership {
+    own: Own,
+    settings: Settings,
+    cipher: Option<Aes256Gcm>,
+    sequence: u64,
+    peers: BTreeMap<String, Peer>,
+    /// Ciphers of the sessions we hear, by session; each belongs to one peer.
+    sessions: HashMap<SessionId, (String, Aes256Gcm)>,
+    next_heartbeat: Option<Instant>,
+    /// How often we still say that we leave; `None` while we stay.
+    leaving: Option<u32>,
+    settle: Settle,
+    told: Option<BTreeSet<String>>,
+    /// The last time we were called.
+    awake: Instant,
+    dropped: BTreeMap<Dropped, u64>,
+    outputs: VecDeque<Output>,
+}
+
+/// Whether enough is known to speak about who is alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Settle {
+    /// The list of speakers has not come yet.
+    Unlisted,
+    /// Some on the list were not heard yet; they have until then.
+    Until(Instant),
+    Settled,
+}
+
+impl Membership {
+    /// A speaker that knows nobody yet.
+    pub fn new(now: Instant, own: Own, settings: Settings) -> Self {
+        let cipher = own.key.as_ref().map(|key| key.session(&own.session));
+        Self {
+            own,
+            settings,
+            cipher,
+            sequence: 0,
+            peers: BTreeMap::new(),
+            sessions: HashMap::new(),
+            next_heartbeat: Some(now),
+            leaving: None,
+            settle: Settle::Unlisted,
+            told: None,
+            awake: now,
+            dropped: BTreeMap::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Takes what happened.
+    pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        self.stretch(now);
+        match input {
+            Input::Datagram { from, bytes } => {
+                if let Err(reason) = self.datagram(now, from, bytes) {
+                    *self.dropped.entry(reason).or_default() += 1;
+                }
+            }
+            Input::Peers(peers) => self.list(now, peers),
+            Input::Leave => {
+                if self.leaving.is_none() {
+                    self.leaving = Some(self.settings.leave_repeats);
+                    self.next_heartbeat = Some(now);
+                    self.speak(now);
+                }
+            }
+        }
+        self.tell(now);
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.stretch(now);
+        self.speak(now);
+        self.watch(now);
+        self.tell(now);
+    }
+
+    /// The next thing to do, until there is none.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due at the latest.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let settle = match self.settle {
+            Settle::Until(at) => Some(at),
+            Settle::Unlisted | Settle::Settled => None,
+        };
+        self.peers
+            .values()
+            .filter_map(|peer| peer.deadline(&self.settings))
+            .chain(self.next_heartbeat)
+            .chain(settle)
+            .min()
+    }
+
+    /// How many datagrams were dropped so far, by reason.
+    pub fn dropped(&self) -> &BTreeMap<Dropped, u64> {
+        &self.dropped
+    }
+
+    /// Whether a leave has been said as often as it should be.
+    pub fn has_left(&self) -> bool {
+        self.leaving == Some(0)
+    }
+
+    /// The time between when we should have been called and now is time in which we heard
+    /// nothing because we did not listen; nobody is to be blamed for it.
+    fn stretch(&mut self, now: Instant) {
+        let asleep = self
+            .poll_timeout()
+            .map_or(self.awake, |due| due.max(self.awake));
+        let late = now.saturating_duration_since(asleep);
+        self.awake = now;
+        if late.is_zero() {
+            return;
+        }
+        for peer in self.peers.values_mut() {
+            if let State::Alive { heard, .. } = &mut peer.state {
+                *heard = (*heard + late).min(now);
+            }
+        }
+        if let Settle::Until(at) = &mut self.settle {
+            *at += late;
+        }
+    }
+
+    fn list(&mut self, now: Instant, listed: BTreeMap<String, SocketAddr>) {
+        for (name, peer) in &mut self.peers {
+            if !listed.contains_key(name) {
+                peer.address = None;
+                peer.state = State::Absent;
+            }
+        }
+        for (name, address) in listed {
+            if name != self.own.name {
+                self.peers.entry(name).or_default().address = Some(address);
+            }
+        }
+        if self.settle == Settle::Unlisted {
+            self.settle = Settle::Until(now + self.settings.dead_after);
+        }
+    }
+
+    fn datagram(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) -> Result<(), Dropped> {
+        let (header, body) = self.open(bytes)?;
+        // An open heartbeat is anybody's, so its address has to fit at least. A sealed one may
+        // come from another address of the node.
+        let fits = |peer: &&mut Peer| {
+            peer.address
+                .is_some_and(|address| header.sealed || address.ip() == from.ip())
+        };
+        let peer = self
+            .peers
+            .get_mut(&body.name)
+            .filter(fits)
+            .ok_or(Dropped::Foreign)?;
+
+        let number = (body.incarnation, header.sequence);
+        if let Some(last) = peer.last.filter(|last| number <= *last) {
+            let recently = |at: Instant| now < at + self.settings.heartbeat;
+            if number.0 < last.0 && !peer.corrected.is_some_and(recently) {
+                peer.corrected = Some(now);
+                self.send_to(&body.name, Kind::Outdated(last.0));
+            }
+            return Err(Dropped::Replayed);
+        }
+        peer.last = Some(number);
+        peer.state = match body.kind {
+            Kind::Leave => State::Absent,
+            _ => State::Alive {
+                heard: now,
+                asked: None,
+            },
+        };
+        match body.kind {
+            Kind::Ask if self.leaving.is_some() => self.send_to(&body.name, Kind::Leave),
+            Kind::Ask => self.send_to(&body.name, Kind::Heartbeat),
+            Kind::Outdated(known) if known > self.own.incarnation => {
+                self.own.incarnation = known.saturating_add(1);
+                self.next_heartbeat = self.next_heartbeat.map(|_| now);
+            }
+            Kind::Heartbeat | Kind::Leave | Kind::Outdated(_) => {}
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, bytes: &[u8]) -> Result<(Header, Body), Dropped> {
+        let (header, rest) = Header::decode(bytes)?;
+        let Some(key) = &self.own.key else {
+            // Sealed, and we have nothing to open it with.
+            let body = if header.sealed {
+                Err(Dropped::Forged)
+            } else {
+                Body::decode(rest)
+            };
+            return body.map(|body| (header, body));
+        };
+        if !header.sealed {
+            return Err(Dropped::Unsealed);
+        }
+        if let Some((_, cipher)) = self.sessions.get(&header.session) {
+            return seal::open(cipher, header.sequence, bytes).map(|body| (header, body));
+        }
+        let cipher = key.session(&header.session);
+        let body = seal::open(&cipher, header.sequence, bytes)?;
+        if self.peers.contains_key(&body.name) {
+            // A peer has one session at a time.
+            self.sessions.retain(|_, (name, _)| *name != body.name);
+            self.sessions
+                .insert(header.session, (body.name.clone(), cipher));
+        }
+        Ok((header, body))
+    }
+
+    /// Sends the heartbeat, or the word that we leave, when it is time.
+    fn speak(&mut self, now: Instant) {
+        if self.next_heartbeat.is_none_or(|at| now < at) {
+            return;
+        }
+        let kind = match &mut self.leaving {
+            None => {
+                self.next_heartbeat = Some(now + self.settings.heartbeat);
+                Kind::Heartbeat
+            }
+            Some(left) => {
+                *left = left.saturating_sub(1);
+                self.next_heartbeat = (*left > 0).then(|| now + self.settings.ask_every);
+                Kind::Leave
+            }
+        };
+        let bytes = self.seal(kind);
+        let addresses = self.peers.values().filter_map(|peer| peer.address);
+        self.outputs.extend(addresses.map(|to| Output::Send {
+            to,
+            bytes: Arc::clone(&bytes),
+        }));
+    }
+
+    /// Asks who is silent, buries who does not answer.
+    fn watch(&mut self, now: Instant) {
+        let mut ask = Vec::new();
+        for (name, peer) in &mut self.peers {
+            match peer.due(now, &self.settings) {
+                Due::Nothing => {}
+                Due::Dead => peer.state = State::Absent,
+                Due::Ask => {
+                    if let State::Alive { asked, .. } = &mut peer.state {
+                        *asked = Some(now);
+                    }
+                    ask.push(name.clone());
+                }
+            }
+        }
+        if self.leaving.is_none() {
+            for name in ask {
+                self.send_to(&name, Kind::Ask);
+            }
+        }
+    }
+
+    /// Says who is alive, when that is known and new.
+    fn tell(&mut self, now: Instant) {
+        match self.settle {
+            Settle::Settled => {}
+            Settle::Unlisted => return,
+            Settle::Until(at) => {
+                let listed = |peer: &&Peer| peer.address.is_some();
+                if now < at && !self.peers.values().filter(listed).all(Peer::is_alive) {
+                    return;
+                }
+                self.settle = Settle::Settled;
+            }
+        }
+        let told = self.told.as_ref();
+        let alive = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.is_alive())
+            .map(|(name, _)| name);
+        let same = told.is_some_and(|told| {
+            alive.clone().all(|name| told.contains(name)) && told.len() == alive.clone().count() + 1
+        });
+        if !same {
+            let alive: BTreeSet<_> = alive.chain([&self.own.name]).cloned().collect();
+            self.told = Some(alive.clone());
+            self.outputs.push_back(Output::Alive(alive));
+        }
+    }
+
+    fn send_to(&mut self, name: &str, kind: Kind) {
+        if let Some(to) = self.peers.get(name).and_then(|peer| peer.address) {
+            let bytes = self.seal(kind);
+            self.outputs.push_back(Output::Send { to, bytes });
+        }
+    }
+
+    fn seal(&mut self, kind: Kind) -> Arc<[u8]> {
+        self.sequence += 1;
+        let body = Body {
+            kind,
+            incarnation: self.own.incarnation,
+            name: self.own.name.clone(),
+        };
+        seal::seal(self.cipher.as_ref(), self.own.session, self.sequence, &body).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEY: &[u8] = b"secret";
+
+    /// What it is, our secret, the datagram, where it comes from, why it is dropped.
+    type Case<'a> = (&'a str, &'a [u8], &'a [u8], u8, Option<Dropped>);
+
+    fn address(node: u8) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, node], 7946))
+    }
+
+    fn own(node: u8, incarnation: u64, secret: &[u8]) -> Own {
+        let mut session = [node; 16];
+        session[0] = u8::try_from(incarnation % 256).unwrap();
+        Own {
+            name: format!("n{node}"),
+            incarnation,
+            session,
+            key: Key::derive(secret),
+        }
+    }
+
+    /// Node `node` that knows of nodes 1 to 3.
+    fn speaker(now: Instant, node: u8, incarnation: u64, secret: &[u8]) -> Membership {
+        let mut m = Membership::new(now, own(node, incarnation, secret), Settings::default());
+        let peers = (1..=3).map(|n| (format!("n{n}"), address(n))).collect();
+        m.handle_input(now, Input::Peers(peers));
+        m
+    }
+
+    /// The datagrams that go to node `to`.
+    fn sent(m: &mut Membership, to: u8) -> Vec<Arc<[u8]>> {
+        std::iter::from_fn(|| m.poll_output())
+            .filter_map(|output| match output {
+                Output::Send { to: address, bytes } if address == self::address(to) => Some(bytes),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn heartbeat(node: u8, incarnation: u64, secret: &[u8]) -> Arc<[u8]> {
+        let now = Instant::now();
+        let mut m = speaker(now, node, incarnation, secret);
+        m.handle_timeout(now);
+        sent(&mut m, if node == 1 { 2 } else { 1 }).remove(0)
+    }
+
+    fn hear(m: &mut Membership, now: Instant, from: u8, bytes: &[u8]) -> Option<Dropped> {
+        let before = m.dropped().clone();
+        m.handle_input(
+            now,
+            Input::Datagram {
+                from: address(from),
+                bytes,
+            },
+        );
+        m.dropped()
+            .iter()
+            .find(|(r, n)| before.get(r) != Some(n))
+            .map(|(reason, _)| *reason)
+    }
+
+    #[test]
+    fn what_is_not_a_fresh_heartbeat_of_a_listed_speaker_is_dropped_and_counted() {
+        let now = Instant::now();
+        let good = heartbeat(2, 1, KEY);
+        let cases: [Case<'_>; 9] = [
+            ("a heartbeat", KEY, &good, 2, None),
+            (
+                "sealed, from another address of the node",
+                KEY,
+                &good,
+                77,
+                None,
+            ),
+            ("nothing", KEY, b"", 2, Some(Dropped::Malformed)),
+            (
+                "text",
+                KEY,
+                b"hello, is there anybody on this port?",
+                2,
+                Some(Dropped::Malformed),
+            ),
+            (
+                "another secret",
+                KEY,
+                &heartbeat(2, 1, b"other"),
+                2,
+                Some(Dropped::Forged),
+            ),
+            (
+                "open, where all is sealed",
+                KEY,
+                &heartbeat(2, 1, b""),
+                2,
+                Some(Dropped::Unsealed),
+            ),
+            (
+                "a stranger",
+                KEY,
+                &heartbeat(9, 1, KEY),
+                9,
+                Some(Dropped::Foreign),
+            ),
+            (
+                "ourselves",
+                KEY,
+                &heartbeat(1, 1, KEY),
+                1,
+                Some(Dropped::Foreign),
+            ),
+            (
+                "open, from elsewhere",
+                b"",
+                &heartbeat(2, 1, b""),
+                77,
+                Some(Dropped::Foreign),
+            ),
+        ];
+        for (what, secret, bytes, from, reason) in cases {
+            let mut m = speaker(now, 1, 1, secret);
+            assert_eq!(hear(&mut m, now, from, bytes), reason, "{what}");
+            assert_eq!(m.peers["n2"].is_alive(), reason.is_none(), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_heartbeat_counts_once() {
+        let now = Instant::now();
+        let mut m = speaker(now, 1, 1, KEY);
+        let bytes = heartbeat(2, 1, KEY);
+        assert_eq!(hear(&mut m, now, 2, &bytes), None);
+        assert_eq!(hear(&mut m, now, 2, &bytes), Some(Dropped::Replayed));
+        assert_eq!(
+            hear(&mut m, now, 2, &heartbeat(2, 2, KEY)),
+            None,
+            "a new incarnation"
+        );
+        assert_eq!(
+            hear(&mut m, now, 2, &bytes),
+            Some(Dropped::Replayed),
+            "the old one again"
+        );
+    }
+
+    #[test]
+    fn a_speaker_whose_clock_went_back_is_told_and_raises_its_incarnation() {
+        let now = Instant::now();
+        let mut one = speaker(now, 1, 5, KEY);
+        assert_eq!(hear(&mut one, now, 2, &heartbeat(2, 100, KEY)), None);
+        let mut two = speaker(now, 2, 7, KEY);
+        two.handle_timeout(now);
+        let low = sent(&mut two, 1).remove(0);
+        assert_eq!(hear(&mut one, now, 2, &low), Some(Dropped::Replayed));
+        let correction = sent(&mut one, 2).remove(0);
+        assert_eq!(hear(&mut two, now, 1, &correction), None);
+        two.handle_timeout(now);
+        assert_eq!(hear(&mut one, now, 2, &sent(&mut two, 1).remove(0)), None);
+    }
+
+    #[test]
+    fn a_leave_is_said_a_few_times_and_then_nothing_more() {
+        let now = Instant::now();
+        let mut m = speaker(now, 1, 1, KEY);
+        m.handle_input(now, Input::Leave);
+        let mut said = sent(&mut m, 2).len();
+        assert_eq!(said, 1, "it is said at once");
+        for ms in 1..1000 {
+            m.handle_timeout(now + Duration::from_millis(ms));
+            said += sent(&mut m, 2).len();
+        }
+        assert_eq!(said, 4);
+        assert!(m.has_left());
+    }
+
+    #[test]
+    fn the_secret_stands_in_no_debug_output() {
+        assert!(
+            !format!("{:?}", own(1, 1, KEY)).contains("115"),
+            "a byte of the secret"
+        );
+        assert!(format!("{:?}", own(1, 1, KEY)).contains("Key(..)"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_harm_a_speaker(
+            packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..160), 0..20),
+            sealed: bool,
+        ) {
+            let now = Instant::now();
+            let mut m = speaker(now, 1, 1, if sealed { KEY } else { b"" });
+            for bytes in packets {
+                m.handle_input(now, Input::Datagram { from: address(2), bytes: &bytes });
+            }
+            m.handle_timeout(now);
+            prop_assert!(!sealed || m.peers.values().all(|peer| !peer.is_alive()));
+        }
+    }
+}

@@ -1,0 +1,108 @@
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::Settings;
+
+/// What is remembered of one other speaker. It stays when the speaker leaves the list, so that
+/// an old datagram of it is still known as such.
+#[derive(Debug, Default)]
+pub(crate) struct Peer {
+    /// Where it is reached; `None` while it is not on the list of speakers.
+    pub(crate) address: Option<SocketAddr>,
+    /// Incarnation and sequence number of the last datagram that was taken.
+    pub(crate) last: Option<(u64, u64)>,
+    /// When it was last told that its incarnation is outdated.
+    pub(crate) corrected: Option<Instant>,
+    pub(crate) state: State,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Never heard, left, or silent for too long.
+    #[default]
+    Absent,
+    Alive {
+        heard: Instant,
+        asked: Option<Instant>,
+    },
+}
+
+/// What the time asks of us about a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    Nothing,
+    Ask,
+    Dead,
+}
+
+impl Peer {
+    pub(crate) fn is_alive(&self) -> bool {
+        self.address.is_some() && self.state != State::Absent
+    }
+
+    pub(crate) fn due(&self, now: Instant, settings: &Settings) -> Due {
+        let State::Alive { heard, asked } = self.state else {
+            return Due::Nothing;
+        };
+        let silence = now.saturating_duration_since(heard);
+        if silence >= settings.dead_after {
+            Due::Dead
+        } else if silence >= settings.suspect_after
+            && asked.is_none_or(|asked| now >= asked + settings.ask_every)
+        {
+            Due::Ask
+        } else {
+            Due::Nothing
+        }
+    }
+
+    /// When `due` will next say something.
+    pub(crate) fn deadline(&self, settings: &Settings) -> Option<Instant> {
+        let State::Alive { heard, asked } = self.state else {
+            return None;
+        };
+        let ask = asked.map_or(heard + settings.suspect_after, |asked| {
+            asked + settings.ask_every
+        });
+        Some(ask.min(heard + settings.dead_after))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn silence_is_first_asked_about_then_condemned() {
+        let (start, settings) = (Instant::now(), Settings::default());
+        let at = |ms| start + Duration::from_millis(ms);
+        let peer = |asked: Option<u64>| Peer {
+            state: State::Alive {
+                heard: start,
+                asked: asked.map(at),
+            },
+            ..Peer::default()
+        };
+        for (asked, now, due) in [
+            (None, 0, Due::Nothing),
+            (None, 299, Due::Nothing),
+            (None, 300, Due::Ask),
+            (Some(300), 310, Due::Nothing),
+            (Some(300), 320, Due::Ask),
+            (Some(490), 499, Due::Nothing),
+            (Some(490), 500, Due::Dead),
+            (None, 500, Due::Dead),
+        ] {
+            assert_eq!(
+                peer(asked).due(at(now), &settings),
+                due,
+                "asked {asked:?}, at {now} ms"
+            );
+        }
+        assert_eq!(peer(None).deadline(&settings), Some(at(300)));
+        assert_eq!(peer(Some(480)).deadline(&settings), Some(at(500)));
+        assert_eq!(Peer::default().deadline(&settings), None);
+    }
+}
