@@ -1,1 +1,20 @@
-//! TODO
+//! The shell that the operator, the controller and the speaker share: arguments, logs, probes,
+//! metrics, watches, Events, leadership and shutdown.
+//!
+//! Nothing here knows what `MetalLB` does; each module is one small piece of plumbing.
+
+pub mod args;
+pub mod client;
+pub mod events;
+
+pub mod leader;
+pub mod log;
+pub mod metrics;
+pub mod namespace;
+pub mod probes;
+pub mod process;
+pub mod ready;
+pub mod review;
+pub mod shutdown;
+pub mod tls;
+pub mod watch;

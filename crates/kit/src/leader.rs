@@ -1,0 +1,192 @@
+//! Leadership by a Lease: the shell around the rules in `metallb-lease`.
+//!
+//! Needs the rights to get, create and update the Lease.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use kube::Client;
+use kube::api::{Api, ObjectMeta, PostParams};
+use metallb_lease::{Action, Elector, Now, Observation, Record, Settings};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::shutdown::CancellationToken;
+
+/// Whether this process leads, now and at every change.
+pub type Leadership = watch::Receiver<bool>;
+
+/// A candidate at work in the background.
+#[derive(Debug)]
+pub struct Campaign {
+    leadership: Leadership,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Campaign {
+    /// Runs for the Lease `namespace/name` under `identity` (see [`identity`]), with client-go's
+    /// periods: renewed every 2 s, given up after 10 s without success, free to others after 15 s.
+    pub fn start(client: Client, namespace: &str, name: &str, identity: &str) -> Self {
+        let (lead, leadership) = watch::channel(false);
+        let stop = CancellationToken::new();
+        let candidate = Candidate {
+            api: Api::namespaced(client, namespace),
+            name: name.to_owned(),
+            identity: identity.to_owned(),
+            elector: Elector::new(Settings::new(identity), rand::random()),
+            lead,
+        };
+        let task = tokio::spawn(candidate.run(stop.clone()));
+        Self {
+            leadership,
+            stop,
+            task,
+        }
+    }
+
+    /// Whether we lead. `false` comes before anybody else can lead.
+    pub fn leadership(&self) -> Leadership {
+        self.leadership.clone()
+    }
+
+    /// Steps down and frees the Lease, so that another takes over at its next try. Call it after
+    /// the last write that needed leadership.
+    pub async fn release(self) {
+        self.stop.cancel();
+        // A panic in there is already in the log.
+        let _ = self.task.await;
+    }
+}
+
+/// A name for this process that no other has, not even its predecessor in the same pod.
+pub fn identity(pod: &str) -> String {
+    format!("{pod}_{:016x}", rand::random::<u64>())
+}
+
+struct Candidate {
+    api: Api<Lease>,
+    name: String,
+    identity: String,
+    elector: Elector,
+    lead: watch::Sender<bool>,
+}
+
+impl Candidate {
+    async fn run(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let action = self.elector.decide(now());
+            self.tell();
+            if let Action::Wait(until) = action {
+                let _ = stop
+                    .run_until_cancelled(tokio::time::sleep_until(until.into()))
+                    .await;
+                continue;
+            }
+            let seen = tokio::select! {
+                seen = self.perform(&action) => seen,
+                // An answer that is late must not make us lead on.
+                () = sleep_until(self.elector.leads_until()) => Observation::Failed,
+                () = stop.cancelled() => Observation::Failed,
+            };
+            self.elector.observe(now(), seen);
+            self.tell();
+        }
+        let release = self.elector.release(now());
+        self.tell();
+        if let Some(action) = release
+            && self.perform(&action).await == Observation::Failed
+        {
+            tracing::warn!(lease = self.name, "lease not released, it will run out");
+        }
+    }
+
+    /// Passes on whether we lead, when that changed.
+    fn tell(&self) {
+        let leads = self.elector.is_leader(Instant::now());
+        self.lead.send_if_modified(|before| {
+            let changed = *before != leads;
+            if changed {
+                *before = leads;
+                let message = if leads {
+                    "leading"
+                } else {
+                    "no longer leading"
+                };
+                tracing::info!(lease = self.name, identity = self.identity, "{message}");
+            }
+            changed
+        });
+    }
+
+    async fn perform(&self, action: &Action) -> Observation {
+        let request = async {
+            match action {
+                Action::Get => self.api.get_opt(&self.name).await,
+                Action::Create(spec) => self
+                    .api
+                    .create(&PostParams::default(), &self.lease(spec, None))
+                    .await
+                    .map(Some),
+                Action::Update(Record {
+                    resource_version,
+                    spec,
+                }) => {
+                    let lease = self.lease(spec, Some(resource_version.clone()));
+                    self.api
+                        .replace(&self.name, &PostParams::default(), &lease)
+                        .await
+                        .map(Some)
+                }
+                Action::Wait(_) => Ok(None),
+            }
+        };
+        match tokio::time::timeout(REQUEST, request).await {
+            Ok(Ok(lease)) => Observation::Lease(lease.map(record)),
+            Ok(Err(kube::Error::Api(status))) if status.code == 409 => Observation::Conflict,
+            Ok(Err(error)) => {
+                tracing::warn!(lease = self.name, %error, "cannot reach the lease");
+                Observation::Failed
+            }
+            Err(_) => {
+                tracing::warn!(lease = self.name, "no answer about the lease");
+                Observation::Failed
+            }
+        }
+    }
+
+    fn lease(&self, spec: &LeaseSpec, resource_version: Option<String>) -> Lease {
+        Lease {
+            metadata: ObjectMeta {
+                name: Some(self.name.clone()),
+                resource_version,
+                ..ObjectMeta::default()
+            },
+            spec: Some(spec.clone()),
+        }
+    }
+}
+
+fn record(lease: Lease) -> Record {
+    Record {
+        resource_version: lease.metadata.resource_version.unwrap_or_default(),
+        spec: lease.spec.unwrap_or_default(),
+    }
+}
+
+fn now() -> Now {
+    Now {
+        monotonic: Instant::now(),
+        wall: jiff::Timestamp::now(),
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How long one request may take; a second one must fit before the renew deadline.
+const REQUEST: Duration = Duration::from_secs(4);

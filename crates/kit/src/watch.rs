@@ -1,0 +1,224 @@
+//! Watches as a plain stream of changes.
+//!
+//! kube's watcher says `Init…InitDone` when it had to list anew and leaves it to the reader to find
+//! out what vanished meanwhile. Here only the *keys* of known objects are kept for that, so a
+//! program can hold its own compact types, and never needs a second copy of everything.
+
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
+use std::time::Duration;
+
+use futures::stream::{self, BoxStream, StreamExt as _};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+
+/// What happened to the objects of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change<K> {
+    /// The object is new, changed, or seen again.
+    Apply(K),
+    /// The object is gone.
+    Delete(ObjectKey),
+    /// Everything that exists has been told; comes again after every relist.
+    Synced,
+}
+
+/// An object's namespace (empty if it has none) and name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectKey {
+    /// The namespace; empty for cluster-scoped objects.
+    pub namespace: Box<str>,
+    /// The name.
+    pub name: Box<str>,
+}
+
+impl ObjectKey {
+    /// A key from its parts.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+
+    /// The key of `object`.
+    pub fn of<K: Resource>(object: &K) -> Self {
+        let meta = object.meta();
+        Self::new(
+            meta.namespace.as_deref().unwrap_or(""),
+            meta.name.as_deref().unwrap_or(""),
+        )
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespace.is_empty() {
+            return f.write_str(&self.name);
+        }
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Watches all objects behind `api`, for ever. Errors are logged and retried with growing pauses.
+///
+/// The first list is streamed where the server can (Kubernetes 1.34, earlier with a feature gate),
+/// else read in pages of 50: both keep few whole objects in memory at once. `managedFields` are
+/// dropped.
+pub fn watch<K>(api: Api<K>) -> BoxStream<'static, Change<K>>
+where
+    K: Resource + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
+{
+    watch_with(api, watcher::Config::default())
+}
+
+/// The same with selectors or timeouts of the caller's in `config`.
+pub fn watch_with<K>(api: Api<K>, config: watcher::Config) -> BoxStream<'static, Change<K>>
+where
+    K: Resource + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
+{
+    let watch = Watch {
+        events: events(api.clone(), config.clone().streaming_lists()),
+        api,
+        config,
+        streaming: true,
+        tracker: Tracker::default(),
+        ready: VecDeque::new(),
+    };
+    stream::unfold(watch, |mut watch| async move {
+        let change = watch.next().await;
+        Some((change, watch))
+    })
+    .boxed()
+}
+
+type Events<K> = BoxStream<'static, watcher::Result<Event<K>>>;
+
+struct Watch<K> {
+    api: Api<K>,
+    config: watcher::Config,
+    events: Events<K>,
+    streaming: bool,
+    tracker: Tracker,
+    ready: VecDeque<Change<K>>,
+}
+
+impl<K> Watch<K>
+where
+    K: Resource + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
+{
+    async fn next(&mut self) -> Change<K> {
+        loop {
+            if let Some(change) = self.ready.pop_front() {
+                return change;
+            }
+            let event = if self.streaming && self.tracker.is_listing() {
+                // A server older than 1.27 ignores the request to mark the end of the list.
+                let Ok(event) = tokio::time::timeout(SILENCE, self.events.next()).await else {
+                    self.list_in_pages("the server does not say where the list ends");
+                    continue;
+                };
+                event
+            } else {
+                self.events.next().await
+            };
+            match event {
+                Some(Ok(event)) => self.tracker.handle(event, &mut self.ready),
+                Some(Err(error)) if self.streaming && refuses_streaming(&error) => {
+                    self.list_in_pages("the server refuses");
+                }
+                Some(Err(error)) => {
+                    let kind = kind_of::<K>();
+                    tracing::warn!(%kind, error = &error as &dyn std::error::Error, "watch failed, will be tried again");
+                }
+                None => unreachable!("a watcher never ends"),
+            }
+        }
+    }
+
+    fn list_in_pages(&mut self, reason: &str) {
+        let kind = kind_of::<K>();
+        tracing::info!(%kind, reason, "no streamed list, reading it in pages");
+        self.streaming = false;
+        self.events = events(self.api.clone(), self.config.clone().page_size(PAGE));
+    }
+}
+
+/// Turns the watcher's events into changes, knowing only keys.
+#[derive(Default)]
+struct Tracker {
+    known: HashSet<ObjectKey>,
+    /// What the list under way has shown so far.
+    listed: Option<HashSet<ObjectKey>>,
+}
+
+impl Tracker {
+    fn is_listing(&self) -> bool {
+        self.listed.is_some()
+    }
+
+    fn handle<K: Resource>(&mut self, event: Event<K>, out: &mut VecDeque<Change<K>>) {
+        match event {
+            Event::Init => self.listed = Some(HashSet::new()),
+            Event::InitApply(object) => {
+                let key = ObjectKey::of(&object);
+                if let Some(listed) = &mut self.listed {
+                    listed.insert(key.clone());
+                }
+                // Known from now on: if this list breaks off, the next must account for it.
+                self.known.insert(key);
+                out.push_back(Change::Apply(stripped(object)));
+            }
+            Event::InitDone => {
+                let listed = self.listed.take().unwrap_or_default();
+                let gone = self.known.difference(&listed).cloned().map(Change::Delete);
+                out.extend(gone);
+                self.known = listed;
+                out.push_back(Change::Synced);
+            }
+            Event::Apply(object) => {
+                self.known.insert(ObjectKey::of(&object));
+                out.push_back(Change::Apply(stripped(object)));
+            }
+            Event::Delete(object) => {
+                let key = ObjectKey::of(&object);
+                self.known.remove(&key);
+                out.push_back(Change::Delete(key));
+            }
+        }
+    }
+}
+
+fn events<K>(api: Api<K>, config: watcher::Config) -> Events<K>
+where
+    K: Resource + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
+{
+    watcher::watcher(api, config).default_backoff().boxed()
+}
+
+fn stripped<K: Resource>(mut object: K) -> K {
+    object.meta_mut().managed_fields = None;
+    object
+}
+
+/// The server knows the request but not the feature: it answers 422 or 400.
+fn refuses_streaming(error: &watcher::Error) -> bool {
+    let watcher::Error::WatchStartFailed(kube::Error::Api(status)) = error else {
+        return false;
+    };
+    matches!(status.code, 400 | 422)
+}
+
+/// The last part of the type's name, for logs.
+fn kind_of<K>() -> &'static str {
+    let name = std::any::type_name::<K>();
+    name.rsplit("::").next().unwrap_or(name)
+}
+
+/// Objects a page, where a list cannot be streamed.
+const PAGE: u32 = 50;
+
+/// How long a streamed list may pause before it counts as not supported.
+const SILENCE: Duration = Duration::from_secs(15);
