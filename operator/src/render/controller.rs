@@ -1,0 +1,79 @@
+//! The controller: who it is, what it may do, and its Deployment.
+
+use serde_json::{Value, json};
+
+use super::{Component, Inputs, pod, rules};
+use crate::object::{Kind, Object};
+
+pub(super) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
+    let mut objects = Vec::from(inputs.account(
+        Component::Controller,
+        "controller",
+        rules::controller_cluster(),
+        rules::controller_namespaced(),
+    ));
+    objects.push(inputs.object(
+        Kind::Deployment,
+        Component::Controller,
+        "controller",
+        deployment(inputs),
+    ));
+    objects
+}
+
+/// Two replicas: one leads, the other takes over without waiting for an image or a node.
+const REPLICAS: u32 = 2;
+
+fn deployment(inputs: &Inputs<'_>) -> Value {
+    let spec = inputs.spec;
+    let config = spec.controller_config.as_ref();
+    let mut template = pod::template(Component::Controller, config);
+    pod::merge(
+        &mut template["spec"],
+        json!({
+            "serviceAccountName": "controller",
+            "nodeSelector": pod::on_linux(&spec.controller_node_selector),
+            "tolerations": spec.controller_tolerations,
+            // One lost node should not take both replicas with it, if there is a choice.
+            "topologySpreadConstraints": [{
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": { "matchLabels": pod::labels(Component::Controller) },
+            }],
+            "securityContext": pod::as_nobody(),
+            "containers": [{
+                "name": "controller",
+                "image": inputs.images.controller,
+                "command": ["/controller"],
+                "args": args(inputs),
+                "env": env(inputs),
+                "ports": [{ "name": "metricshttps", "containerPort": inputs.ports.metrics }],
+                "livenessProbe": pod::liveness(inputs.ports.probes, None),
+                "readinessProbe": pod::readiness(inputs.ports.probes, None),
+                "resources": pod::resources(config, json!({ "cpu": "10m", "memory": "20Mi" })),
+                "securityContext": pod::confined(&[]),
+            }],
+        }),
+    );
+    json!({
+        "spec": {
+            "replicas": REPLICAS,
+            "revisionHistoryLimit": 3,
+            "selector": { "matchLabels": pod::labels(Component::Controller) },
+            "template": template,
+        },
+    })
+}
+
+fn args(inputs: &Inputs<'_>) -> Vec<String> {
+    let mut args = pod::common_args(inputs);
+    args.push("--webhook-mode=disabled".to_owned());
+    args
+}
+
+fn env(inputs: &Inputs<'_>) -> Vec<Value> {
+    let mut env = vec![pod::field_env("METALLB_POD_NAME", "metadata.name")];
+    env.extend(pod::bgp_type(inputs.spec));
+    env
+}

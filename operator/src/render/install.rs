@@ -1,0 +1,139 @@
+//! The manifest that installs the operator itself: CRDs, rights and its Deployment.
+
+use serde_json::{Value, json};
+
+use super::{FIELD_MANAGER, pod, rules};
+use crate::object::{Kind, Object};
+
+/// What the install manifest depends on.
+#[derive(Clone, Debug)]
+pub(crate) struct Install<'a> {
+    pub(crate) namespace: &'a str,
+    /// The one image of operator, controller and speaker.
+    pub(crate) image: &'a str,
+    pub(crate) version: &'a str,
+}
+
+/// Everything to `kubectl apply`, in order.
+pub(crate) fn install(install: &Install<'_>) -> Vec<Value> {
+    let mut documents = vec![install.namespace()];
+    documents.extend(metallb_crds::all());
+    let (cluster, namespaced) = (
+        rules::operator_cluster(install.namespace),
+        rules::operator_namespaced(),
+    );
+    documents.extend(
+        [
+            install.object(Kind::ServiceAccount, ACCOUNT, json!({})),
+            install.object(Kind::ClusterRole, ROLE, json!({ "rules": cluster })),
+            install.object(
+                Kind::ClusterRoleBinding,
+                BINDING,
+                install.binding(Kind::ClusterRole),
+            ),
+            install.object(Kind::Role, ROLE, json!({ "rules": namespaced })),
+            install.object(Kind::RoleBinding, BINDING, install.binding(Kind::Role)),
+            install.object(Kind::Deployment, DEPLOYMENT, install.deployment()),
+        ]
+        .map(|object| object.manifest),
+    );
+    documents
+}
+
+const DEPLOYMENT: &str = "metallb-operator-controller-manager";
+const ACCOUNT: &str = "manager-account";
+const ROLE: &str = "metallb-manager-role";
+const BINDING: &str = "metallb-manager-rolebinding";
+/// Port of `/healthz` and `/readyz`.
+const PROBES: u16 = 8080;
+
+impl Install<'_> {
+    /// The speaker uses its node's network, which Pod Security calls privileged.
+    fn namespace(&self) -> Value {
+        let levels: serde_json::Map<String, Value> = ["enforce", "audit", "warn"]
+            .map(|mode| {
+                (
+                    format!("pod-security.kubernetes.io/{mode}"),
+                    "privileged".into(),
+                )
+            })
+            .into_iter()
+            .collect();
+        json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": { "name": self.namespace, "labels": levels },
+        })
+    }
+
+    fn object(&self, kind: Kind, name: &str, body: Value) -> Object {
+        let mut metadata = json!({
+            "labels": {
+                "app.kubernetes.io/name": FIELD_MANAGER,
+                "app.kubernetes.io/version": self.version,
+            },
+        });
+        if kind.is_namespaced() {
+            metadata["namespace"] = self.namespace.into();
+        }
+        Object::new(kind, name, metadata, body)
+    }
+
+    fn binding(&self, role: Kind) -> Value {
+        json!({
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": role.names().1,
+                "name": ROLE,
+            },
+            "subjects": [{
+                "kind": "ServiceAccount",
+                "name": ACCOUNT,
+                "namespace": self.namespace,
+            }],
+        })
+    }
+
+    fn deployment(&self) -> Value {
+        let labels = json!({ "control-plane": "controller-manager" });
+        json!({
+            "spec": {
+                "replicas": 2,
+                "revisionHistoryLimit": 3,
+                "selector": { "matchLabels": labels },
+                "template": {
+                    "metadata": { "labels": labels },
+                    "spec": {
+                        "serviceAccountName": ACCOUNT,
+                        "terminationGracePeriodSeconds": 30,
+                        "nodeSelector": { "kubernetes.io/os": "linux" },
+                        "topologySpreadConstraints": [{
+                            "maxSkew": 1,
+                            "topologyKey": "kubernetes.io/hostname",
+                            "whenUnsatisfiable": "ScheduleAnyway",
+                            "labelSelector": { "matchLabels": labels },
+                        }],
+                        "securityContext": pod::as_nobody(),
+                        "containers": [{
+                            "name": "manager",
+                            "image": self.image,
+                            "command": ["/operator"],
+                            "args": ["--enable-leader-election", format!("--port={PROBES}")],
+                            "env": [
+                                pod::field_env("OPERATOR_NAMESPACE", "metadata.namespace"),
+                                pod::field_env("METALLB_POD_NAME", "metadata.name"),
+                                pod::env("CONTROLLER_IMAGE", self.image),
+                                pod::env("SPEAKER_IMAGE", self.image),
+                            ],
+                            "ports": [{ "name": "probes", "containerPort": PROBES }],
+                            "livenessProbe": pod::liveness(PROBES, None),
+                            "readinessProbe": pod::readiness(PROBES, None),
+                            "resources": { "requests": { "cpu": "10m", "memory": "20Mi" } },
+                            "securityContext": pod::confined(&[]),
+                        }],
+                    },
+                },
+            },
+        })
+    }
+}

@@ -1,0 +1,147 @@
+//! From a `MetalLB` object to everything that runs it: a pure function.
+
+mod controller;
+mod install;
+mod pod;
+mod rules;
+mod shared;
+mod speaker;
+
+pub(crate) use install::{Install, install};
+pub(crate) use rules::{CONTROLLER_LEASE, MEMBERLIST_SECRET, OPERATOR_LEASE};
+pub(crate) use shared::MEMBERLIST_KEY;
+
+use metallb_crds::v1beta1::MetalLBSpec;
+use serde_json::{Value, json};
+
+use crate::object::{Kind, Object};
+use crate::settings::{Images, Ports};
+
+/// All that rendering depends on. The same inputs give the same objects.
+#[derive(Clone, Debug)]
+pub(crate) struct Inputs<'a> {
+    pub(crate) spec: &'a MetalLBSpec,
+    /// Where the `MetalLB` object and its operands live.
+    pub(crate) namespace: &'a str,
+    /// The `MetalLB` object's, to which namespaced operands belong.
+    pub(crate) uid: &'a str,
+    pub(crate) images: &'a Images,
+    pub(crate) ports: Ports,
+    /// Where an FRR-K8s that somebody else runs is found, unless the spec says.
+    pub(crate) frr_k8s_namespace: Option<&'a str>,
+    /// The key in the memberlist Secret, if the Secret has one; it wins.
+    pub(crate) existing_memberlist_key: Option<&'a [u8]>,
+    /// Random bytes for a new key.
+    pub(crate) fresh_memberlist_key: [u8; 16],
+    /// Version of the operands, for their labels.
+    pub(crate) version: &'a str,
+}
+
+/// Which part of MetalLB an object belongs to, as its `component` label says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Component {
+    Controller,
+    Speaker,
+    /// Both.
+    Shared,
+}
+
+/// Marks what belongs to the `MetalLB` object of one operator; its value is that operator's
+/// namespace. What carries it, was applied by the operator and is not rendered is pruned.
+pub(crate) const INVENTORY_LABEL: &str = "metallb.io/inventory";
+/// Field manager of everything that is applied, as upstream's.
+pub(crate) const FIELD_MANAGER: &str = "metallb-operator";
+/// Name of the one `MetalLB` object that counts.
+pub(crate) const METALLB_NAME: &str = "metallb";
+
+/// The objects that run MetalLB as `inputs` ask, in the order in which to apply them.
+pub(crate) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
+    let mut objects = Vec::new();
+    objects.extend(controller::render(inputs));
+    objects.extend(speaker::render(inputs));
+    objects.extend(shared::render(inputs));
+    objects.sort_by(|a, b| a.key.cmp(&b.key));
+    objects
+}
+
+impl Component {
+    fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Controller => Some("controller"),
+            Self::Speaker => Some("speaker"),
+            Self::Shared => None,
+        }
+    }
+}
+
+impl Inputs<'_> {
+    /// An operand, with the metadata that all operands have.
+    fn object(&self, kind: Kind, component: Component, name: &str, body: Value) -> Object {
+        let mut metadata = json!({
+            "labels": {
+                "app": "metallb",
+                "component": component.name(),
+                "app.kubernetes.io/managed-by": FIELD_MANAGER,
+                "app.kubernetes.io/version": self.version,
+                INVENTORY_LABEL: self.namespace,
+            },
+        });
+        if kind.is_namespaced() {
+            metadata["namespace"] = self.namespace.into();
+            // A cluster-scoped object cannot belong to a namespaced one; the finalizer of the
+            // MetalLB object takes care of those.
+            metadata["ownerReferences"] = json!([{
+                "apiVersion": "metallb.io/v1beta1",
+                "kind": "MetalLB",
+                "name": METALLB_NAME,
+                "uid": self.uid,
+                "controller": true,
+            }]);
+        }
+        Object::new(kind, name, metadata, body)
+    }
+
+    /// The account, the roles and the bindings of one component.
+    fn account(
+        &self,
+        component: Component,
+        name: &str,
+        cluster: Vec<rules::Rule>,
+        namespaced: Vec<rules::Rule>,
+    ) -> [Object; 5] {
+        let cluster_name = rules::cluster_name(self.namespace, name);
+        let binding = |role: Kind, role_name: &str| {
+            json!({
+                "roleRef": {
+                    "apiGroup": "rbac.authorization.k8s.io",
+                    "kind": role.names().1,
+                    "name": role_name,
+                },
+                "subjects": [{
+                    "kind": "ServiceAccount",
+                    "name": name,
+                    "namespace": self.namespace,
+                }],
+            })
+        };
+        let object = |kind, name: &str, body| self.object(kind, component, name, body);
+        [
+            object(Kind::ServiceAccount, name, json!({})),
+            object(
+                Kind::ClusterRole,
+                &cluster_name,
+                json!({ "rules": cluster }),
+            ),
+            object(
+                Kind::ClusterRoleBinding,
+                &cluster_name,
+                binding(Kind::ClusterRole, &cluster_name),
+            ),
+            object(Kind::Role, name, json!({ "rules": namespaced })),
+            object(Kind::RoleBinding, name, binding(Kind::Role, name)),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests;

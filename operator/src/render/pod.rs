@@ -1,0 +1,160 @@
+//! What the pods of controller, speaker and operator have in common.
+
+use std::collections::BTreeMap;
+
+use metallb_crds::v1beta1::{Config, LogLevel, MetalLBSpec};
+use serde_json::{Value, json};
+
+use super::{Component, Inputs};
+
+/// The labels that a component's selector picks its pods by. Selectors are immutable: these are
+/// upstream's, and stay.
+pub(super) fn labels(component: Component) -> Value {
+    json!({ "app": "metallb", "component": component.name() })
+}
+
+/// A pod template with what the user sets by [`Config`]; the component adds the rest.
+pub(super) fn template(component: Component, config: Option<&Config>) -> Value {
+    let annotations = config
+        .map(|c| &c.annotations)
+        .filter(|annotations| !annotations.is_empty());
+    json!({
+        "metadata": { "labels": labels(component), "annotations": annotations },
+        "spec": {
+            // Enough to hand over the addresses, the Lease and what is being written.
+            "terminationGracePeriodSeconds": 30,
+            "priorityClassName": config.and_then(|c| non_empty(c.priority_class_name.as_deref())),
+            "runtimeClassName": config.and_then(|c| non_empty(c.runtime_class_name.as_deref())),
+            "affinity": config.and_then(|c| c.affinity.as_ref()),
+        },
+    })
+}
+
+/// Adds the fields of `more` to `object`.
+pub(super) fn merge(object: &mut Value, more: Value) {
+    if let (Value::Object(object), Value::Object(more)) = (object, more) {
+        object.extend(more);
+    }
+}
+
+/// What the user wants for the main container, else `requests` without limits.
+pub(super) fn resources(config: Option<&Config>, requests: Value) -> Value {
+    match config.and_then(|config| config.resources.as_ref()) {
+        Some(resources) => json!(resources),
+        None => json!({ "requests": requests }),
+    }
+}
+
+/// The flags that controller and speaker share.
+pub(super) fn common_args(inputs: &Inputs<'_>) -> Vec<String> {
+    let mut args = vec![
+        format!("--port={}", inputs.ports.metrics),
+        format!("--health-probe-port={}", inputs.ports.probes),
+        format!("--log-level={}", log_level(inputs.spec.log_level)),
+    ];
+    let class = non_empty(inputs.spec.load_balancer_class.as_deref());
+    args.extend(class.map(|class| format!("--lb-class={class}")));
+    args
+}
+
+/// Which of upstream's backends to be like; native is said by saying nothing. Without a choice
+/// it is frr, as upstream's operator has it outside OpenShift.
+pub(super) fn bgp_type(spec: &MetalLBSpec) -> Option<Value> {
+    let name = match non_empty(spec.bgp_backend.as_deref()) {
+        Some("native") => return None,
+        Some("frr-k8s" | "frr-k8s-external") => "frr-k8s",
+        _ => "frr",
+    };
+    Some(env("METALLB_BGP_TYPE", name))
+}
+
+pub(super) fn env(name: &str, value: &str) -> Value {
+    json!({ "name": name, "value": value })
+}
+
+/// An environment variable that the kubelet fills in.
+pub(super) fn field_env(name: &str, path: &str) -> Value {
+    json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } })
+}
+
+/// A process that does not answer for half a minute is started anew.
+pub(super) fn liveness(port: u16, host: Option<&str>) -> Value {
+    let mut probe = get("/healthz", port, host);
+    merge(
+        &mut probe,
+        json!({
+            "initialDelaySeconds": 10,
+            "periodSeconds": 10,
+            "timeoutSeconds": 1,
+            "failureThreshold": 3,
+        }),
+    );
+    probe
+}
+
+/// Asked every second: a rollout waits for this, and nobody should wait for longer than needed.
+pub(super) fn readiness(port: u16, host: Option<&str>) -> Value {
+    let mut probe = get("/readyz", port, host);
+    merge(
+        &mut probe,
+        json!({ "periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 3 }),
+    );
+    probe
+}
+
+/// The security context of a pod that needs no rights on its node.
+pub(super) fn as_nobody() -> Value {
+    json!({
+        "runAsNonRoot": true,
+        "runAsUser": 65534,
+        "runAsGroup": 65534,
+        "fsGroup": 65534,
+        "seccompProfile": { "type": "RuntimeDefault" },
+    })
+}
+
+/// The security context of a container that writes nothing and has no capability but `add`.
+pub(super) fn confined(add: &[&str]) -> Value {
+    json!({
+        "allowPrivilegeEscalation": false,
+        "readOnlyRootFilesystem": true,
+        "capabilities": {
+            "drop": ["ALL"],
+            "add": Some(add).filter(|add| !add.is_empty()),
+        },
+    })
+}
+
+/// [`confined`], under the given user.
+pub(super) fn confined_as(user: u32, add: &[&str]) -> Value {
+    let mut context = confined(add);
+    context["runAsUser"] = user.into();
+    context
+}
+
+/// `selector`, and only Linux: the image is for nothing else.
+pub(super) fn on_linux(selector: &BTreeMap<String, String>) -> Value {
+    let mut selector = json!(selector);
+    selector["kubernetes.io/os"] = "linux".into();
+    selector
+}
+
+fn get(path: &str, port: u16, host: Option<&str>) -> Value {
+    json!({ "httpGet": { "path": path, "port": port, "host": host } })
+}
+
+fn log_level(level: Option<LogLevel>) -> &'static str {
+    match level {
+        Some(LogLevel::All) => "all",
+        Some(LogLevel::Debug) => "debug",
+        None | Some(LogLevel::Info) => "info",
+        Some(LogLevel::Warn) => "warn",
+        Some(LogLevel::Error) => "error",
+        Some(LogLevel::None) => "none",
+    }
+}
+
+/// Upstream's types take an empty text for "not set".
+fn non_empty(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
+}

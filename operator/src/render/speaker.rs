@@ -1,0 +1,123 @@
+//! The speaker: who it is, what it may do, and its `DaemonSet`.
+
+use serde_json::{Value, json};
+
+use super::{Component, Inputs, MEMBERLIST_SECRET, pod, rules, shared};
+use crate::object::{Kind, Object};
+
+pub(super) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
+    let mut objects = Vec::from(inputs.account(
+        Component::Speaker,
+        "speaker",
+        rules::speaker_cluster(),
+        rules::speaker_namespaced(),
+    ));
+    objects.push(inputs.object(
+        Kind::DaemonSet,
+        Component::Speaker,
+        "speaker",
+        daemon_set(inputs),
+    ));
+    objects
+}
+
+fn daemon_set(inputs: &Inputs<'_>) -> Value {
+    let spec = inputs.spec;
+    let config = spec.speaker_config.as_ref();
+    let mut template = pod::template(Component::Speaker, config);
+    pod::merge(
+        &mut template["spec"],
+        json!({
+            "serviceAccountName": "speaker",
+            "hostNetwork": true,
+            "nodeSelector": pod::on_linux(&spec.node_selector),
+            "tolerations": tolerations(inputs),
+            // Root, since Kubernetes gives a capability to nobody else; NET_RAW is all it has.
+            "securityContext": { "seccompProfile": { "type": "RuntimeDefault" } },
+            "containers": [{
+                "name": "speaker",
+                "image": inputs.images.speaker,
+                "command": ["/speaker"],
+                "args": args(inputs),
+                "env": env(inputs),
+                "ports": [
+                    { "name": "metricshttps", "containerPort": inputs.ports.metrics },
+                    {
+                        "name": "memberlist-udp",
+                        "containerPort": inputs.ports.memberlist,
+                        "protocol": "UDP",
+                    },
+                ],
+                "livenessProbe": pod::liveness(inputs.ports.probes, Some("127.0.0.1")),
+                "readinessProbe": pod::readiness(inputs.ports.probes, Some("127.0.0.1")),
+                "resources": pod::resources(config, json!({ "cpu": "20m", "memory": "20Mi" })),
+                "securityContext": pod::confined_as(0, &["NET_RAW"]),
+                "volumeMounts": [
+                    { "name": "memberlist", "mountPath": MEMBERLIST_PATH, "readOnly": true },
+                    { "name": "excludel2", "mountPath": "/etc/metallb", "readOnly": true },
+                ],
+            }],
+            "volumes": [
+                { "name": "memberlist", "secret": { "secretName": MEMBERLIST_SECRET } },
+                { "name": "excludel2", "configMap": { "name": shared::EXCLUDE_L2 } },
+            ],
+        }),
+    );
+    json!({
+        "spec": {
+            "revisionHistoryLimit": 3,
+            "selector": { "matchLabels": pod::labels(Component::Speaker) },
+            // One node at a time, so that the others can take its addresses meanwhile.
+            "updateStrategy": {
+                "type": "RollingUpdate",
+                "rollingUpdate": { "maxUnavailable": 1 },
+            },
+            "template": template,
+        },
+    })
+}
+
+/// Speakers also run on control-plane nodes, as upstream's do.
+fn tolerations(inputs: &Inputs<'_>) -> Vec<Value> {
+    let own = [
+        "node-role.kubernetes.io/master",
+        "node-role.kubernetes.io/control-plane",
+    ]
+    .map(|key| json!({ "key": key, "operator": "Exists", "effect": "NoSchedule" }));
+    own.into_iter()
+        .chain(inputs.spec.speaker_tolerations.iter().map(|t| json!(t)))
+        .collect()
+}
+
+fn args(inputs: &Inputs<'_>) -> Vec<String> {
+    let mut args = pod::common_args(inputs);
+    // Both flags mean something to an FRR-K8s of somebody else's alone.
+    if inputs.spec.bgp_backend.as_deref() == Some("frr-k8s-external") {
+        let config = inputs.spec.frrk8s_config.as_ref();
+        let namespace = config
+            .and_then(|config| config.namespace.as_deref())
+            .filter(|namespace| !namespace.is_empty())
+            .or(inputs.frr_k8s_namespace);
+        args.extend(namespace.map(|namespace| format!("--frrk8s-namespace={namespace}")));
+        if config.and_then(|config| config.secret_passthrough) == Some(true) {
+            args.push("--frrk8s-secret-passthrough".to_owned());
+        }
+    }
+    args
+}
+
+fn env(inputs: &Inputs<'_>) -> Vec<Value> {
+    let mut env = vec![
+        pod::field_env("METALLB_NODE_NAME", "spec.nodeName"),
+        pod::field_env("METALLB_HOST", "status.hostIP"),
+        pod::field_env("METALLB_ML_BIND_ADDR", "status.podIP"),
+        pod::env("METALLB_ML_LABELS", "app=metallb,component=speaker"),
+        pod::env("METALLB_ML_BIND_PORT", &inputs.ports.memberlist.to_string()),
+        pod::env("METALLB_ML_SECRET_KEY_PATH", MEMBERLIST_PATH),
+        pod::field_env("METALLB_POD_NAME", "metadata.name"),
+    ];
+    env.extend(pod::bgp_type(inputs.spec));
+    env
+}
+
+const MEMBERLIST_PATH: &str = "/etc/ml_secret_key";

@@ -1,0 +1,312 @@
+//! Golden files of what is rendered, and what must hold for all of it.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::yaml;
+
+/// What differs between the cases; all else is as in production.
+fn render_spec(spec: Value) -> Vec<Object> {
+    let spec: MetalLBSpec = serde_json::from_value(spec).expect("the spec parses");
+    let images = Images {
+        controller: "metallb:dev".to_owned(),
+        speaker: "metallb:dev".to_owned(),
+    };
+    render(&Inputs {
+        spec: &spec,
+        namespace: "metallb-system",
+        uid: "00000000-0000-0000-0000-000000000001",
+        images: &images,
+        ports: Ports::default(),
+        frr_k8s_namespace: Some("frr-k8s-system"),
+        existing_memberlist_key: None,
+        fresh_memberlist_key: *b"0123456789abcdef",
+        version: "1.2.3",
+    })
+}
+
+fn everything_set() -> Value {
+    let config = |name: &str| {
+        json!({
+            "priorityClassName": format!("{name}-priority"),
+            "runtimeClassName": format!("{name}-runtime"),
+            "annotations": { "example.com/for": name },
+            "affinity": { "nodeAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": [
+                    { "matchExpressions": [
+                        { "key": "example.com/metallb", "operator": "In", "values": [name] },
+                    ] },
+                ] },
+            } },
+            "resources": {
+                "requests": { "cpu": "100m", "memory": "64Mi" },
+                "limits": { "cpu": "1", "memory": "128Mi" },
+            },
+        })
+    };
+    json!({
+        "image": "of no effect",
+        "nodeSelector": { "example.com/edge": "true" },
+        "speakerTolerations": [
+            { "key": "example.com/edge", "operator": "Exists", "effect": "NoExecute",
+              "tolerationSeconds": 60 },
+        ],
+        "logLevel": "debug",
+        "loadBalancerClass": "example.com/metallb",
+        "controllerNodeSelector": { "example.com/infra": "true" },
+        "controllerTolerations": [{ "key": "example.com/infra", "operator": "Exists" }],
+        "controllerConfig": config("controller"),
+        "speakerConfig": config("speaker"),
+        "bgpBackend": "frr-k8s-external",
+        "frrk8sConfig": {
+            "alwaysBlock": ["10.0.0.0/8"],
+            "namespace": "frr-of-another",
+            "secretPassthrough": true,
+        },
+    })
+}
+
+fn documents(objects: &[Object]) -> String {
+    yaml::documents(objects.iter().map(|object| &object.manifest))
+}
+
+fn manifest(objects: &[Object], kind: Kind, name: &str) -> Value {
+    let found = objects
+        .iter()
+        .find(|o| o.key.kind == kind && o.key.name == name);
+    found
+        .unwrap_or_else(|| panic!("no {kind:?} {name}"))
+        .manifest
+        .clone()
+}
+
+fn workload(objects: &[Object], kind: Kind, name: &str) -> String {
+    yaml::documents([&manifest(objects, kind, name)])
+}
+
+#[test]
+fn default() {
+    insta::assert_snapshot!(documents(&render_spec(json!({}))));
+}
+
+#[test]
+fn everything() {
+    let objects = render_spec(everything_set());
+    insta::assert_snapshot!(
+        "everything_controller",
+        workload(&objects, Kind::Deployment, "controller")
+    );
+    insta::assert_snapshot!(
+        "everything_speaker",
+        workload(&objects, Kind::DaemonSet, "speaker")
+    );
+}
+
+/// What each backend changes is a few lines; the rest is as in the default.
+#[test]
+fn backends() {
+    let default = documents(&render_spec(json!({})));
+    let mut changes = String::new();
+    for backend in ["", "native", "frr", "frr-k8s", "frr-k8s-external"] {
+        let spec = json!({
+            "bgpBackend": backend,
+            "frrk8sConfig": { "secretPassthrough": true },
+        });
+        changes += &format!("bgpBackend: {backend:?}\n");
+        let rendered = documents(&render_spec(spec));
+        let only_in = |one: &str, other: &str, sign: char| -> String {
+            one.lines()
+                .filter(|line| !other.lines().any(|l| l == *line))
+                .map(|line| format!("{sign} {}\n", line.trim()))
+                .collect()
+        };
+        changes += &only_in(&default, &rendered, '-');
+        changes += &only_in(&rendered, &default, '+');
+    }
+    insta::assert_snapshot!(changes);
+}
+
+#[test]
+fn operator() {
+    let install = Install {
+        namespace: "metallb-system",
+        image: "metallb:dev",
+        version: "1.2.3",
+    };
+    let documents = super::install(&install);
+    let own: Vec<&Value> = documents
+        .iter()
+        .filter(|d| d["kind"] != "CustomResourceDefinition")
+        .collect();
+    insta::assert_snapshot!(yaml::documents(own));
+    assert_eq!(documents.len(), 7 + metallb_crds::all().len());
+}
+
+#[test]
+fn operator_workloads_select_their_own_pods() {
+    let install = Install {
+        namespace: "metallb-system",
+        image: "metallb:dev",
+        version: "1.2.3",
+    };
+    for document in super::install(&install) {
+        if document["kind"] == "Deployment" {
+            assert_selects_its_pods(&document);
+        }
+    }
+}
+
+fn assert_selects_its_pods(workload: &Value) {
+    let spec = &workload["spec"];
+    let labels = spec["template"]["metadata"]["labels"]
+        .as_object()
+        .expect("labels");
+    let selector = spec["selector"]["matchLabels"]
+        .as_object()
+        .expect("a selector");
+    assert!(!selector.is_empty());
+    for (key, value) in selector {
+        assert_eq!(labels.get(key), Some(value));
+    }
+}
+
+/// Both extremes of the spec: nothing set, and everything.
+fn extremes() -> [Vec<Object>; 2] {
+    [render_spec(json!({})), render_spec(everything_set())]
+}
+
+#[test]
+fn namespaced_objects_belong_to_the_metallb_object() {
+    for object in extremes().concat() {
+        let metadata = &object.manifest["metadata"];
+        if object.key.kind.is_namespaced() {
+            assert_eq!(metadata["namespace"], "metallb-system", "{}", object.key);
+            let owner = &metadata["ownerReferences"][0];
+            assert_eq!(
+                owner["uid"], "00000000-0000-0000-0000-000000000001",
+                "{}",
+                object.key
+            );
+        } else {
+            assert_eq!(metadata.get("namespace"), None, "{}", object.key);
+            assert_eq!(metadata.get("ownerReferences"), None, "{}", object.key);
+        }
+        assert_eq!(
+            metadata["labels"][INVENTORY_LABEL], "metallb-system",
+            "{}",
+            object.key
+        );
+    }
+}
+
+#[test]
+fn objects_are_distinct_and_come_before_what_needs_them() {
+    for objects in extremes() {
+        let keys: Vec<_> = objects.iter().map(|object| &object.key).collect();
+        assert!(keys.is_sorted_by(|a, b| a < b), "{keys:?}");
+    }
+}
+
+#[test]
+fn selectors_match_what_they_are_for() {
+    for objects in extremes() {
+        let controller = manifest(&objects, Kind::Deployment, "controller");
+        let speaker = manifest(&objects, Kind::DaemonSet, "speaker");
+        assert_selects_its_pods(&controller);
+        assert_selects_its_pods(&speaker);
+        // Upstream's selectors: a workload with others could not be taken over.
+        let labels = |component: &str| json!({ "app": "metallb", "component": component });
+        assert_eq!(
+            controller["spec"]["selector"]["matchLabels"],
+            labels("controller")
+        );
+        assert_eq!(
+            speaker["spec"]["selector"]["matchLabels"],
+            labels("speaker")
+        );
+        let service = manifest(&objects, Kind::Service, "metallb-webhook-service");
+        assert_eq!(service["spec"]["selector"], labels("controller"));
+    }
+}
+
+#[test]
+fn what_pods_refer_to_is_rendered() {
+    for objects in extremes() {
+        let has = |kind, name: &Value| {
+            let name = name.as_str().expect("a name");
+            assert!(
+                objects
+                    .iter()
+                    .any(|o| o.key.kind == kind && o.key.name == name),
+                "{name}"
+            );
+        };
+        for object in objects
+            .iter()
+            .filter(|object| object.key.kind.is_workload())
+        {
+            let pod = &object.manifest["spec"]["template"]["spec"];
+            has(Kind::ServiceAccount, &pod["serviceAccountName"]);
+            for volume in pod["volumes"].as_array().into_iter().flatten() {
+                if let Some(secret) = volume.get("secret") {
+                    has(Kind::Secret, &secret["secretName"]);
+                }
+                if let Some(config_map) = volume.get("configMap") {
+                    has(Kind::ConfigMap, &config_map["name"]);
+                }
+            }
+        }
+        for object in &objects {
+            let role = &object.manifest["roleRef"];
+            match object.key.kind {
+                Kind::RoleBinding => has(Kind::Role, &role["name"]),
+                Kind::ClusterRoleBinding => has(Kind::ClusterRole, &role["name"]),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn pods_hold_no_more_than_they_need() {
+    for objects in extremes() {
+        let container = |kind, name| {
+            let manifest = manifest(&objects, kind, name);
+            let context = &manifest["spec"]["template"]["spec"]["containers"][0]["securityContext"];
+            assert_eq!(context["readOnlyRootFilesystem"], true);
+            assert_eq!(context["allowPrivilegeEscalation"], false);
+            assert_eq!(context["capabilities"]["drop"], json!(["ALL"]));
+            context["capabilities"]["add"].clone()
+        };
+        assert_eq!(container(Kind::Deployment, "controller"), Value::Null);
+        assert_eq!(container(Kind::DaemonSet, "speaker"), json!(["NET_RAW"]));
+    }
+}
+
+#[test]
+fn a_key_that_exists_wins_over_a_fresh_one() {
+    let spec = MetalLBSpec::default();
+    let images = Images {
+        controller: "c".to_owned(),
+        speaker: "s".to_owned(),
+    };
+    let key = |existing: Option<&[u8]>| {
+        let objects = render(&Inputs {
+            spec: &spec,
+            namespace: "metallb-system",
+            uid: "1",
+            images: &images,
+            ports: Ports::default(),
+            frr_k8s_namespace: None,
+            existing_memberlist_key: existing,
+            fresh_memberlist_key: [0xff; 16],
+            version: "1.2.3",
+        });
+        manifest(&objects, Kind::Secret, MEMBERLIST_SECRET)["data"][MEMBERLIST_KEY].clone()
+    };
+    // base64 of "mine", and of the 22 characters that 16 bytes of 0xff are.
+    assert_eq!(key(Some(b"mine")), "bWluZQ==");
+    let fresh = "Ly8vLy8vLy8vLy8vLy8vLy8vLy8vdw==";
+    assert_eq!(key(None), fresh);
+    assert_eq!(key(Some(b"")), fresh);
+}
