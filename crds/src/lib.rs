@@ -16,6 +16,10 @@
     clippy::doc_markdown,
     reason = "`kubectl explain` prints these comments as they are, backticks and all"
 )]
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "printer columns share attributes, each within its own parentheses"
+)]
 
 pub mod names;
 mod null;

@@ -27,6 +27,12 @@ pub(crate) fn integer(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "integer"})
 }
 
+/// A field that may be left out, under the field's own description. (That of an `Option` of an
+/// enum is the enum's.)
+pub(crate) fn optional<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    T::json_schema(generator)
+}
+
 /// A list of label selectors. The API server checks neither keys nor operators here.
 pub(crate) fn label_selectors(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "array", "items": label_selector(generator)})
@@ -192,6 +198,8 @@ pub(crate) fn clean(crd: &CustomResourceDefinition) -> Value {
     }
     let kind = value["spec"]["names"]["kind"].as_str().unwrap_or_default();
     value["spec"]["names"]["listKind"] = format!("{kind}List").into();
+    // Whether maps keep their order depends on what else is in the build.
+    value.sort_all_objects();
     value
 }
 
@@ -224,6 +232,9 @@ fn tidy(schema: &mut Value) {
     if let Some(Value::Array(values)) = schema.get_mut("enum") {
         values.retain(|value| !value.is_null());
     }
+    if let Some(Value::String(text)) = schema.get_mut("description") {
+        *text = unwrapped(text);
+    }
     whole_numbers(schema);
     signed_format(schema);
     for list in ["anyOf", "allOf", "oneOf"] {
@@ -241,10 +252,28 @@ fn tidy(schema: &mut Value) {
     }
 }
 
+/// The text without the line breaks of its source; paragraphs and lists keep theirs.
+fn unwrapped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines() {
+        let starts_anew = line.is_empty() || line.starts_with([' ', '\t', '-']);
+        if !out.is_empty() {
+            out.push(if starts_anew || out.ends_with('\n') {
+                '\n'
+            } else {
+                ' '
+            });
+        }
+        out.push_str(line);
+    }
+    out
+}
+
 /// Null and empty defaults say nothing.
 fn is_empty(default: &Value) -> bool {
     match default {
         Value::Null => true,
+        Value::String(text) => text.is_empty(),
         Value::Array(list) => list.is_empty(),
         Value::Object(map) => map.is_empty(),
         _ => false,

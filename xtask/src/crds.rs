@@ -6,10 +6,12 @@ use std::{fs, io};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::workspace;
+
 /// Writes `crds/*.yaml` from the types; with `check`, only says which differ, and fails if any
 /// does.
-pub fn run(check: bool) -> Result<()> {
-    let folder = folder();
+pub(crate) fn run(check: bool) -> Result<()> {
+    let folder = workspace::root().join("crds");
     let wanted = metallb_crds::all()
         .iter()
         .map(|crd| Ok((folder.join(metallb_crds::file_name(crd)), yaml(crd)?)))
@@ -73,9 +75,4 @@ fn read(path: &Path) -> Result<Option<String>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
     }
-}
-
-/// `crds/` of this repository.
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds")
 }

@@ -38,13 +38,11 @@ pub struct CommunitySpec {
 pub struct CommunityAlias {
     /// The name that BGPAdvertisements use.
     #[serde(default, deserialize_with = "null::or_default")]
-    #[schemars(extend("default" = null))]
     pub name: String,
 
     /// The community: two numbers up to 65535 such as 64512:100, or large: and three numbers
     /// up to 4294967295 such as large:64512:100:1.
     #[serde(default, deserialize_with = "null::or_default")]
-    #[schemars(extend("default" = null))]
     pub value: String,
 }
 

@@ -43,6 +43,7 @@ pub struct ConfigurationStateStatus {
     /// Whether the configuration is valid: Valid, Invalid, or Unknown if it was not looked
     /// at yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::optional::<ConfigurationResult>")]
     pub result: Option<ConfigurationResult>,
 
     /// What is wrong with the configuration, one error a line. Empty if nothing is.

@@ -73,6 +73,7 @@ pub struct MetalLBSpec {
 
     /// The least important messages that are still logged. Default: info.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::optional::<LogLevel>")]
     pub log_level: Option<LogLevel>,
 
     /// Serves only Services whose spec.loadBalancerClass is this. Default: only Services

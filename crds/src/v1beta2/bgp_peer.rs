@@ -60,6 +60,7 @@ pub struct BGPPeerSpec {
         rename = "dynamicASN",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(schema_with = "schema::optional::<DynamicAsn>")]
     pub dynamic_asn: Option<DynamicAsn>,
 
     /// IP address of the router. Either this or interface is set.
