@@ -174,3 +174,194 @@ const REFRESH_SPREAD_MS: u64 = 20_001;
 /// At most so many announcements go out together: each is up to two frames on each interface.
 const BATCH: usize = 32;
 const BATCH_GAP: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    /// A node, its clock, and what it said when.
+    struct Node {
+        announcer: Announcer,
+        start: Instant,
+        now: Instant,
+        said: Vec<(Duration, IpAddr)>,
+    }
+
+    impl Node {
+        fn new(seed: u64) -> Self {
+            let now = Instant::now();
+            Self {
+                announcer: Announcer::new(seed),
+                start: now,
+                now,
+                said: Vec::new(),
+            }
+        }
+
+        fn tell(&mut self, input: Input) {
+            self.announcer.handle_input(self.now, input);
+            self.listen();
+        }
+
+        /// Lets time pass, each timeout on its dot.
+        fn run(&mut self, time: Duration) {
+            let end = self.now + time;
+            while let Some(at) = self.announcer.poll_timeout().filter(|at| *at <= end) {
+                self.wake(at);
+            }
+            self.now = end;
+        }
+
+        fn wake(&mut self, at: Instant) {
+            assert!(at >= self.now, "a timeout in the past would spin");
+            self.now = at;
+            self.announcer.handle_timeout(at);
+            self.listen();
+        }
+
+        fn listen(&mut self) {
+            while let Some(Output::Announce { ip }) = self.announcer.poll_output() {
+                self.said.push((self.now - self.start, ip));
+            }
+        }
+
+        fn times(&self, ip: IpAddr) -> Vec<u128> {
+            self.said
+                .iter()
+                .filter(|(_, said)| *said == ip)
+                .map(|(at, _)| at.as_millis())
+                .collect()
+        }
+    }
+
+    fn ip(n: u32) -> IpAddr {
+        Ipv4Addr::from_bits(0xc000_0200 + n).into()
+    }
+
+    #[test]
+    fn a_burst_at_once_then_about_once_a_minute() {
+        let mut node = Node::new(7);
+        node.tell(Input::Start(ip(1)));
+        assert_eq!(
+            node.times(ip(1)),
+            [0],
+            "at once, without waiting for a timeout"
+        );
+        node.run(Duration::from_secs(5));
+        assert_eq!(
+            node.times(ip(1)),
+            [0, 100, 200, 500, 1100, 2200, 3300, 4400]
+        );
+        node.run(Duration::from_hours(1));
+        let times = node.times(ip(1));
+        let gaps: Vec<_> = times[7..]
+            .windows(2)
+            .map(|pair| pair[1] - pair[0])
+            .collect();
+        assert!(
+            gaps.len() > 50 && gaps.iter().all(|gap| (50_000..=70_000).contains(gap)),
+            "{gaps:?}"
+        );
+        assert!(
+            gaps.iter().any(|gap| *gap != gaps[0]),
+            "refreshes have jitter"
+        );
+    }
+
+    #[test]
+    fn it_ends_at_once() {
+        let mut node = Node::new(1);
+        node.tell(Input::Start(ip(1)));
+        node.tell(Input::Start(ip(2)));
+        node.run(Duration::from_millis(300));
+        node.tell(Input::Stop(ip(1)));
+        node.said.clear();
+        node.run(Duration::from_mins(5));
+        assert_eq!(node.times(ip(1)), [0; 0]);
+        assert!(!node.times(ip(2)).is_empty(), "the other one goes on");
+        node.tell(Input::Stop(ip(2)));
+        assert_eq!(node.announcer.poll_timeout(), None);
+    }
+
+    #[test]
+    fn a_stop_takes_back_what_is_queued() {
+        let mut announcer = Announcer::new(1);
+        let now = Instant::now();
+        announcer.handle_input(now, Input::Start(ip(1)));
+        announcer.handle_input(now, Input::Stop(ip(1)));
+        assert_eq!(announcer.poll_output(), None);
+    }
+
+    #[test]
+    fn start_again_does_nothing_and_again_starts_over() {
+        let mut node = Node::new(1);
+        node.tell(Input::Again(ip(1)));
+        assert_eq!(node.said, [], "what was never started is not told");
+        node.tell(Input::Start(ip(1)));
+        node.run(Duration::from_secs(10));
+        node.said.clear();
+        node.tell(Input::Start(ip(1)));
+        node.run(Duration::from_secs(1));
+        assert_eq!(node.said, []);
+        node.tell(Input::Again(ip(1)));
+        node.run(Duration::from_secs(5));
+        assert_eq!(node.said.len(), 8);
+    }
+
+    #[test]
+    fn a_takeover_of_thousands_is_paced() {
+        let mut node = Node::new(1);
+        for n in 0..2000 {
+            node.tell(Input::Start(ip(n)));
+        }
+        node.run(Duration::from_millis(99));
+        let mut by_tick = std::collections::BTreeMap::<_, usize>::new();
+        for (at, _) in &node.said {
+            *by_tick.entry(*at).or_default() += 1;
+        }
+        assert!(by_tick.values().all(|count| *count <= BATCH), "{by_tick:?}");
+        assert!(
+            by_tick
+                .keys()
+                .zip(by_tick.keys().skip(1))
+                .all(|(a, b)| *b >= *a + BATCH_GAP)
+        );
+        node.run(Duration::from_secs(1));
+        for n in 0..2000 {
+            assert!(
+                !node.times(ip(n)).is_empty(),
+                "{n} is told within a second or so"
+            );
+        }
+    }
+
+    #[test]
+    fn a_late_shell_stretches_the_burst() {
+        let mut node = Node::new(1);
+        node.tell(Input::Start(ip(1)));
+        node.wake(node.now + Duration::from_secs(3));
+        assert_eq!(
+            node.times(ip(1)),
+            [0, 3000],
+            "what was missed is not made up for"
+        );
+        assert_eq!(
+            node.announcer.poll_timeout(),
+            Some(node.now + Duration::from_millis(100))
+        );
+    }
+
+    #[test]
+    fn the_same_seed_says_the_same() {
+        let [one, same, other] = [1, 1, 2].map(|seed| {
+            let mut node = Node::new(seed);
+            node.tell(Input::Start(ip(1)));
+            node.run(Duration::from_mins(10));
+            node.said
+        });
+        assert_eq!(one, same);
+        assert_ne!(one, other);
+    }
+}

@@ -123,3 +123,66 @@ const MAC_LEN: u8 = 6;
 const IPV4_LEN: u8 = 4;
 const ETHERNET_LEN: usize = EthernetPacket::minimum_packet_size();
 const FRAME_LEN: usize = ETHERNET_LEN + ArpPacket::minimum_packet_size();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frames::{ARP_REQUEST, CLIENT, OWN, bytes};
+
+    #[test]
+    fn a_captured_request_is_read() {
+        let request = decode(&bytes(ARP_REQUEST)).unwrap();
+        assert_eq!(
+            request,
+            Request {
+                destination: MacAddr::broadcast(),
+                sender_mac: CLIENT,
+                sender_ip: Ipv4Addr::new(192, 0, 2, 1),
+                target: Ipv4Addr::new(192, 0, 2, 10),
+            }
+        );
+    }
+
+    #[test]
+    fn the_reply_goes_to_the_asker_alone() {
+        let request = decode(&bytes(ARP_REQUEST)).unwrap();
+        let wanted = "02000000000a 02000000000b 0806 0001 0800 06 04 0002
+            02000000000b c000020a 02000000000a c0000201";
+        assert_eq!(reply(&request, OWN), bytes(wanted));
+    }
+
+    #[test]
+    fn gratuitous_arp_has_both_forms() {
+        let wanted = ["0001", "0002"].map(|operation| {
+            bytes(&format!(
+                "ffffffffffff 02000000000b 0806 0001 0800 06 04 {operation}
+                 02000000000b c000020a ffffffffffff c000020a"
+            ))
+        });
+        assert_eq!(gratuitous(Ipv4Addr::new(192, 0, 2, 10), OWN), wanted);
+    }
+
+    #[test]
+    fn what_is_no_request_is_dropped_with_its_reason() {
+        // Offset and new bytes, reason.
+        let table: &[(usize, &[u8], DropReason)] = &[
+            (12, &[0x08, 0x00], DropReason::NotNeighborDiscovery),
+            (12, &[0x81, 0x00], DropReason::NotNeighborDiscovery),
+            (14, &[0, 6], DropReason::NotEthernetIpv4),
+            (16, &[0x86, 0xdd], DropReason::NotEthernetIpv4),
+            (18, &[8], DropReason::NotEthernetIpv4),
+            (19, &[16], DropReason::NotEthernetIpv4),
+            (20, &[0, 0], DropReason::NotRequest),
+            (20, &[0, 2], DropReason::NotRequest),
+            (20, &[1, 1], DropReason::NotRequest),
+            (22, &[0xff; 6], DropReason::BadSource),
+            (22, &[1, 0, 0x5e, 0, 0, 1], DropReason::BadSource),
+            (22, &[0; 6], DropReason::BadSource),
+        ];
+        for (at, new, reason) in table {
+            let mut frame = bytes(ARP_REQUEST);
+            frame[*at..at + new.len()].copy_from_slice(new);
+            assert_eq!(decode(&frame), Err(*reason), "{new:02x?} at {at}");
+        }
+    }
+}

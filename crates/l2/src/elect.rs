@@ -55,3 +55,75 @@ fn rank(candidate: Candidate<'_>, ip: IpAddr) -> (Reverse<i64>, [u8; 32]) {
         .finalize();
     (Reverse(candidate.score), hash.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NODES: [&str; 3] = ["node-a", "node-b", "node-c"];
+
+    /// Reckoned by `printf %s node-a#192.0.2.10 | sha256sum`, for each node and address.
+    #[test]
+    fn the_order_is_that_of_the_hashes() {
+        let table = [
+            ("192.0.2.10", ["node-c", "node-b", "node-a"]), // 39f2, 6e9f, d4b8
+            ("192.0.2.11", ["node-a", "node-c", "node-b"]), // 0b9c, cceb, dd50
+            ("2001:db8::1", ["node-b", "node-a", "node-c"]), // 1aee, 3c9f, bb83
+            ("2001:db8:0:1:1:1:1:1", ["node-c", "node-b", "node-a"]), // 2b75, 6a04, 9b61
+            ("2001:db8::1:0:0:1", ["node-a", "node-c", "node-b"]), // 714f, 9778, c8aa
+            ("::102:304", ["node-c", "node-b", "node-a"]),  // 56c8, b5f3, ccbe
+            ("fe80::abcd", ["node-a", "node-c", "node-b"]), // 42e4, 4e9e, 8e10
+        ];
+        for (ip, wanted) in table {
+            assert_eq!(
+                order(NODES.map(Candidate::new), ip.parse().unwrap()),
+                wanted,
+                "{ip}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_way_to_write_an_address_elects_the_same() {
+        let table = [
+            ("192.0.2.11", "::ffff:192.0.2.11"),
+            ("192.0.2.11", "::ffff:c000:20b"),
+            ("2001:db8::1", "2001:DB8:0:0:0:0:0:1"),
+            ("2001:db8::1:0:0:1", "2001:db8:0:0:1::1"),
+            ("::102:304", "::1.2.3.4"),
+        ];
+        for (one, other) in table {
+            let [one, other] =
+                [one, other].map(|ip| order(NODES.map(Candidate::new), ip.parse().unwrap()));
+            assert_eq!(one, other);
+        }
+    }
+
+    #[test]
+    fn a_preferred_node_comes_first_whatever_its_hash() {
+        let scored = [("node-a", 5), ("node-b", -1), ("node-c", 0)]
+            .map(|(node, score)| Candidate { node, score });
+        let ip = "192.0.2.10".parse().unwrap();
+        assert_eq!(order(scored, ip), ["node-a", "node-c", "node-b"]);
+        assert_eq!(owner(scored, ip), Some("node-a"));
+    }
+
+    #[test]
+    fn the_owner_is_the_first_in_any_order_of_asking() {
+        let ip = "192.0.2.10".parse().unwrap();
+        let mut nodes = NODES.map(Candidate::new);
+        for _ in 0..nodes.len() {
+            nodes.rotate_left(1);
+            assert_eq!(owner(nodes, ip), Some("node-c"));
+            assert_eq!(order(nodes, ip)[0], "node-c");
+        }
+        assert_eq!(owner([], ip), None);
+    }
+
+    #[test]
+    fn when_the_owner_dies_nobody_else_moves() {
+        let ip = "2001:db8::1".parse().unwrap();
+        let rest = ["node-a", "node-c"].map(Candidate::new);
+        assert_eq!(order(rest, ip), ["node-a", "node-c"]);
+    }
+}

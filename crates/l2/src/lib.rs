@@ -17,6 +17,8 @@ pub mod announce;
 pub mod arp;
 mod drop_reason;
 pub mod elect;
+#[cfg(test)]
+mod frames;
 pub mod ndp;
 mod responder;
 

@@ -211,3 +211,165 @@ const ETHERNET_LEN: usize = EthernetPacket::minimum_packet_size();
 const IPV6_LEN: usize = Ipv6Packet::minimum_packet_size();
 const MESSAGE_LEN: usize = NeighborAdvertPacket::minimum_packet_size() + OPTION_UNIT;
 const FRAME_LEN: usize = ETHERNET_LEN + IPV6_LEN + MESSAGE_LEN;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frames::{
+        CLIENT, DUPLICATE_CHECK, OWN, OWN_LINK_LOCAL, SOLICITATION, UNICAST_PROBE, bytes,
+        solicitation,
+    };
+
+    /// What everybody is told: Override, to `ff02::1`.
+    const TOLD_TO_ALL: &str = "333300000001 02000000000b 86dd 60000000 0020 3a ff
+        fe80000000000000000000000000000b ff020000000000000000000000000001
+        8800 2840 20000000 20010db8000000000000000000000010 0201 02000000000b";
+
+    #[test]
+    fn a_captured_solicitation_is_read() {
+        assert_eq!(
+            decode(&bytes(SOLICITATION)).unwrap(),
+            Solicitation {
+                destination: MacAddr(0x33, 0x33, 0xff, 0, 0, 0x10),
+                sender_mac: CLIENT,
+                source: "2001:db8::1".parse().unwrap(),
+                target: "2001:db8::10".parse().unwrap(),
+            }
+        );
+    }
+
+    #[test]
+    fn the_answer_goes_to_the_asker_alone_and_does_not_override() {
+        let asked = decode(&bytes(SOLICITATION)).unwrap();
+        let wanted = "02000000000a 02000000000b 86dd 60000000 0020 3a ff
+            fe80000000000000000000000000000b 20010db8000000000000000000000001
+            8800 d989 40000000 20010db8000000000000000000000010 0201 02000000000b";
+        assert_eq!(advertisement(&asked, OWN, OWN_LINK_LOCAL), bytes(wanted));
+    }
+
+    #[test]
+    fn an_announcement_overrides_and_goes_to_all() {
+        let ip = "2001:db8::10".parse().unwrap();
+        assert_eq!(unsolicited(ip, OWN, OWN_LINK_LOCAL), bytes(TOLD_TO_ALL));
+    }
+
+    #[test]
+    fn without_a_link_layer_option_the_answer_goes_to_the_sender_of_the_frame() {
+        let asked = decode(&bytes(UNICAST_PROBE)).unwrap();
+        assert_eq!(asked.sender_mac, CLIENT);
+        assert_eq!(asked.destination, OWN);
+        assert_eq!(asked.source, "fe80::a".parse::<Ipv6Addr>().unwrap());
+    }
+
+    #[test]
+    fn a_check_for_duplicates_is_answered_to_all() {
+        let asked = decode(&bytes(DUPLICATE_CHECK)).unwrap();
+        assert!(asked.source.is_unspecified());
+        let answer = advertisement(&asked, OWN, OWN_LINK_LOCAL);
+        assert_eq!(answer, unsolicited(asked.target, OWN, OWN_LINK_LOCAL));
+    }
+
+    #[test]
+    fn every_check_of_rfc_4861_section_7_1_1_holds() {
+        const UNSPECIFIED: [u8; 16] = [0; 16];
+        // Each edit leaves the checksum right, so that the one check alone is at work.
+        let set = |at: usize, new: &'static [u8]| {
+            solicitation(|frame| frame[at..at + new.len()].copy_from_slice(new))
+        };
+        let table = [
+            (set(21, &[254]), DropReason::HopLimit),
+            (set(21, &[0]), DropReason::HopLimit),
+            (set(55, &[1]), DropReason::Code),
+            (set(62, &[0xff, 0x02]), DropReason::BadTarget),
+            (set(62, &UNSPECIFIED), DropReason::BadTarget),
+            (solicitation(|f| f.truncate(77)), DropReason::TooShort),
+            (set(79, &[0]), DropReason::BadOption),
+            (set(79, &[2]), DropReason::BadOption),
+            (set(79, &[255]), DropReason::BadOption),
+            (solicitation(|f| f.truncate(85)), DropReason::BadOption),
+            (solicitation(|f| f.truncate(79)), DropReason::BadOption),
+            // A second option that is no option condemns the whole.
+            (solicitation(|f| f.extend([14, 0])), DropReason::BadOption),
+            // A source link-layer option longer than an Ethernet address.
+            (
+                solicitation(|f| {
+                    f.extend([0; 8]);
+                    f[79] = 2;
+                }),
+                DropReason::BadOption,
+            ),
+            // An unspecified source must not have the option, and must ask the group.
+            (set(22, &UNSPECIFIED), DropReason::BadSource),
+            (
+                solicitation(|f| {
+                    f.truncate(78);
+                    f[22..38].fill(0);
+                    f[38..54].copy_from_slice(&[
+                        0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 16,
+                    ]);
+                }),
+                DropReason::BadSource,
+            ),
+            (set(22, &[0xff, 0x02]), DropReason::BadSource),
+            (set(80, &[0x33, 0x33, 0, 0, 0, 1]), DropReason::BadSource),
+            (set(80, &[0xff; 6]), DropReason::BadSource),
+            (set(80, &[0; 6]), DropReason::BadSource),
+            (set(54, &[136]), DropReason::NotSolicitation),
+            (set(54, &[128]), DropReason::NotSolicitation),
+            (set(20, &[17]), DropReason::NotSolicitation),
+            (set(20, &[0]), DropReason::NotSolicitation),
+            (set(14, &[0x40]), DropReason::NotSolicitation),
+        ];
+        for (frame, reason) in table {
+            assert_eq!(decode(&frame), Err(reason), "{frame:02x?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_option_is_skipped() {
+        // A nonce (RFC 7527) before the link-layer address.
+        let frame = solicitation(|f| {
+            f.splice(78..78, [14, 1, 1, 2, 3, 4, 5, 6]);
+        });
+        assert_eq!(decode(&frame).unwrap().sender_mac, CLIENT);
+    }
+
+    #[test]
+    fn a_flipped_bit_is_noticed_wherever_the_checksum_reaches() {
+        let good = bytes(SOLICITATION);
+        for bit in 0..good.len() * 8 {
+            let mut frame = good.clone();
+            frame[bit / 8] ^= 1 << (bit % 8);
+            // Ethernet addresses, traffic class and flow label have no checksum.
+            let unprotected = matches!((bit / 8, bit % 8), (0..12 | 15..18, _) | (14, 0..4));
+            assert_eq!(
+                decode(&frame).is_ok(),
+                unprotected,
+                "byte {} bit {}",
+                bit / 8,
+                bit % 8
+            );
+        }
+    }
+
+    #[test]
+    fn groups_and_their_ethernet_addresses() {
+        let table = [
+            (
+                "2001:db8::10",
+                "ff02::1:ff00:10",
+                MacAddr(0x33, 0x33, 0xff, 0, 0, 0x10),
+            ),
+            (
+                "fe80::1234:5678:9abc",
+                "ff02::1:ff78:9abc",
+                MacAddr(0x33, 0x33, 0xff, 0x78, 0x9a, 0xbc),
+            ),
+        ];
+        for (ip, group, mac) in table {
+            let joined = solicited_node(ip.parse().unwrap());
+            assert_eq!(joined, group.parse::<Ipv6Addr>().unwrap());
+            assert_eq!(multicast_mac(joined), mac);
+        }
+    }
+}

@@ -113,3 +113,193 @@ impl Responder {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::frames::{
+        ARP_REQUEST, CLIENT, DUPLICATE_CHECK, OWN, OWN_LINK_LOCAL, SOLICITATION, UNICAST_PROBE,
+        bytes, ip, solicitation,
+    };
+
+    fn responder() -> Responder {
+        let mut responder = Responder::new(OWN, Some(OWN_LINK_LOCAL));
+        for address in ["192.0.2.10", "2001:db8::10", "2001:db8::77"] {
+            assert!(responder.announce(ip(address)));
+        }
+        responder
+    }
+
+    #[test]
+    fn requests_for_announced_addresses_are_answered() {
+        let responder = responder();
+        let table = [
+            (ARP_REQUEST, "192.0.2.10", CLIENT),
+            (SOLICITATION, "2001:db8::10", CLIENT),
+            (UNICAST_PROBE, "2001:db8::10", CLIENT),
+            (
+                DUPLICATE_CHECK,
+                "2001:db8::77",
+                MacAddr(0x33, 0x33, 0, 0, 0, 1),
+            ),
+        ];
+        for (frame, address, to) in table {
+            let answer = responder.answer(&bytes(frame)).unwrap();
+            assert_eq!(answer.ip, ip(address));
+            assert_eq!(answer.frame[..6], to.octets(), "to whom");
+            assert_eq!(answer.frame[6..12], OWN.octets(), "from whom");
+        }
+    }
+
+    #[test]
+    fn it_is_silent_before_it_is_told_and_after() {
+        let mut responder = Responder::new(OWN, Some(OWN_LINK_LOCAL));
+        let request = bytes(ARP_REQUEST);
+        assert_eq!(responder.answer(&request), Err(DropReason::NotAnnounced));
+        // The mapped form is the same address.
+        assert!(responder.announce(ip("::ffff:192.0.2.10")));
+        assert!(!responder.announce(ip("192.0.2.10")));
+        assert!(responder.answer(&request).is_ok());
+        assert!(responder.withdraw(ip("192.0.2.10")));
+        assert_eq!(responder.answer(&request), Err(DropReason::NotAnnounced));
+    }
+
+    #[test]
+    fn frames_for_other_stations_are_left_alone() {
+        for frame in [ARP_REQUEST, SOLICITATION] {
+            let mut frame = bytes(frame);
+            frame[..6].copy_from_slice(&OWN.octets());
+            assert!(
+                responder().answer(&frame).is_ok(),
+                "a neighbour checks what it knows"
+            );
+            frame[..6].copy_from_slice(&CLIENT.octets());
+            assert_eq!(responder().answer(&frame), Err(DropReason::NotForUs));
+        }
+        // Upstream answers ARP for broadcast and unicast only.
+        let mut group = bytes(ARP_REQUEST);
+        group[..6].copy_from_slice(&[1, 0, 0x5e, 0, 0, 1]);
+        assert_eq!(responder().answer(&group), Err(DropReason::NotForUs));
+    }
+
+    #[test]
+    fn without_a_link_local_address_only_ipv4_is_served() {
+        let mut responder = Responder::new(OWN, None);
+        responder.announce(ip("192.0.2.10"));
+        responder.announce(ip("2001:db8::10"));
+        assert!(responder.answer(&bytes(ARP_REQUEST)).is_ok());
+        assert_eq!(
+            responder.answer(&bytes(SOLICITATION)),
+            Err(DropReason::NoLinkLocal)
+        );
+        assert_eq!(
+            responder.announcements(ip("2001:db8::10")),
+            Vec::<Vec<u8>>::new()
+        );
+    }
+
+    #[test]
+    fn only_what_is_announced_is_told_unasked() {
+        let responder = responder();
+        assert_eq!(responder.announcements(ip("192.0.2.10")).len(), 2);
+        assert_eq!(responder.announcements(ip("2001:db8::10")).len(), 1);
+        assert_eq!(responder.announcements(ip("192.0.2.11")).len(), 0);
+    }
+
+    #[test]
+    fn malformed_frames_of_every_length_are_dropped() {
+        let responder = responder();
+        let cut = |good: &[u8], len: usize| {
+            let mut frame = good.to_vec();
+            frame.resize(len, 0);
+            frame
+        };
+        let (request, asked) = (bytes(ARP_REQUEST), bytes(SOLICITATION));
+        let (mut old_hardware, mut routed) = (request.clone(), asked.clone());
+        old_hardware[15] = 6;
+        routed[21] = 64;
+        for len in 0..=128 {
+            for frame in [vec![0; len], vec![0xff; len]] {
+                assert!(responder.answer(&frame).is_err(), "{len} equal bytes");
+            }
+            // What is longer than its message is padded, as Ethernet does with short frames.
+            for good in [&request, &asked] {
+                let answer = responder.answer(&cut(good, len));
+                match answer {
+                    Ok(_) => assert!(len >= good.len(), "answered {len} of {} bytes", good.len()),
+                    Err(reason) => assert!(
+                        len < good.len() && reason == DropReason::TooShort,
+                        "{len} of {} bytes: {reason}",
+                        good.len()
+                    ),
+                }
+            }
+            for bad in [&old_hardware, &routed] {
+                assert!(
+                    responder.answer(&cut(bad, len)).is_err(),
+                    "bad field, {len} bytes"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_in_an_arp_request_changes_no_answer_but_its_own() {
+        let good = bytes(ARP_REQUEST);
+        let answered = responder().answer(&good).unwrap();
+        for bit in 0..good.len() * 8 {
+            let mut frame = good.clone();
+            frame[bit / 8] ^= 1 << (bit % 8);
+            match responder().answer(&frame) {
+                // The sender is echoed in the reply; its Ethernet source and the target's
+                // hardware address mean nothing in a request.
+                Ok(answer) => {
+                    let sender = (22..32).contains(&(bit / 8));
+                    assert!(
+                        sender || matches!(bit / 8, 6..12 | 32..38),
+                        "byte {}",
+                        bit / 8
+                    );
+                    assert_eq!(answer != answered, sender, "byte {}", bit / 8);
+                }
+                Err(reason) => assert_ne!(reason, DropReason::TooShort),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_frame_makes_it_panic_or_answer_for_others(
+            mut frame in proptest::collection::vec(any::<u8>(), 0..200),
+            ethertype in prop_oneof![Just([0x08, 0x06]), Just([0x86, 0xdd]), any::<[u8; 2]>()],
+        ) {
+            if let Some(field) = frame.get_mut(12..14) {
+                field.copy_from_slice(&ethertype);
+            }
+            if let Ok(answer) = responder().answer(&frame) {
+                prop_assert!(responder().announces(answer.ip));
+            }
+        }
+
+        #[test]
+        fn options_of_any_shape_are_read_to_their_end_or_refused(
+            options in proptest::collection::vec(any::<u8>(), 0..64),
+        ) {
+            let frame = solicitation(|f| {
+                f.truncate(78);
+                f.extend(&options);
+            });
+            let mut end = 0;
+            while end < options.len() && options.get(end + 1).is_some_and(|units| *units > 0) {
+                end += 8 * usize::from(options[end + 1]);
+            }
+            match responder().answer(&frame) {
+                Ok(_) => prop_assert_eq!(end, options.len()),
+                Err(DropReason::BadOption) => {}
+                Err(reason) => prop_assert_eq!(reason, DropReason::BadSource),
+            }
+        }
+    }
+}
