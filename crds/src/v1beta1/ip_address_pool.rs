@@ -34,7 +34,8 @@ use crate::{null, schema};
 #[serde(rename_all = "camelCase")]
 pub struct IPAddressPoolSpec {
     /// The addresses of the pool: each entry is a network such as 192.0.2.0/24 or
-    /// 2001:db8::/64, or a first and a last address such as 192.0.2.10-192.0.2.20.
+    /// 2001:db8::/64, or a first and a last address such as 192.0.2.10-192.0.2.20. A single
+    /// address is a network of one, such as 192.0.2.7/32.
     /// No address may be in two pools.
     pub addresses: Vec<String>,
 
