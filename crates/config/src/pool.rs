@@ -129,16 +129,6 @@ impl Pool {
         self.ranges.iter().any(|range| range.contains(ip))
     }
 
-    /// Whether the pool gives out `ip` by its rule on addresses that end in .0 and .255: they
-    /// confuse the smurf protection of some old devices. IPv6 addresses are not concerned.
-    pub fn gives(&self, ip: IpAddr) -> bool {
-        let buggy = match ip {
-            IpAddr::V4(ip) => matches!(ip.octets()[3], 0 | 255),
-            IpAddr::V6(_) => false,
-        };
-        !(self.avoid_buggy_ips && buggy)
-    }
-
     /// Whether it is for a Service with these labels in a namespace of this name and labels.
     pub fn is_for(&self, namespace: &str, namespace_labels: &Labels, service: &Labels) -> bool {
         self.service_allocation

@@ -1,0 +1,549 @@
+//! Who holds what, and who gets what next.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::mem;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use metallb_config::{AddrRange, Config, Family, Pool};
+
+use crate::ips::Ips;
+use crate::refusal::Refusal;
+use crate::request::{Families, Request, ServiceKey};
+use crate::space::Space;
+
+/// The pools, and which Service holds which of their addresses.
+///
+/// An address that a Service holds stays with it until the Service is
+/// [released](Self::release), or [`set_pools`](Self::set_pools) takes the address out of all pools,
+/// or an older Service turns out to hold it too ([`adopt`](Self::adopt)).
+#[derive(Debug, Default)]
+pub struct Allocator {
+    pools: BTreeMap<Arc<str>, PoolState>,
+    /// The pools for some Services only, in the order in which they are tried unasked.
+    reserved: Vec<Arc<str>>,
+    /// The pools for all Services, in the order in which they are tried unasked.
+    general: Vec<Arc<str>>,
+    /// All ranges of all pools, by their first address.
+    ranges: BTreeMap<IpAddr, (AddrRange, Arc<str>)>,
+    holdings: HashMap<ServiceKey, Holding>,
+}
+
+/// The addresses of a Service and where they are from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The name of the pool.
+    pub pool: Arc<str>,
+    /// The addresses, in the order of the Service's status.
+    pub ips: Ips,
+}
+
+/// What came of adopting the addresses of a Service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adopted {
+    /// What it holds now.
+    pub assignment: Assignment,
+    /// Younger Services that held one of the addresses. They hold nothing now and need new ones.
+    pub displaced: Vec<ServiceKey>,
+}
+
+/// What a change of the pools did to those who hold addresses, in the order of their keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PoolsChanged {
+    /// Their addresses are in no pool any more, or no more in one. They hold nothing now and need
+    /// new ones.
+    pub lost: Vec<ServiceKey>,
+    /// Their addresses are in a pool of another name.
+    pub renamed: Vec<ServiceKey>,
+}
+
+/// How much of a pool is in use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Its IPv4 addresses.
+    pub ipv4: Usage,
+    /// Its IPv6 addresses.
+    pub ipv6: Usage,
+    /// How many Services hold addresses of it.
+    pub services: usize,
+}
+
+/// How many addresses are in use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Out of how many that are given out; `i64::MAX` when there are more.
+    pub total: i64,
+    /// How many.
+    pub in_use: i64,
+}
+
+#[derive(Debug)]
+struct Holding {
+    assignment: Assignment,
+    created: i64,
+}
+
+#[derive(Debug)]
+struct PoolState {
+    pool: Pool,
+    v4: Space,
+    v6: Space,
+    services: usize,
+}
+
+/// What a pool has for a Service.
+struct Offer {
+    ips: Ips,
+    shortfall: Shortfall,
+}
+
+/// How far an offer is from what is wanted; the order is that of preference.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Shortfall {
+    Nothing,
+    SecondFamily,
+    FirstFamily,
+}
+
+impl Allocator {
+    /// Takes over the pools of `config`. Those who hold an address keep it, if some pool still has
+    /// all that they hold.
+    ///
+    /// The rest of what a pool says of Services, `serviceAllocation` for one, is not looked at
+    /// here: [adopt](Self::adopt) once more those whom a changed pool may concern.
+    pub fn set_pools(&mut self, config: &Config) -> PoolsChanged {
+        let mut old = mem::take(&mut self.pools);
+        let mut homeless = BTreeSet::new();
+        for (name, pool) in config.pools() {
+            let (name, state) = match old.remove_entry(name.as_str()) {
+                Some((name, state)) if state.has_addresses_of(pool) => (
+                    name,
+                    PoolState {
+                        pool: pool.clone(),
+                        ..state
+                    },
+                ),
+                Some((name, state)) => {
+                    homeless.extend(state.holders().cloned());
+                    (name, PoolState::new(pool))
+                }
+                None => (name.as_str().into(), PoolState::new(pool)),
+            };
+            self.pools.insert(name, state);
+        }
+        homeless.extend(old.values().flat_map(PoolState::holders).cloned());
+        self.index_pools();
+        self.rehouse(homeless)
+    }
+
+    /// Takes in what the status of a Service says that it holds. Do so for all Services before the
+    /// first of them is allocated anything, and for each that changes.
+    ///
+    /// Refused when no pool gives out these addresses together, when the pool is not for the
+    /// Service, when it asks for something else by now, or when an older Service, by creation time
+    /// and then by key, holds one of them. Refused or not, the Service gives up what it held
+    /// before.
+    pub fn adopt(&mut self, request: &Request<'_>, ips: &[IpAddr]) -> Result<Adopted, Refusal> {
+        self.release(request.service);
+        let assignment = self.locate(Ips::try_from(ips)?)?;
+        self.check(request, &assignment)?;
+        let holders: BTreeMap<_, _> = assignment
+            .ips
+            .iter()
+            .filter_map(|ip| Some((self.holder(*ip)?.clone(), *ip)))
+            .collect();
+        let seniority = (request.created, request.service);
+        let older = |key: &ServiceKey| (self.holdings[key].created, key) < seniority;
+        if let Some((by, ip)) = holders.iter().find(|(key, _)| older(key)) {
+            return Err(Refusal::InUse {
+                ip: *ip,
+                by: by.clone(),
+            });
+        }
+        let displaced: Vec<_> = holders.into_keys().collect();
+        for key in &displaced {
+            self.release(key);
+        }
+        self.hold(request.service, request.created, assignment.clone());
+        Ok(Adopted {
+            assignment,
+            displaced,
+        })
+    }
+
+    /// Gives a Service what it asks for: the addresses that it names, else the first free ones of
+    /// the pool that it names, else the first free ones of any pool that it may have addresses of.
+    ///
+    /// One that holds addresses which satisfy the request keeps them; one that holds others gives
+    /// them up first.
+    pub fn allocate(&mut self, request: &Request<'_>) -> Result<Assignment, Refusal> {
+        if let Some(held) = self.assignment(request.service) {
+            if self.check(request, held).is_ok() {
+                return Ok(held.clone());
+            }
+            self.release(request.service);
+        }
+        let assignment = match (request.ips, request.pool) {
+            (Some(ips), _) => self.requested_ips(request, ips)?,
+            (None, Some(pool)) => self.out_of_requested_pool(request, pool)?,
+            (None, None) => self.out_of_any_pool(request)?,
+        };
+        self.hold(request.service, request.created, assignment.clone());
+        Ok(assignment)
+    }
+
+    /// Adds an address of the family that a Service prefers to have too and has not, out of the
+    /// pool of the one that it has. Nothing when it lacks none.
+    pub fn add_family(&mut self, request: &Request<'_>) -> Result<Option<Assignment>, Refusal> {
+        let Some(Assignment { pool, ips }) = self.assignment(request.service).cloned() else {
+            return Ok(None);
+        };
+        let (Families::PreferBoth { .. }, &[ip]) = (request.families, &*ips) else {
+            return Ok(None);
+        };
+        let missing = Families::One(Family::of(ip).other());
+        let state = &self.pools[&pool];
+        let added = state
+            .offer(missing)
+            .ok_or_else(|| state.exhausted(missing))?;
+        let ips = Ips::pair(ip, added.ips.first().copied());
+        let assignment = Assignment { pool, ips };
+        self.release(request.service);
+        self.hold(request.service, request.created, assignment.clone());
+        Ok(Some(assignment))
+    }
+
+    /// Frees what a Service holds, and says what it was.
+    pub fn release(&mut self, service: &ServiceKey) -> Option<Assignment> {
+        let Holding { assignment, .. } = self.holdings.remove(service)?;
+        let state = self
+            .pools
+            .get_mut(&assignment.pool)
+            .expect("a holding is in a pool");
+        for &ip in &*assignment.ips {
+            state.space_mut(Family::of(ip)).give_back(ip);
+        }
+        state.services -= 1;
+        Some(assignment)
+    }
+
+    /// What a Service holds.
+    pub fn assignment(&self, service: &ServiceKey) -> Option<&Assignment> {
+        self.holdings
+            .get(service)
+            .map(|holding| &holding.assignment)
+    }
+
+    /// Who holds an address.
+    pub fn holder(&self, ip: IpAddr) -> Option<&ServiceKey> {
+        self.pools[self.pool_with(ip)?]
+            .space(Family::of(ip))
+            .holder(ip)
+    }
+
+    /// How much of a pool is in use; nothing when there is no such pool.
+    pub fn counters(&self, pool: &str) -> Option<Counters> {
+        self.pools.get(pool).map(PoolState::counters)
+    }
+
+    /// How much of each pool is in use, by the pools' names.
+    pub fn all_counters(&self) -> impl Iterator<Item = (&str, Counters)> {
+        self.pools
+            .iter()
+            .map(|(name, state)| (&**name, state.counters()))
+    }
+
+    /// Sets up what is found by way of the pools.
+    fn index_pools(&mut self) {
+        self.ranges.clear();
+        for (name, state) in &self.pools {
+            for range in state.pool.ranges() {
+                self.ranges.insert(range.first(), (*range, name.clone()));
+            }
+        }
+        let unasked = || {
+            self.pools
+                .iter()
+                .filter(|(_, state)| state.pool.auto_assign)
+        };
+        let rank = |state: &PoolState| Some(state.pool.service_allocation.as_ref()?.rank());
+        let mut reserved: Vec<_> = unasked()
+            .filter_map(|(name, state)| Some((rank(state)?, name.clone())))
+            .collect();
+        reserved.sort();
+        let general = unasked().filter(|(_, state)| rank(state).is_none());
+        self.general = general.map(|(name, _)| name.clone()).collect();
+        self.reserved = reserved.into_iter().map(|(_, name)| name).collect();
+    }
+
+    /// Finds the pools for those whose pool changed its addresses or is gone.
+    fn rehouse(&mut self, homeless: BTreeSet<ServiceKey>) -> PoolsChanged {
+        let mut changed = PoolsChanged::default();
+        for key in homeless {
+            let Some(Holding {
+                assignment,
+                created,
+            }) = self.holdings.remove(&key)
+            else {
+                continue;
+            };
+            match self.locate(assignment.ips) {
+                Ok(found) => {
+                    let renamed = found.pool != assignment.pool;
+                    self.hold(&key, created, found);
+                    if renamed {
+                        changed.renamed.push(key);
+                    }
+                }
+                Err(_) => changed.lost.push(key),
+            }
+        }
+        changed
+    }
+
+    /// Whether the Service may have these addresses, if they are free.
+    fn check(&self, request: &Request<'_>, assignment: &Assignment) -> Result<(), Refusal> {
+        let Assignment { pool, ips } = assignment;
+        if !request.families.accept(ips) {
+            return Err(Refusal::HeldFamily {
+                ips: *ips,
+                families: request.families,
+            });
+        }
+        self.pools[pool].check_is_for(request)?;
+        if let Some(requested) = request.pool.filter(|requested| *requested != &**pool) {
+            let (held, requested) = (pool.to_string(), requested.to_owned());
+            return Err(Refusal::HeldPool {
+                ips: *ips,
+                held,
+                requested,
+            });
+        }
+        match request.ips {
+            Some(requested) if !requested.same_set(ips) => Err(Refusal::HeldIps {
+                held: *ips,
+                requested,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn requested_ips(&self, request: &Request<'_>, ips: Ips) -> Result<Assignment, Refusal> {
+        // One address alone is not enough for PreferDualStack when it is asked for by name.
+        let both = matches!(request.families, Families::PreferBoth { .. });
+        if !request.families.accept(&ips) || (both && ips.len() == 1) {
+            return Err(Refusal::RequestedFamily(ips));
+        }
+        let assignment = self.locate(ips)?;
+        self.pools[&assignment.pool].check_is_for(request)?;
+        for &ip in &*ips {
+            if let Some(by) = self.holder(ip) {
+                return Err(Refusal::InUse { ip, by: by.clone() });
+            }
+        }
+        match request.pool {
+            Some(pool) if pool != &*assignment.pool => Err(Refusal::NotInRequestedPool {
+                ips,
+                pool: pool.to_owned(),
+            }),
+            _ => Ok(assignment),
+        }
+    }
+
+    fn out_of_requested_pool(
+        &self,
+        request: &Request<'_>,
+        pool: &str,
+    ) -> Result<Assignment, Refusal> {
+        let (name, state) = self
+            .pools
+            .get_key_value(pool)
+            .ok_or_else(|| Refusal::UnknownPool(pool.to_owned()))?;
+        state.check_is_for(request)?;
+        let Offer { ips, .. } = state
+            .offer(request.families)
+            .ok_or_else(|| state.exhausted(request.families))?;
+        Ok(Assignment {
+            pool: name.clone(),
+            ips,
+        })
+    }
+
+    fn out_of_any_pool(&self, request: &Request<'_>) -> Result<Assignment, Refusal> {
+        // A pool that is reserved for the Service goes before all general ones, even with one
+        // family of two.
+        self.best_offer(&self.reserved, request)
+            .or_else(|| self.best_offer(&self.general, request))
+            .ok_or(Refusal::Exhausted)
+    }
+
+    /// Of the pools that are for the Service, the first with all that is wanted, else the first
+    /// with what is least short of it.
+    fn best_offer(&self, pools: &[Arc<str>], request: &Request<'_>) -> Option<Assignment> {
+        let mut best: Option<(&Arc<str>, Offer)> = None;
+        for name in pools {
+            let state = &self.pools[name];
+            if state.check_is_for(request).is_err() {
+                continue;
+            }
+            let Some(offer) = state.offer(request.families) else {
+                continue;
+            };
+            if best
+                .as_ref()
+                .is_none_or(|(_, best)| offer.shortfall < best.shortfall)
+            {
+                let enough = offer.shortfall == Shortfall::Nothing;
+                best = Some((name, offer));
+                if enough {
+                    break;
+                }
+            }
+        }
+        best.map(|(name, offer)| Assignment {
+            pool: name.clone(),
+            ips: offer.ips,
+        })
+    }
+
+    fn hold(&mut self, service: &ServiceKey, created: i64, assignment: Assignment) {
+        let state = self
+            .pools
+            .get_mut(&assignment.pool)
+            .expect("what is given out is in a pool");
+        for &ip in &*assignment.ips {
+            state.space_mut(Family::of(ip)).take(ip, service.clone());
+        }
+        state.services += 1;
+        self.holdings.insert(
+            service.clone(),
+            Holding {
+                assignment,
+                created,
+            },
+        );
+    }
+
+    /// The pool that gives out all of these addresses.
+    fn locate(&self, ips: Ips) -> Result<Assignment, Refusal> {
+        let mut pools = ips.iter().map(|ip| self.pool_with(*ip));
+        let pool = pools.next().flatten();
+        match pool {
+            Some(pool) if pools.all(|other| other == Some(pool)) => Ok(Assignment {
+                pool: pool.clone(),
+                ips,
+            }),
+            _ => Err(Refusal::NotInPools(ips)),
+        }
+    }
+
+    /// The pool that gives out this address.
+    fn pool_with(&self, ip: IpAddr) -> Option<&Arc<str>> {
+        let (_, (range, pool)) = self.ranges.range(..=ip).next_back()?;
+        let gives = range.contains(ip) && self.pools[pool].space(Family::of(ip)).gives(ip);
+        gives.then_some(pool)
+    }
+}
+
+impl PoolState {
+    fn new(pool: &Pool) -> Self {
+        Self {
+            v4: Space::new(pool, Family::V4),
+            v6: Space::new(pool, Family::V6),
+            pool: pool.clone(),
+            services: 0,
+        }
+    }
+
+    /// Whether `pool` gives out the same addresses in the same order.
+    fn has_addresses_of(&self, pool: &Pool) -> bool {
+        self.pool.ranges() == pool.ranges() && self.pool.avoid_buggy_ips == pool.avoid_buggy_ips
+    }
+
+    fn holders(&self) -> impl Iterator<Item = &ServiceKey> {
+        self.v4.holders().chain(self.v6.holders())
+    }
+
+    fn check_is_for(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        let Request {
+            service,
+            labels,
+            namespace_labels,
+            ..
+        } = request;
+        if self
+            .pool
+            .is_for(service.namespace(), namespace_labels, labels)
+        {
+            Ok(())
+        } else {
+            Err(Refusal::NotForService(self.pool.name.clone()))
+        }
+    }
+
+    /// The first free addresses of these families, as far as there are any to satisfy a Service.
+    fn offer(&self, families: Families) -> Option<Offer> {
+        let free = |family| self.space(family).lowest_free();
+        let both = || Some(Ips::pair(free(Family::V4)?, Some(free(Family::V6)?)));
+        let one = |family| free(family).map(Ips::from);
+        let enough = |ips| Offer {
+            ips,
+            shortfall: Shortfall::Nothing,
+        };
+        match families {
+            Families::One(family) => one(family).map(enough),
+            Families::Both => both().map(enough),
+            Families::PreferBoth { first } => both()
+                .map(enough)
+                .or_else(|| {
+                    one(first).map(|ips| Offer {
+                        ips,
+                        shortfall: Shortfall::SecondFamily,
+                    })
+                })
+                .or_else(|| {
+                    one(first.other()).map(|ips| Offer {
+                        ips,
+                        shortfall: Shortfall::FirstFamily,
+                    })
+                }),
+        }
+    }
+
+    fn exhausted(&self, families: Families) -> Refusal {
+        let pool = self.pool.name.clone();
+        match (self.v4.lowest_free(), self.v6.lowest_free()) {
+            (None, None) => Refusal::PoolExhausted(pool),
+            _ => Refusal::FamilyExhausted { pool, families },
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        Counters {
+            ipv4: self.v4.usage(),
+            ipv6: self.v6.usage(),
+            services: self.services,
+        }
+    }
+
+    fn space(&self, family: Family) -> &Space {
+        match family {
+            Family::V4 => &self.v4,
+            Family::V6 => &self.v6,
+        }
+    }
+
+    fn space_mut(&mut self, family: Family) -> &mut Space {
+        match family {
+            Family::V4 => &mut self.v4,
+            Family::V6 => &mut self.v6,
+        }
+    }
+}
+
+impl Usage {
+    /// How many addresses are free.
+    pub fn available(&self) -> i64 {
+        self.total - self.in_use
+    }
+}

@@ -1,0 +1,87 @@
+//! Why a Service does not get or keep an address.
+
+use std::net::IpAddr;
+
+use crate::ips::{Ips, IpsError};
+use crate::request::{Families, ServiceKey};
+
+/// Why a Service does not get an address, or cannot keep the one it has.
+///
+/// The words follow `Failed to allocate IP for "namespace/name": ` in an event, and are upstream's
+/// where it has any.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No pool that the Service may have addresses of without asking has one left.
+    #[error("no available IPs")]
+    Exhausted,
+    /// The pool that it asks for has no address left.
+    #[error("no available IPs in pool {0:?}")]
+    PoolExhausted(String),
+    /// The pool that it asks for has addresses left, but not of the families it needs.
+    #[error("no available IPs in pool {pool:?} for {families} IPFamily")]
+    FamilyExhausted {
+        /// The pool.
+        pool: String,
+        /// What is needed.
+        families: Families,
+    },
+    /// There is no pool of the name that it asks for.
+    #[error("unknown pool {0:?}")]
+    UnknownPool(String),
+    /// No pool gives out all of the addresses.
+    #[error("{0} is not allowed in config")]
+    NotInPools(Ips),
+    /// The pool is reserved for other Services.
+    #[error("pool {0} not compatible for ip assignment")]
+    NotForService(String),
+    /// It asks for addresses and for a pool that does not have them.
+    #[error(
+        "requested loadBalancer IP(s) {ips} is not compatible with requested address pool {pool}"
+    )]
+    NotInRequestedPool {
+        /// The addresses it asks for.
+        ips: Ips,
+        /// The pool it asks for.
+        pool: String,
+    },
+    /// It asks for addresses of other families than it has itself.
+    #[error("requested loadBalancer IP(s) {0} does not match the ipFamily of the service")]
+    RequestedFamily(Ips),
+    /// It holds addresses of other families than it has now.
+    #[error("IP for wrong family assigned: {ips} to a service of IPFamily {families}")]
+    HeldFamily {
+        /// The addresses it holds.
+        ips: Ips,
+        /// The families it has.
+        families: Families,
+    },
+    /// It holds addresses of another pool than it asks for.
+    #[error("{ips} is in pool {held:?}, and the service requests address pool {requested:?}")]
+    HeldPool {
+        /// The addresses it holds.
+        ips: Ips,
+        /// The pool they are in.
+        held: String,
+        /// The pool it asks for.
+        requested: String,
+    },
+    /// It holds other addresses than it asks for.
+    #[error("{held} is not what the service requests: {requested}")]
+    HeldIps {
+        /// The addresses it holds.
+        held: Ips,
+        /// The addresses it asks for.
+        requested: Ips,
+    },
+    /// Another Service has the address, and does not share it.
+    #[error("address \"{ip}\" is in use by {by}: existing service does not allow sharing")]
+    InUse {
+        /// The address.
+        ip: IpAddr,
+        /// Who has it.
+        by: ServiceKey,
+    },
+    /// A list that cannot be the addresses of one Service.
+    #[error(transparent)]
+    Ips(#[from] IpsError),
+}

@@ -1,0 +1,179 @@
+//! What a Service asks for.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use metallb_config::{Family, Labels};
+
+use crate::ips::Ips;
+
+/// A Service, by its `namespace/name`. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceKey {
+    /// `namespace/name`; neither has a slash.
+    text: Arc<str>,
+}
+
+/// What a Service asks for, and what decides which pools it may have addresses of.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The Service.
+    pub service: &'a ServiceKey,
+    /// When it was created, in seconds since 1970. Of two Services that hold one address the
+    /// older keeps it.
+    pub created: i64,
+    /// Its labels.
+    pub labels: &'a Labels,
+    /// The labels of its namespace.
+    pub namespace_labels: &'a Labels,
+    /// The families it has addresses of.
+    pub families: Families,
+    /// The pool that it asks for.
+    pub pool: Option<&'a str>,
+    /// The addresses that it asks for.
+    pub ips: Option<Ips>,
+}
+
+/// The families of addresses that a Service has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Families {
+    /// This one alone.
+    One(Family),
+    /// Both, out of one pool, or none at all.
+    Both,
+    /// Both, out of one pool, but rather one than none.
+    PreferBoth {
+        /// The one to have when both cannot be had.
+        first: Family,
+    },
+}
+
+impl ServiceKey {
+    /// The Service `name` in `namespace`.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self {
+            text: format!("{namespace}/{name}").into(),
+        }
+    }
+
+    /// Its namespace.
+    pub fn namespace(&self) -> &str {
+        self.text
+            .split_once('/')
+            .map_or("", |(namespace, _)| namespace)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.text.split_once('/').map_or("", |(_, name)| name)
+    }
+}
+
+impl<'a> Request<'a> {
+    /// A request for any addresses of these families, by a Service without labels.
+    pub fn new(service: &'a ServiceKey, created: i64, families: Families) -> Self {
+        static NONE: Labels = Labels::new();
+        Self {
+            service,
+            created,
+            labels: &NONE,
+            namespace_labels: &NONE,
+            families,
+            pool: None,
+            ips: None,
+        }
+    }
+}
+
+impl Families {
+    /// The families that a Service has by its cluster addresses, and whether its policy is
+    /// `PreferDualStack`. Nothing when it has no address, or two of one family.
+    pub fn of_cluster_ips(cluster_ips: &[IpAddr], prefer_dual_stack: bool) -> Option<Self> {
+        match *cluster_ips {
+            [ip] => Some(Self::One(Family::of(ip))),
+            [a, b] if Family::of(a) == Family::of(b) => None,
+            [a, _] if prefer_dual_stack => Some(Self::PreferBoth {
+                first: Family::of(a),
+            }),
+            [_, _] => Some(Self::Both),
+            _ => None,
+        }
+    }
+
+    /// Whether a Service of these families can have these addresses.
+    pub fn accept(self, ips: &Ips) -> bool {
+        match self {
+            Self::One(family) => ips.len() == 1 && ips.of_family(family).is_some(),
+            Self::Both => ips.len() == 2,
+            Self::PreferBoth { .. } => true,
+        }
+    }
+}
+
+impl fmt::Display for Families {
+    /// Upstream's words in events: `ipv4`, `ipv6`, `dual`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(family) => family.fmt(f),
+            Self::Both | Self::PreferBoth { .. } => f.write_str("dual"),
+        }
+    }
+}
+
+impl fmt::Display for ServiceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for ServiceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_a_namespace_and_a_name() {
+        let key = ServiceKey::new("shop", "web");
+        assert_eq!(
+            (key.namespace(), key.name(), key.to_string().as_str()),
+            ("shop", "web", "shop/web")
+        );
+    }
+
+    #[test]
+    fn families_are_those_of_the_cluster_addresses() {
+        let (v4, v6) = (Family::V4, Family::V6);
+        for (ips, prefer, families) in [
+            (vec!["10.0.0.1"], false, Some(Families::One(v4))),
+            // PreferDualStack in a cluster of one family.
+            (vec!["fd00::1"], true, Some(Families::One(v6))),
+            (vec!["10.0.0.1", "fd00::1"], false, Some(Families::Both)),
+            (
+                vec!["10.0.0.1", "fd00::1"],
+                true,
+                Some(Families::PreferBoth { first: v4 }),
+            ),
+            (
+                vec!["fd00::1", "10.0.0.1"],
+                true,
+                Some(Families::PreferBoth { first: v6 }),
+            ),
+            (vec![], false, None),
+            (vec!["10.0.0.1", "10.0.0.2"], true, None),
+            (vec!["10.0.0.1", "fd00::1", "fd00::2"], true, None),
+        ] {
+            let ips: Vec<IpAddr> = ips.iter().map(|ip| ip.parse().unwrap()).collect();
+            assert_eq!(
+                Families::of_cluster_ips(&ips, prefer),
+                families,
+                "{ips:?} {prefer}"
+            );
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The addresses of a pool in one family, as numbers.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use metallb_config::{AddrRange, Family, Pool};
+
+use crate::allocator::Usage;
+use crate::request::ServiceKey;
+use crate::runs::Runs;
+
+/// The addresses that a pool gives out in one family, numbered from 0 in the order in which they
+/// are given out: range after range as the pool lists them, each from its lowest address. Those
+/// that the pool leaves out have no number, so neither many ranges nor addresses left out stand in
+/// the way of finding the lowest free one.
+#[derive(Debug, Default)]
+pub(crate) struct Space {
+    /// In the order of the pool, without those that have no address to give.
+    segments: Vec<Segment>,
+    /// Where in `segments` the one with this first address is.
+    by_address: BTreeMap<IpAddr, usize>,
+    capacity: u128,
+    used: Runs,
+    holders: BTreeMap<u128, ServiceKey>,
+}
+
+#[derive(Debug)]
+struct Segment {
+    range: AddrRange,
+    avoid_buggy_ips: bool,
+    /// The number of its first address.
+    base: u128,
+}
+
+impl Space {
+    pub(crate) fn new(pool: &Pool, family: Family) -> Self {
+        let mut space = Self::default();
+        for &range in pool
+            .ranges()
+            .iter()
+            .filter(|range| range.family() == family)
+        {
+            let avoid_buggy_ips = pool.avoid_buggy_ips && family == Family::V4;
+            let segment = Segment {
+                range,
+                avoid_buggy_ips,
+                base: space.capacity,
+            };
+            let capacity = segment.capacity();
+            if capacity > 0 {
+                space.by_address.insert(range.first(), space.segments.len());
+                space.segments.push(segment);
+                space.capacity = space.capacity.saturating_add(capacity);
+            }
+        }
+        space
+    }
+
+    /// How many addresses it has, and how many of them somebody holds.
+    pub(crate) fn usage(&self) -> Usage {
+        Usage {
+            total: i64::try_from(self.capacity).unwrap_or(i64::MAX),
+            in_use: i64::try_from(self.holders.len()).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// Whether `ip` is one of its addresses.
+    pub(crate) fn gives(&self, ip: IpAddr) -> bool {
+        self.number(ip).is_some()
+    }
+
+    /// The first address that nobody holds.
+    pub(crate) fn lowest_free(&self) -> Option<IpAddr> {
+        let number = self.used.lowest_free();
+        if number >= self.capacity {
+            return None;
+        }
+        let after = self
+            .segments
+            .partition_point(|segment| segment.base <= number);
+        self.segments[after.checked_sub(1)?].address(number)
+    }
+
+    /// Who holds `ip`.
+    pub(crate) fn holder(&self, ip: IpAddr) -> Option<&ServiceKey> {
+        self.holders.get(&self.number(ip)?)
+    }
+
+    /// All who hold an address here, by its number.
+    pub(crate) fn holders(&self) -> impl Iterator<Item = &ServiceKey> {
+        self.holders.values()
+    }
+
+    /// Gives `ip`, which is free, to `key`.
+    pub(crate) fn take(&mut self, ip: IpAddr, key: ServiceKey) {
+        if let Some(number) = self.number(ip) {
+            self.used.insert(number);
+            self.holders.insert(number, key);
+        }
+    }
+
+    /// Nobody holds `ip` any more.
+    pub(crate) fn give_back(&mut self, ip: IpAddr) {
+        if let Some(number) = self.number(ip) {
+            self.used.remove(number);
+            self.holders.remove(&number);
+        }
+    }
+
+    fn number(&self, ip: IpAddr) -> Option<u128> {
+        let (_, &at) = self.by_address.range(..=ip).next_back()?;
+        // All of IPv6 has one address more than can be counted; that one is not given out.
+        self.segments[at]
+            .number(ip)
+            .filter(|number| *number < self.capacity)
+    }
+}
+
+impl Segment {
+    fn capacity(&self) -> u128 {
+        match (self.range.first(), self.range.last()) {
+            (IpAddr::V4(first), IpAddr::V4(last)) if self.avoid_buggy_ips => {
+                let below = plain_below(first.to_bits().into());
+                u128::from(plain_below(u64::from(last.to_bits()) + 1) - below)
+            }
+            _ => self.range.len(),
+        }
+    }
+
+    fn number(&self, ip: IpAddr) -> Option<u128> {
+        let offset = self.range.offset(ip)?;
+        match (self.range.first(), ip) {
+            (IpAddr::V4(first), IpAddr::V4(ip)) if self.avoid_buggy_ips => {
+                let below = |ip: Ipv4Addr| plain_below(ip.to_bits().into());
+                is_plain(ip).then(|| self.base + u128::from(below(ip) - below(first)))
+            }
+            _ => Some(self.base + offset),
+        }
+    }
+
+    fn address(&self, number: u128) -> Option<IpAddr> {
+        let number = number - self.base;
+        match self.range.first() {
+            IpAddr::V4(first) if self.avoid_buggy_ips => {
+                let number = plain_below(first.to_bits().into()) + u64::try_from(number).ok()?;
+                u32::try_from(nth_plain(number))
+                    .ok()
+                    .map(|ip| Ipv4Addr::from_bits(ip).into())
+            }
+            _ => self.range.nth(number),
+        }
+    }
+}
+
+// IPv4 addresses that end in neither .0 nor .255 are "plain": 254 in each /24, from .1 on.
+
+fn is_plain(ip: Ipv4Addr) -> bool {
+    !matches!(ip.octets()[3], 0 | 255)
+}
+
+/// How many plain addresses are below `ip`, which may be one more than the last there is.
+fn plain_below(ip: u64) -> u64 {
+    (ip >> 8) * 254 + (ip & 255).saturating_sub(1)
+}
+
+/// The plain address with `number` others below it.
+fn nth_plain(number: u64) -> u64 {
+    (number / 254) << 8 | (number % 254 + 1)
+}
