@@ -1,19 +1,23 @@
 //! A running cluster and what one does with it.
 
 use std::{
+    collections::BTreeSet,
     fs,
-    io::Write as _,
+    net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::{
     cgroup,
+    kubectl::Kubectl,
+    node,
     options::{Name, Options, Router},
     place::Place,
+    plan,
     process::{self, Process},
     state::{Files, State},
 };
@@ -119,35 +123,61 @@ impl Cluster {
     }
 
     /// `kubectl` of this cluster's release, as administrator.
+    pub fn admin(&self) -> Kubectl {
+        Kubectl::embedded(self.state.kube.join("kube"), self.kubeconfig())
+    }
+
+    /// `kubectl …`, ready to be run.
     pub fn kubectl<S: AsRef<str>>(&self, arguments: &[S]) -> Command {
-        let mut kubectl = Command::new(self.state.kube.join("kube"));
-        kubectl
-            .arg("kubectl")
-            .args(arguments.iter().map(AsRef::as_ref))
-            .env("KUBECONFIG", self.kubeconfig());
-        kubectl
+        self.admin().command(arguments)
     }
 
     /// What `kubectl …` printed.
     pub fn kubectl_output<S: AsRef<str>>(&self, arguments: &[S]) -> Result<String> {
-        process::run(&mut self.kubectl(arguments))
+        self.admin().output(arguments)
     }
 
     /// What `kubectl … -o json` printed.
     pub fn kubectl_json<S: AsRef<str>>(&self, arguments: &[S]) -> Result<Value> {
-        let mut kubectl = self.kubectl(arguments);
-        let text = process::run(kubectl.args(["-o", "json"]))?;
-        serde_json::from_str(&text).with_context(|| format!("{kubectl:?} printed no JSON"))
+        self.admin().json(arguments)
     }
 
     /// Server-side apply of YAML, under kubectl's own field manager.
     pub fn apply(&self, yaml: &str) -> Result<()> {
-        self.feed(&["apply", "--server-side", "-f", "-"], yaml)
+        self.admin().apply(yaml)
     }
 
     /// Deletes what the YAML names; what is gone already is no error.
     pub fn delete(&self, yaml: &str) -> Result<()> {
-        self.feed(&["delete", "--ignore-not-found", "-f", "-"], yaml)
+        self.admin().delete(yaml)
+    }
+
+    /// What the API server answers to a GET of `path`, as administrator. A kubectl takes ten times
+    /// as long to start, which matters to a loop that waits.
+    pub fn get(&self, path: &str) -> Result<Value> {
+        let text = self.get_text(path)?;
+        serde_json::from_str(&text).with_context(|| format!("{path} is no JSON"))
+    }
+
+    /// Imports an image archive (docker-archive or OCI layout) into every node.
+    pub fn load(&self, archive: &Path) -> Result<()> {
+        let archive = fs::canonicalize(archive)
+            .with_context(|| format!("there is no image archive {}", archive.display()))?;
+        self.on_all_nodes(
+            |cluster, node| node::import(cluster, node, &archive),
+            |_| Ok(()),
+        )
+    }
+
+    /// Pushes an image archive into the fabric's registry, from which every node can pull it as
+    /// `192.0.2.2:5000/NAME`; the name includes the tag.
+    pub fn push(&self, archive: &Path, name: &str) -> Result<()> {
+        let registry = plan::first_address(Place::Fabric, self.options().family);
+        let registry = SocketAddr::new(registry, plan::REGISTRY_PORT);
+        let reference = format!("{registry}/{name}");
+        let push = [archive.display().to_string(), reference];
+        self.output(Place::Fabric, &self.kube_program("push", &push))
+            .map(drop)
     }
 
     /// The log of a program, such as `kube-apiserver` or `n1/kubelet`.
@@ -194,6 +224,21 @@ impl Cluster {
         self.launch(place, program, command)
     }
 
+    /// Every process of a node's pods.
+    pub fn pod_processes(&self, node: Place) -> Result<BTreeSet<Process>> {
+        cgroup::processes(&format!("{}/kubepods", self.cgroup(node)))
+    }
+
+    /// Resident memory of every process of the cluster, in bytes; pages that processes share count
+    /// for each of them.
+    pub fn memory(&self) -> Result<u64> {
+        let mut all = BTreeSet::new();
+        for place in self.places() {
+            all.extend(self.processes(place)?);
+        }
+        Ok(all.into_iter().map(Process::resident).sum())
+    }
+
     /// The cgroup of a node, below each hierarchy's root; every process of the node, pods
     /// included, is in it or below it.
     pub fn cgroup(&self, node: Place) -> String {
@@ -214,25 +259,41 @@ impl Cluster {
         Process::from_file(&self.files.pid(place, HOLDER))
     }
 
-    fn feed(&self, arguments: &[&str], yaml: &str) -> Result<()> {
-        let mut child = self
-            .kubectl(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("cannot run kubectl")?;
-        child
-            .stdin
-            .take()
-            .context("kubectl has no input")?
-            .write_all(yaml.as_bytes())?;
-        let output = child.wait_with_output()?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            bail!("kubectl {}: {}", arguments.join(" "), said.trim());
-        }
-        Ok(())
+    /// The command line of one of the programs in the Kubernetes binary.
+    pub(crate) fn kube_program(&self, program: &str, arguments: &[String]) -> Vec<String> {
+        let kube = self.state.kube.join("kube").display().to_string();
+        [kube, program.to_owned()]
+            .into_iter()
+            .chain(arguments.iter().cloned())
+            .collect()
+    }
+
+    /// Starts one of the programs in the Kubernetes binary.
+    pub(crate) fn kube(&self, place: Place, program: &str, arguments: &[String]) -> Result<()> {
+        self.spawn(place, program, &self.kube_program(program, arguments))
+            .map(drop)
+    }
+
+    /// The body of the API server's answer to a GET.
+    pub(crate) fn get_text(&self, path: &str) -> Result<String> {
+        let pki = self.files.pki();
+        process::run(
+            Command::new("curl")
+                .args([
+                    "--silent",
+                    "--show-error",
+                    "--fail-with-body",
+                    "--max-time",
+                    "10",
+                ])
+                .arg("--cacert")
+                .arg(pki.join("ca.crt"))
+                .arg("--cert")
+                .arg(pki.join("admin.crt"))
+                .arg("--key")
+                .arg(pki.join("admin.key"))
+                .arg(format!("https://127.0.0.1:{}{path}", self.state.api_port)),
+        )
     }
 }
 

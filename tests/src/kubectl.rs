@@ -23,7 +23,11 @@ pub struct Kubectl {
 impl Kubectl {
     /// The `kubectl` built into the embedded cluster's program.
     pub(crate) fn embedded(kube: PathBuf, kubeconfig: PathBuf) -> Self {
-        Self { program: kube, first: vec!["kubectl".into()], kubeconfig: Some(kubeconfig) }
+        Self {
+            program: kube,
+            first: vec!["kubectl".into()],
+            kubeconfig: Some(kubeconfig),
+        }
     }
 
     /// The user's own `kubectl` with one of the contexts of the user's kubeconfig.
@@ -38,7 +42,9 @@ impl Kubectl {
     /// `kubectl …`, ready to be run.
     pub fn command<S: AsRef<str>>(&self, arguments: &[S]) -> Command {
         let mut kubectl = Command::new(&self.program);
-        kubectl.args(&self.first).args(arguments.iter().map(AsRef::as_ref));
+        kubectl
+            .args(&self.first)
+            .args(arguments.iter().map(AsRef::as_ref));
         if let Some(kubeconfig) = &self.kubeconfig {
             kubectl.env("KUBECONFIG", kubeconfig);
         }
@@ -75,7 +81,11 @@ impl Kubectl {
             .stderr(Stdio::piped())
             .spawn()
             .context("cannot run kubectl")?;
-        child.stdin.take().context("kubectl has no input")?.write_all(yaml.as_bytes())?;
+        child
+            .stdin
+            .take()
+            .context("kubectl has no input")?
+            .write_all(yaml.as_bytes())?;
         let output = child.wait_with_output()?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);

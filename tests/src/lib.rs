@@ -4,17 +4,39 @@
 //! containerd, kubelet and kube-proxy; nodes, client and routers hang on one bridge. Nothing is
 //! mocked and nothing leaves the machine. Needs root; everything else that is missing is named.
 
+pub mod api_faults;
 mod cgroup;
 mod cluster;
+mod control_plane;
+pub mod faults;
+mod images;
 mod interrupt;
+mod kube;
+mod kubeconfig;
+mod kubectl;
+mod machine;
+mod node;
 mod options;
+mod pki;
 mod place;
+mod plan;
+pub mod probe;
+pub mod product;
 mod process;
+mod progress;
+pub mod routers;
 mod state;
+mod teardown;
+mod topology;
+mod up;
 mod wait;
 
 pub use cluster::Cluster;
+pub use images::WEB;
+pub use kubectl::Kubectl;
+pub use machine::is_root;
 pub use options::{Family, Kubernetes, Name, Options, Router};
 pub use place::{Address, Place};
 pub use process::Process;
+pub use progress::{Progress, Silent, Terminal};
 pub use wait::eventually;

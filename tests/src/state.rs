@@ -66,6 +66,19 @@ impl Files {
         names
     }
 
+    /// Keeps other commands from bringing up or taking down the same cluster at the same time.
+    pub(crate) fn lock(&self) -> Result<fs::File> {
+        let name = self.root.file_name().unwrap_or_default().to_string_lossy();
+        fs::create_dir_all(ROOT).with_context(|| format!("cannot make {ROOT}"))?;
+        let path = Path::new(ROOT).join(format!(".{name}.lock"));
+        let file =
+            fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        file.try_lock().with_context(|| {
+            format!("another command is bringing cluster {name} up or taking it down")
+        })?;
+        Ok(file)
+    }
+
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }

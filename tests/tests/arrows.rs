@@ -20,7 +20,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Programs.
     (
         "metallb-controller",
-        &["metallb-config", "metallb-crds", "metallb-ipam", "metallb-kit"],
+        &[
+            "metallb-config",
+            "metallb-crds",
+            "metallb-ipam",
+            "metallb-kit",
+        ],
     ),
     (
         "metallb-speaker",
@@ -33,19 +38,43 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "metallb-netio",
         ],
     ),
-    ("metallb-operator", &["metallb-config", "metallb-crds", "metallb-kit"]),
+    (
+        "metallb-operator",
+        &["metallb-config", "metallb-crds", "metallb-kit"],
+    ),
     // What checks and measures them.
     ("metallb-tests", &["metallb-netio"]),
-    ("metallb-benches", &["metallb-config", "metallb-ipam", "metallb-l2", "metallb-netio"]),
+    (
+        "metallb-benches",
+        &[
+            "metallb-config",
+            "metallb-ipam",
+            "metallb-l2",
+            "metallb-netio",
+        ],
+    ),
     ("xtask", &["metallb-tests"]),
 ];
 
 /// What a core is built without: runtimes, the API's client, sockets, clocks of their own.
-const NOT_IN_CORES: &[&str] =
-    &["tokio", "prometheus", "rtnetlink", "socket2", "libc", "rand", "axum", "hyper"];
+const NOT_IN_CORES: &[&str] = &[
+    "tokio",
+    "prometheus",
+    "rtnetlink",
+    "socket2",
+    "libc",
+    "rand",
+    "axum",
+    "hyper",
+];
 
-const CORES: &[&str] =
-    &["metallb-config", "metallb-ipam", "metallb-l2", "metallb-membership", "metallb-lease"];
+const CORES: &[&str] = &[
+    "metallb-config",
+    "metallb-ipam",
+    "metallb-l2",
+    "metallb-membership",
+    "metallb-lease",
+];
 
 #[test]
 fn only_the_allowed_arrows_exist() {
@@ -80,11 +109,21 @@ fn cores_have_no_runtime_no_sockets_and_no_clock() {
 /// The workspace's packages with their direct dependencies, without dev-dependencies.
 fn packages() -> Vec<(String, Vec<String>)> {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--offline",
+        ])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo prints JSON");
     let text = |value: &Value| value.as_str().expect("a name is a string").to_owned();
     metadata["packages"]
@@ -94,7 +133,10 @@ fn packages() -> Vec<(String, Vec<String>)> {
         .map(|package| {
             let dependencies = package["dependencies"].as_array().expect("a list");
             let normal = dependencies.iter().filter(|d| d["kind"] != "dev");
-            (text(&package["name"]), normal.map(|d| text(&d["name"])).collect())
+            (
+                text(&package["name"]),
+                normal.map(|d| text(&d["name"])).collect(),
+            )
         })
         .collect()
 }

@@ -21,13 +21,15 @@ use oci_spec::image::{
 };
 use sha2::{Digest as _, Sha256};
 
+use metallb_tests::product;
+
 use crate::{steps::Steps, workspace};
 
 /// What `cargo xtask image` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ImageArgs {
     /// The reference that the image answers to after an import.
-    #[arg(long, default_value = DEFAULT_REFERENCE)]
+    #[arg(long, default_value = product::IMAGE)]
     pub(crate) reference: String,
     /// Build as for a release: smaller, with minutes of link-time optimisation.
     #[arg(long)]
@@ -35,6 +37,16 @@ pub(crate) struct ImageArgs {
     /// Where to write the archive [default: target/image/metallb.tar].
     #[arg(long)]
     pub(crate) output: Option<PathBuf>,
+}
+
+impl Default for ImageArgs {
+    fn default() -> Self {
+        Self {
+            reference: product::IMAGE.to_owned(),
+            release: false,
+            output: None,
+        }
+    }
 }
 
 /// An image on disk.
@@ -269,9 +281,6 @@ impl Blobs {
         Ok(())
     }
 }
-
-/// The reference that the generated manifests name as well.
-pub(crate) const DEFAULT_REFERENCE: &str = "metallb.io/metallb:dev";
 
 const PROGRAMS: [&str; 3] = ["controller", "operator", "speaker"];
 const TARGET: &str = "x86_64-unknown-linux-gnu";

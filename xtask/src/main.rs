@@ -1,5 +1,6 @@
 //! The tasks of this repository: `cargo xtask --help`.
 
+mod cluster;
 mod image;
 mod steps;
 mod workspace;
@@ -20,6 +21,8 @@ struct Tasks {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// A real Kubernetes in network namespaces of this machine.
+    Cluster(cluster::ClusterArgs),
     /// Build the OCI image with the three static programs.
     Image(image::ImageArgs),
 }
@@ -36,6 +39,7 @@ fn main() -> std::process::ExitCode {
 
 fn run(task: Task) -> anyhow::Result<()> {
     match task {
+        Task::Cluster(args) => cluster::run(args),
         Task::Image(args) => {
             let image = image::build(&args, &mut Steps::start())?;
             println!("image:    {}", image.archive.display());

@@ -34,6 +34,7 @@ var programs = map[string]func(){
 	"kube-proxy":              command(proxy.NewProxyCommand),
 	"kubelet":                 command(func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) }),
 	"kubectl":                 command(func() *cobra.Command { return kubectl.NewDefaultKubectlCommand() }),
+	"forward":                 forward,
 	"registry":                serveRegistry,
 	"push":                    push,
 }

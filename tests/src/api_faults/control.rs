@@ -54,6 +54,8 @@ pub(crate) fn send(socket: &Path, order: &Order) -> Result<State> {
     line.push('\n');
     stream.write_all(line.as_bytes())?;
     let mut reply = String::new();
-    BufReader::new(stream).read_line(&mut reply).context("the API proxy did not reply in 5 s")?;
+    BufReader::new(stream)
+        .read_line(&mut reply)
+        .context("the API proxy did not reply in 5 s")?;
     serde_json::from_str(&reply).with_context(|| format!("the API proxy replied {reply:?}"))
 }

@@ -76,7 +76,10 @@ impl Pass {
         let mut piece = vec![0; 16 * 1024];
         loop {
             let length = from.read(&mut piece).await?;
-            let _ = self.state.wait_for(|state| state.flow != Flow::Stalled).await;
+            let _ = self
+                .state
+                .wait_for(|state| state.flow != Flow::Stalled)
+                .await;
             if length == 0 {
                 return to.shutdown().await;
             }

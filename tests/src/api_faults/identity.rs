@@ -76,7 +76,10 @@ impl Certificates {
                 .with_context(|| format!("{} does not fit its key", path.display()))?;
             by_certificate.insert(leaf, Arc::new(http1(config)));
         }
-        Ok(Identities { anonymous, by_certificate })
+        Ok(Identities {
+            anonymous,
+            by_certificate,
+        })
     }
 
     fn roots(&self) -> Result<RootCertStore> {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result};
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::SendRequest;
 use hyper::header::UPGRADE;
@@ -50,14 +50,20 @@ pub fn run(args: &ProxyArgs) -> Result<()> {
         let listener = TcpListener::bind(args.listen)
             .await
             .with_context(|| format!("cannot listen on {}", args.listen))?;
-        let proxy = Proxy::new(args.upstream, &args.certificates)?;
-        // Bound last: whoever can reach the socket finds everything else ready.
-        let _ = std::fs::remove_file(&args.control);
-        let control = UnixListener::bind(&args.control)
-            .with_context(|| format!("cannot listen on {}", args.control.display()))?;
-        tokio::join!(proxy.clone().serve(listener), proxy.take_orders(control));
-        Ok(())
+        serve(listener, args).await
     })
+}
+
+/// Serves clients and takes orders.
+pub(super) async fn serve(listener: TcpListener, args: &ProxyArgs) -> Result<()> {
+    let proxy = Arc::new(Proxy::new(args.upstream, &args.certificates)?);
+    // A socket that an ended proxy left behind. Bound last: whoever reaches the new one finds
+    // everything else ready.
+    let _ = std::fs::remove_file(&args.control);
+    let control = UnixListener::bind(&args.control)
+        .with_context(|| format!("cannot listen on {}", args.control.display()))?;
+    tokio::join!(proxy.clone().accept(listener), proxy.take_orders(control));
+    Ok(())
 }
 
 /// What all connections share.
@@ -73,8 +79,8 @@ struct Proxy {
 }
 
 impl Proxy {
-    fn new(upstream: SocketAddr, certificates: &Certificates) -> Result<Arc<Self>> {
-        Ok(Arc::new(Self {
+    fn new(upstream: SocketAddr, certificates: &Certificates) -> Result<Self> {
+        Ok(Self {
             upstream,
             acceptor: TlsAcceptor::from(Arc::new(certificates.server()?)),
             identities: certificates.identities()?,
@@ -82,10 +88,10 @@ impl Proxy {
             rules: Mutex::default(),
             requests: AtomicU64::new(0),
             open: Arc::default(),
-        }))
+        })
     }
 
-    async fn serve(self: Arc<Self>, listener: TcpListener) {
+    async fn accept(self: Arc<Self>, listener: TcpListener) {
         loop {
             match listener.accept().await {
                 Ok((tcp, _)) if self.gate.flow() == Flow::Refusing => reset(&tcp),
@@ -110,8 +116,7 @@ impl Proxy {
         let (far_read, far_write) = tokio::io::split(far);
         let (read, write) = tcp.split();
         let inbound = async {
-            let (served, _) =
-                tokio::join!(self.http(near), pass.clone().copy(read, far_write));
+            let (served, _) = tokio::join!(self.http(near), pass.clone().copy(read, far_write));
             match served {
                 // What was answered last is still on its way out.
                 Ok(()) => std::future::pending().await,
@@ -167,18 +172,25 @@ impl Proxy {
             *upstream = Some(self.connect(identity).await?);
         }
         let sender = upstream.as_mut().expect("connected above");
-        sender.ready().await.context("the API server closed the connection")?;
+        sender
+            .ready()
+            .await
+            .context("the API server closed the connection")?;
         pass_on(Request::from_parts(parts, body), sender).await
     }
 
     /// A connection to the real API server, as the client.
     async fn connect(&self, identity: Arc<ClientConfig>) -> Result<Upstream> {
-        let tcp = TcpStream::connect(self.upstream).await.context("no API server")?;
+        let tcp = TcpStream::connect(self.upstream)
+            .await
+            .context("no API server")?;
         tcp.set_nodelay(true)?;
         let name = ServerName::from(self.upstream.ip());
-        let tls = TlsConnector::from(identity).connect(name, tcp).await.context("API server TLS")?;
-        let (sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(tls)).await?;
+        let tls = TlsConnector::from(identity)
+            .connect(name, tcp)
+            .await
+            .context("API server TLS")?;
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls)).await?;
         tokio::spawn(async move {
             if let Err(error) = connection.with_upgrades().await {
                 eprintln!("API server: {error}");
@@ -189,7 +201,9 @@ impl Proxy {
 
     async fn take_orders(self: Arc<Self>, control: UnixListener) {
         loop {
-            let Ok((stream, _)) = control.accept().await else { continue };
+            let Ok((stream, _)) = control.accept().await else {
+                continue;
+            };
             if let Err(error) = self.take_order(stream).await {
                 eprintln!("order: {error:#}");
             }
@@ -235,8 +249,14 @@ type Body = BoxBody<Bytes, hyper::Error>;
 type Upstream = SendRequest<Incoming>;
 
 /// Sends `request` on and hands back the answer; exec, attach and port-forward become a pipe.
-async fn pass_on(mut request: Request<Incoming>, upstream: &mut Upstream) -> Result<Response<Body>> {
-    let client = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
+async fn pass_on(
+    mut request: Request<Incoming>,
+    upstream: &mut Upstream,
+) -> Result<Response<Body>> {
+    let client = request
+        .headers()
+        .contains_key(UPGRADE)
+        .then(|| hyper::upgrade::on(&mut request));
     let mut response = upstream.send_request(request).await.context("API server")?;
     if let (Some(client), StatusCode::SWITCHING_PROTOCOLS) = (client, response.status()) {
         let server = hyper::upgrade::on(&mut response);
@@ -252,7 +272,9 @@ async fn pass_on(mut request: Request<Incoming>, upstream: &mut Upstream) -> Res
 }
 
 fn whole(body: String) -> Body {
-    Full::new(Bytes::from(body)).map_err(|never: Infallible| match never {}).boxed()
+    Full::new(Bytes::from(body))
+        .map_err(|never: Infallible| match never {})
+        .boxed()
 }
 
 /// Makes the peer see a reset, not an orderly end, once `tcp` is dropped.

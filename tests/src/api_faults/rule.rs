@@ -40,7 +40,14 @@ pub struct Rule {
 impl Rule {
     /// Answers every request with `status`.
     pub fn status(status: u16) -> Self {
-        Self { status, method: None, path: None, user_agent: None, percent: 100, count: None }
+        Self {
+            status,
+            method: None,
+            path: None,
+            user_agent: None,
+            percent: 100,
+            count: None,
+        }
     }
 
     /// Narrows the rule to one method.
@@ -82,9 +89,17 @@ impl Rule {
         let holds = |wanted: &Option<String>, seen: &str| {
             wanted.as_deref().is_none_or(|text| seen.contains(text))
         };
-        let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
-        let agent = request.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
-        self.method.as_deref().is_none_or(|m| m.eq_ignore_ascii_case(request.method.as_str()))
+        let path = request
+            .uri
+            .path_and_query()
+            .map_or("/", |path| path.as_str());
+        let agent = request
+            .headers
+            .get(USER_AGENT)
+            .and_then(|agent| agent.to_str().ok());
+        self.method
+            .as_deref()
+            .is_none_or(|m| m.eq_ignore_ascii_case(request.method.as_str()))
             && holds(&self.path, path)
             && holds(&self.user_agent, agent.unwrap_or_default())
     }
@@ -129,7 +144,11 @@ pub(crate) struct Rules(Vec<Tally>);
 
 impl Rules {
     pub(crate) fn set(&mut self, rule: Rule) {
-        self.0.push(Tally { rule, matched: 0, answered: 0 });
+        self.0.push(Tally {
+            rule,
+            matched: 0,
+            answered: 0,
+        });
     }
 
     pub(crate) fn clear(&mut self) {
@@ -143,7 +162,10 @@ impl Rules {
     /// The made-up answer to `request`, if a rule has one for it.
     pub(crate) fn answer(&mut self, request: &Parts) -> Option<Response<String>> {
         for tally in &mut self.0 {
-            let rested = tally.rule.count.is_some_and(|count| tally.answered >= count);
+            let rested = tally
+                .rule
+                .count
+                .is_some_and(|count| tally.answered >= count);
             if rested || !tally.rule.matches(request) {
                 continue;
             }
@@ -163,9 +185,15 @@ fn fault(status: u16, request: &Parts) -> Response<String> {
     let response = Response::builder().header(CONTENT_TYPE, "application/json");
     if status == 410 && is_watch(request) {
         let event = json!({ "type": "ERROR", "object": body });
-        return response.body(format!("{event}\n")).expect("no header is made from input");
+        return response
+            .body(format!("{event}\n"))
+            .expect("no header is made from input");
     }
-    let response = if status == 429 { response.header(RETRY_AFTER, "1") } else { response };
+    let response = if status == 429 {
+        response.header(RETRY_AFTER, "1")
+    } else {
+        response
+    };
     response
         .status(StatusCode::from_u16(status).expect("a rule's status is within 400 to 599"))
         .body(body.to_string())
@@ -182,7 +210,10 @@ fn status_object(status: u16, request: &Parts) -> Value {
     let (reason, message) = match status {
         400 => ("BadRequest", "the request was refused by a test".to_owned()),
         401 => ("Unauthorized", "Unauthorized".to_owned()),
-        403 => ("Forbidden", format!("{path} is forbidden: refused by a test")),
+        403 => (
+            "Forbidden",
+            format!("{path} is forbidden: refused by a test"),
+        ),
         404 => ("NotFound", format!("{path} not found")),
         409 => (
             "Conflict",
@@ -192,10 +223,22 @@ fn status_object(status: u16, request: &Parts) -> Value {
             ),
         ),
         410 => ("Expired", "too old resource version: 1 (2)".to_owned()),
-        429 => ("TooManyRequests", "too many requests, please try again later".to_owned()),
-        500 => ("InternalError", "Internal error occurred: made up by a test".to_owned()),
-        503 => ("ServiceUnavailable", "the server is currently unable to handle it".to_owned()),
-        504 => ("Timeout", "request did not complete within the requested timeout".to_owned()),
+        429 => (
+            "TooManyRequests",
+            "too many requests, please try again later".to_owned(),
+        ),
+        500 => (
+            "InternalError",
+            "Internal error occurred: made up by a test".to_owned(),
+        ),
+        503 => (
+            "ServiceUnavailable",
+            "the server is currently unable to handle it".to_owned(),
+        ),
+        504 => (
+            "Timeout",
+            "request did not complete within the requested timeout".to_owned(),
+        ),
         _ => ("Unknown", format!("answered {status} by a test")),
     };
     let details = match status {
@@ -247,7 +290,10 @@ mod tests {
 
     #[test]
     fn a_rule_takes_only_what_it_names() {
-        let rule = Rule::status(409).method("put").path("/status").user_agent("speaker");
+        let rule = Rule::status(409)
+            .method("put")
+            .path("/status")
+            .user_agent("speaker");
         let cases = [
             ("PUT", "/api/v1/namespaces/x/services/y/status", true),
             ("PATCH", "/api/v1/namespaces/x/services/y/status", false),
@@ -258,7 +304,11 @@ mod tests {
             assert_eq!(answer.is_some(), expected, "{method} {path}");
         }
         let stranger = rule.user_agent("kubelet");
-        assert!(rules(stranger).answer(&request("PUT", "/api/v1/status")).is_none());
+        assert!(
+            rules(stranger)
+                .answer(&request("PUT", "/api/v1/status"))
+                .is_none()
+        );
     }
 
     #[test]
@@ -266,7 +316,11 @@ mod tests {
         let mut rules = rules(Rule::status(500).count(2));
         rules.set(Rule::status(429).count(1));
         let seen: Vec<_> = (0..4)
-            .map(|_| rules.answer(&request("GET", "/api")).map(|a| a.status().as_u16()))
+            .map(|_| {
+                rules
+                    .answer(&request("GET", "/api"))
+                    .map(|a| a.status().as_u16())
+            })
             .collect();
         assert_eq!(seen, [Some(500), Some(500), Some(429), None]);
         assert_eq!(rules.tallies()[0].answered, 2);
@@ -275,7 +329,9 @@ mod tests {
     #[test]
     fn percent_is_about_that_many() {
         let mut rules = rules(Rule::status(500).percent(30));
-        let hits = (0..1000).filter(|_| rules.answer(&request("GET", "/")).is_some()).count();
+        let hits = (0..1000)
+            .filter(|_| rules.answer(&request("GET", "/")).is_some())
+            .count();
         assert!((250..350).contains(&hits), "{hits} of 1000");
     }
 
@@ -293,8 +349,14 @@ mod tests {
             assert_eq!(answer.status().as_u16(), status);
             assert_eq!(answer.headers().contains_key(RETRY_AFTER), status == 429);
             let body: Value = serde_json::from_str(answer.body()).unwrap();
-            assert_eq!((&body["kind"], &body["status"]), (&json!("Status"), &json!("Failure")));
-            assert_eq!((&body["reason"], &body["code"]), (&json!(reason), &json!(status)));
+            assert_eq!(
+                (&body["kind"], &body["status"]),
+                (&json!("Status"), &json!("Failure"))
+            );
+            assert_eq!(
+                (&body["reason"], &body["code"]),
+                (&json!(reason), &json!(status))
+            );
         }
     }
 
@@ -304,6 +366,9 @@ mod tests {
         let answer = rules(Rule::status(410)).answer(&watch).unwrap();
         assert_eq!(answer.status(), 200);
         let event: Value = serde_json::from_str(answer.body()).unwrap();
-        assert_eq!((&event["type"], &event["object"]["code"]), (&json!("ERROR"), &json!(410)));
+        assert_eq!(
+            (&event["type"], &event["object"]["code"]),
+            (&json!("ERROR"), &json!(410))
+        );
     }
 }

@@ -1,0 +1,82 @@
+//! Frames lost by chance: nftables on the bridge, since the kernel here has no netem.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use crate::process::run;
+
+/// Drops `percent` of what comes from and goes to `port`, also to and from the bridge itself.
+pub(super) fn set(fabric: &str, port: &str, percent: u8) -> Result<()> {
+    ensure!(percent <= 100, "{percent} % is more than everything");
+    let table = table(port);
+    // One transaction: the old rule goes and the new one comes at the same moment. Adding a table
+    // that is there already is no error, and makes deleting it none either.
+    let mut ruleset = format!("add table bridge {table}\ndelete table bridge {table}\n");
+    if percent > 0 {
+        ruleset.push_str(&rules(&table, port, percent));
+    }
+    let mut nft = nft(fabric)
+        .args(["-f", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot run nft")?;
+    nft.stdin
+        .take()
+        .context("nft has no input")?
+        .write_all(ruleset.as_bytes())?;
+    let output = nft.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "nft refused the loss on {port}: {}",
+        said.trim()
+    );
+    Ok(())
+}
+
+/// Frames dropped so far.
+pub(super) fn count(fabric: &str, port: &str) -> Result<u64> {
+    let table = table(port);
+    let text = run(nft(fabric).args(["-j", "list", "table", "bridge", &table]))
+        .with_context(|| format!("{port} is not lossy"))?;
+    let listing: Value = serde_json::from_str(&text).context("nft printed no JSON")?;
+    let objects = listing["nftables"].as_array().into_iter().flatten();
+    let expressions = objects
+        .filter_map(|object| object["rule"]["expr"].as_array())
+        .flatten();
+    Ok(expressions
+        .filter_map(|expression| expression["counter"]["packets"].as_u64())
+        .sum())
+}
+
+fn rules(table: &str, port: &str, percent: u8) -> String {
+    let chance = format!("numgen random mod 100 < {percent} counter drop");
+    format!(
+        "table bridge {table} {{
+            chain from {{
+                type filter hook prerouting priority 0; policy accept;
+                iifname \"{port}\" {chance}
+            }}
+            chain to {{
+                type filter hook postrouting priority 0; policy accept;
+                oifname \"{port}\" {chance}
+            }}
+        }}\n"
+    )
+}
+
+fn table(port: &str) -> String {
+    format!("loss_{port}")
+}
+
+fn nft(netns: &str) -> Command {
+    let mut nsenter = Command::new("nsenter");
+    nsenter
+        .arg(format!("--net=/run/netns/{netns}"))
+        .args(["--", "nft"]);
+    nsenter
+}

@@ -1,0 +1,213 @@
+//! Building Kubernetes: one Go program, cached by what it is built from.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use sha2::{Digest as _, Sha256};
+
+use crate::{images, interrupt, progress::Progress};
+
+/// The directory that holds `kube`, `pause`, `agnhost` and the images; built if it is not there.
+pub(crate) fn ensure_built(progress: &mut dyn Progress) -> Result<PathBuf> {
+    let sources = Path::new(SOURCES);
+    let cache = cache()?;
+    let built = cache.join(key(sources)?);
+    if built.join("web.tar").exists() {
+        return Ok(built);
+    }
+    fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
+    // Another command may be at the same build; then its result is ours too.
+    let lock = fs::File::create(cache.join(".lock"))?;
+    lock.lock()?;
+    if built.join("web.tar").exists() {
+        return Ok(built);
+    }
+    let go = go()?;
+    let partial = cache.join(".partial");
+    if partial.exists() {
+        fs::remove_dir_all(&partial)?;
+    }
+    fs::create_dir_all(&partial)?;
+    for (what, package) in [
+        ("building kube-apiserver, kubelet and the rest", "."),
+        ("building the pause program", "./pause"),
+        (
+            "building agnhost, the web backend",
+            "k8s.io/kubernetes/test/images/agnhost",
+        ),
+    ] {
+        let when = if package == "." {
+            ", about 6 minutes the first time on 2 cores"
+        } else {
+            ""
+        };
+        progress.step(&format!("{what} (Kubernetes {VERSION}{when})"));
+        build(&go, sources, package, &partial, progress)?;
+    }
+    images::pack(&partial)?;
+    fs::rename(&partial, &built)
+        .with_context(|| format!("cannot move the build to {}", built.display()))?;
+    Ok(built)
+}
+
+fn build(
+    go: &Path,
+    sources: &Path,
+    package: &str,
+    out: &Path,
+    progress: &mut dyn Progress,
+) -> Result<()> {
+    let version = "k8s.io/component-base/version";
+    let (major, rest) = VERSION.split_once('.').expect("a version has dots");
+    let minor = rest
+        .split('.')
+        .next()
+        .expect("split gives one part at least");
+    let flags = format!(
+        "-s -w -X {version}.gitVersion=v{VERSION} -X {version}.gitMajor={major} -X {version}.gitMinor={minor}"
+    );
+    let mut child = Command::new(go)
+        .current_dir(sources)
+        .args([
+            "build",
+            "-trimpath",
+            "-buildvcs=false",
+            "-mod=readonly",
+            "-ldflags",
+            &flags,
+            "-o",
+        ])
+        .arg(format!("{}/", out.display()))
+        .arg(package)
+        .env("CGO_ENABLED", "0")
+        .stdin(Stdio::null())
+        .spawn()
+        .with_context(|| format!("cannot run {}", go.display()))?;
+    wait(&mut child, progress)
+}
+
+/// Waits for the compiler, with a sign of life now and then.
+fn wait(child: &mut Child, progress: &mut dyn Progress) -> Result<()> {
+    let started = Instant::now();
+    let mut said = started;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            ensure!(
+                status.success(),
+                "go build ended with {status}; its own words are above"
+            );
+            return Ok(());
+        }
+        if let Err(interrupted) = interrupt::check() {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(interrupted);
+        }
+        if said.elapsed() >= Duration::from_secs(30) {
+            said = Instant::now();
+            progress.note(&format!(
+                "still building, {} s",
+                started.elapsed().as_secs()
+            ));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A Go that is new enough, on the PATH or where its archive is usually unpacked.
+fn go() -> Result<PathBuf> {
+    let mut seen = Vec::new();
+    for candidate in ["go", "/usr/local/go/bin/go", "/usr/lib/go-1.24/bin/go"] {
+        let Ok(output) = Command::new(candidate).arg("version").output() else {
+            continue;
+        };
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if go_version(&text).is_some_and(|version| version >= (1, 24)) {
+            return Ok(candidate.into());
+        }
+        seen.push(format!("{candidate} is {:?}", text.trim()));
+    }
+    let found = if seen.is_empty() {
+        "there is none".to_owned()
+    } else {
+        seen.join(", ")
+    };
+    bail!(
+        "building Kubernetes needs Go 1.24 or newer and {found}; \
+         get it from https://go.dev/dl and run: tar -C /usr/local -xzf go1.*.linux-*.tar.gz"
+    )
+}
+
+/// `go version go1.26.8 linux/amd64` is (1, 26).
+fn go_version(text: &str) -> Option<(u32, u32)> {
+    let number = text.split(' ').nth(2)?.strip_prefix("go")?;
+    let mut parts = number.split(|c: char| !c.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// `$XDG_CACHE_HOME/metallb-rs/kube`, outside every clone, so that a fresh one finds it built.
+fn cache() -> Result<PathBuf> {
+    let base = match env::var_os("XDG_CACHE_HOME") {
+        Some(dir) if !dir.is_empty() => PathBuf::from(dir),
+        _ => PathBuf::from(env::var_os("HOME").context("neither XDG_CACHE_HOME nor HOME is set")?)
+            .join(".cache"),
+    };
+    Ok(base.join("metallb-rs/kube"))
+}
+
+fn key(sources: &Path) -> Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(FORMAT);
+    hash.update(VERSION);
+    for name in [
+        "go.mod",
+        "go.sum",
+        "main.go",
+        "forward.go",
+        "push.go",
+        "pause/main.go",
+    ] {
+        let path = sources.join(name);
+        let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        hash.update(name);
+        hash.update(content.len().to_be_bytes());
+        hash.update(content);
+    }
+    Ok(hash
+        .finalize()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
+}
+
+const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster/kube");
+const VERSION: &str = "1.34.4";
+/// Changes when the images are packed otherwise.
+const FORMAT: &str = "1";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_go_calls_itself() {
+        assert_eq!(go_version("go version go1.26.8 linux/amd64"), Some((1, 26)));
+        assert_eq!(
+            go_version("go version go1.24rc1 linux/arm64"),
+            Some((1, 24))
+        );
+        assert_eq!(go_version("go: not found"), None);
+    }
+
+    #[test]
+    fn the_version_is_the_one_in_go_mod() {
+        let go_mod = fs::read_to_string(Path::new(SOURCES).join("go.mod")).unwrap();
+        assert!(go_mod.contains(&format!("k8s.io/kubernetes v{VERSION}")));
+    }
+}

@@ -1,0 +1,88 @@
+//! What users get wrong, what they are told, and that everything else goes on.
+
+use anyhow::{Context as _, Result, ensure};
+use metallb_tests::product::{self, NAMESPACE};
+
+use crate::world::World;
+
+/// Every kind of nonsense in a pool's addresses: the pool is told, the other pools work on.
+pub(crate) fn invalid_pools(world: &World) -> Result<()> {
+    let nonsense: &[(&str, &[&str], &str)] = &[
+        ("bad-octet", &["10.0.0.300/32"], "10.0.0.300"),
+        (
+            "bad-reversed",
+            &["10.0.0.9-10.0.0.1"],
+            "is after the end IP",
+        ),
+        ("bad-host", &["10.0.0.1"], "invalid CIDR"),
+        ("bad-empty", &[], "pool has no prefixes defined"),
+        ("bad-text", &["everything, please"], "everything, please"),
+    ];
+    for (name, addresses, _) in nonsense {
+        world.apply_pool(name, addresses)?;
+    }
+    for (name, _, words) in nonsense {
+        let event = world.event(
+            &format!("IPAddressPool/{name}"),
+            "InvalidConfiguration",
+            words,
+        )?;
+        ensure!(event["type"] == "Warning", "{event}");
+        println!("  {name}: {}", event["message"]);
+    }
+
+    world.apply_service("beside", &[])?;
+    let address = product::assigned(&world.kubectl, "beside", 1)?[0];
+    product::page(&world.cluster, address)?;
+
+    world.delete("default", "service", "beside")?;
+    for (name, _, _) in nonsense {
+        world.delete(NAMESPACE, "ipaddresspool", name)?;
+    }
+    world.page_answers()
+}
+
+/// One address for two: the second is told, and has it as soon as the first lets go.
+pub(crate) fn exhausted_pool(world: &World) -> Result<()> {
+    world.apply_pool("single", &["192.0.2.200/32"])?;
+    let single = [("metallb.io/address-pool", "single")];
+    world.apply_service("first", &single)?;
+    let held = product::assigned(&world.kubectl, "first", 1)?;
+    world.apply_service("second", &single)?;
+    let event = world.event("Service/second", "AllocationFailed", "no available IPs")?;
+    ensure!(event["type"] == "Warning", "{event}");
+    println!("  second: {}", event["message"]);
+
+    world.delete("default", "service", "first")?;
+    let passed_on = product::assigned(&world.kubectl, "second", 1)?;
+    ensure!(
+        held == passed_on,
+        "{held:?} was free, the second got {passed_on:?}"
+    );
+
+    world.delete("default", "service", "second")?;
+    world.delete(NAMESPACE, "ipaddresspool", "single")
+}
+
+/// Wrong name, wrong namespace: both are told what to do; the right one is untouched.
+pub(crate) fn second_metallb(world: &World) -> Result<()> {
+    for (namespace, name) in [(NAMESPACE, "another"), ("default", "metallb")] {
+        let object = serde_json::json!({
+            "apiVersion": "metallb.io/v1beta1", "kind": "MetalLB",
+            "metadata": {"name": name, "namespace": namespace},
+        });
+        world.kubectl.apply(&object.to_string())?;
+        let condition = world.condition(namespace, name, "Degraded", "True")?;
+        let message = condition["message"].as_str().context("no message")?;
+        ensure!(
+            message.contains(name) || message.contains(namespace),
+            "{condition}"
+        );
+        println!("  {namespace}/{name}: {}: {message}", condition["reason"]);
+        let reason = condition["reason"].as_str().context("no reason")?;
+        world.event(&format!("MetalLB/{name}"), reason, "")?;
+        world.delete(namespace, "metallb", name)?;
+    }
+    world.condition(NAMESPACE, "metallb", "Available", "True")?;
+    world.page_answers()
+}

@@ -1,0 +1,101 @@
+//! The first day: install, get an address, look around.
+
+use anyhow::{Result, ensure};
+use metallb_tests::product;
+
+use crate::world::World;
+
+/// A Service that finds no pool is told so in an Event, and is served when one comes.
+pub(crate) fn no_pool_yet(world: &World) -> Result<()> {
+    let event = world.event("Service/web", "AllocationFailed", "")?;
+    ensure!(event["type"] == "Warning", "{event}");
+    ensure!(
+        event["source"]["component"] == "metallb-controller",
+        "{event}"
+    );
+    ensure!(product::addresses(&world.kubectl, "web")?.is_empty());
+
+    for object in ["pool", "l2advertisement"] {
+        world.kubectl.apply(&product::demo_object(object)?)?;
+    }
+    let addresses = world.addresses()?;
+    ensure!(
+        addresses.iter().filter(|a| a.is_ipv4()).count() == 1,
+        "{addresses:?}"
+    );
+    let assigned = world.event("Service/web", "IPAllocated", &addresses[0].to_string())?;
+    ensure!(assigned["type"] == "Normal", "{assigned}");
+    Ok(())
+}
+
+/// The main job.
+pub(crate) fn page_over_both_families(world: &World) -> Result<()> {
+    for address in world.addresses()? {
+        let page = product::page(&world.cluster, address)?;
+        ensure!(
+            page.trim().starts_with("web-"),
+            "{address} answered {page:?}"
+        );
+        println!("  {address} answered {:?}", page.trim());
+    }
+    Ok(())
+}
+
+/// What a user types first tells what a user wants to know.
+pub(crate) fn kubectl_reads_well(world: &World) -> Result<()> {
+    let addresses = world.addresses()?;
+    let table = world
+        .kubectl
+        .output(&["get", "metallb,ipaddresspool,svc", "-A"])?;
+    println!("{table}");
+    for wanted in [
+        "AVAILABLE",
+        "AUTO ASSIGN",
+        "AVOID BUGGY IPS",
+        "ADDRESSES",
+        "EXTERNAL-IP",
+    ] {
+        ensure!(table.contains(wanted), "no column {wanted}");
+    }
+    for address in addresses {
+        ensure!(table.contains(&address.to_string()), "no {address}");
+    }
+    let service = world.kubectl.output(&["describe", "service", "web"])?;
+    ensure!(
+        service.contains("metallb-controller"),
+        "From is missing:\n{service}"
+    );
+    ensure!(
+        service.contains("metallb-speaker"),
+        "nobody says who announces:\n{service}"
+    );
+    Ok(())
+}
+
+/// 15 MiB for each process.
+pub(crate) fn memory(world: &World) -> Result<()> {
+    let memory = product::memory(&world.cluster)?;
+    for (node, program, bytes) in &memory {
+        println!("  {node} {program} {:.1} MiB", mebibytes(*bytes));
+    }
+    for (program, count) in [("/controller", 2), ("/operator", 2), ("/speaker", 3)] {
+        let running = memory
+            .iter()
+            .filter(|(_, name, _)| *name == program)
+            .count();
+        ensure!(running == count, "{running} of {program} run, not {count}");
+    }
+    for (node, program, bytes) in memory {
+        ensure!(
+            bytes <= 15 << 20,
+            "{program} on {node} takes {:.1} MiB",
+            mebibytes(bytes)
+        );
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}

@@ -1,0 +1,81 @@
+//! What dies, and who takes over.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use metallb_tests::{
+    eventually,
+    product::{self, NAMESPACE},
+};
+
+use crate::world::{SOON, World};
+
+/// The announcing node's cable is cut, five times; another node answers each time, for both
+/// families, in under three seconds.
+pub(crate) fn cable_cut(world: &World) -> Result<()> {
+    let addresses = world.addresses()?;
+    for round in 1..=5 {
+        let owner = world.owner(addresses[0])?;
+        let watches = addresses
+            .iter()
+            .map(|address| world.cluster.watch_owner(*address))
+            .collect::<Result<Vec<_>>>()?;
+        let started = Instant::now();
+        world.cluster.cut(owner)?;
+        let answers = watches
+            .iter()
+            .map(|watch| watch.next_owner(owner, started, SOON))
+            .collect::<Result<Vec<_>>>();
+        drop(watches);
+        world.cluster.heal(owner)?;
+        for (address, answer) in addresses.iter().zip(answers?) {
+            let taken = answer.at - started;
+            let node = answer.answer.node.context("it is a node's")?;
+            println!(
+                "  round {round}: {owner} cut, {node} answers for {address} after {taken:.2?}"
+            );
+            ensure!(taken < Duration::from_secs(3), "{address}: {taken:.2?}");
+        }
+        world.page_answers()?;
+        eventually(&format!("{owner} is back"), SOON * 2, || {
+            let back = world.owner(addresses[0])?;
+            Ok(if back == owner {
+                Ok(())
+            } else {
+                Err(format!("{back} answers"))
+            })
+        })?;
+    }
+    world.page_answers()
+}
+
+/// Pods that are killed come back and find every address where it was.
+pub(crate) fn controller_killed(world: &World) -> Result<()> {
+    let addresses = world.addresses()?;
+    world.kubectl.output(&[
+        "-n",
+        NAMESPACE,
+        "delete",
+        "pods",
+        "-l",
+        "component=controller",
+        "--grace-period=0",
+        "--force",
+    ])?;
+    world.apply_service("meanwhile", &[])?;
+    eventually(
+        "the new Service has an address",
+        Duration::from_secs(40),
+        || {
+            let got = product::addresses(&world.kubectl, "meanwhile")?;
+            Ok(if got.len() == 1 {
+                Ok(())
+            } else {
+                Err(format!("{got:?}"))
+            })
+        },
+    )?;
+    ensure!(world.addresses()? == addresses, "an address moved");
+    world.delete("default", "service", "meanwhile")?;
+    product::available(&world.kubectl)
+}

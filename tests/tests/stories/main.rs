@@ -1,0 +1,109 @@
+//! The product's stories, told in order on one real cluster.
+//!
+//! The stories share the cluster and what is installed on it, as one day of a user would; each
+//! leaves it as it found it. `cargo xtask test cluster NAME` runs those whose name has NAME in it.
+
+mod bad_input;
+mod day_one;
+mod failover;
+mod operator;
+mod world;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::world::World;
+
+type Story = fn(&World) -> anyhow::Result<()>;
+
+/// In the order in which they are told.
+const STORIES: &[(&str, Story)] = &[
+    (
+        "a_service_without_any_pool_says_so_and_is_served_later",
+        day_one::no_pool_yet,
+    ),
+    (
+        "the_client_fetches_the_page_over_both_families",
+        day_one::page_over_both_families,
+    ),
+    ("kubectl_reads_well", day_one::kubectl_reads_well),
+    ("each_program_stays_within_its_memory", day_one::memory),
+    (
+        "an_invalid_pool_stops_only_itself",
+        bad_input::invalid_pools,
+    ),
+    (
+        "an_exhausted_pool_says_so_and_serves_who_waits",
+        bad_input::exhausted_pool,
+    ),
+    (
+        "a_second_metallb_object_is_told_why_it_is_ignored",
+        bad_input::second_metallb,
+    ),
+    (
+        "a_secret_removed_by_hand_comes_back",
+        operator::secret_removed,
+    ),
+    (
+        "each_operand_deleted_comes_back",
+        operator::operands_deleted,
+    ),
+    (
+        "a_field_edited_by_hand_is_set_right",
+        operator::edited_by_hand,
+    ),
+    (
+        "a_dead_controller_moves_no_address",
+        failover::controller_killed,
+    ),
+    (
+        "another_node_answers_after_the_cable_is_cut",
+        failover::cable_cut,
+    ),
+    (
+        "deleting_metallb_leaves_only_what_is_the_users",
+        operator::metallb_deleted,
+    ),
+];
+
+fn main() -> std::process::ExitCode {
+    let arguments = Arguments::from_args();
+    if arguments.list {
+        return libtest_mimic::run(&arguments, trials(None)).exit_code();
+    }
+    if let Some(reason) = metallb_tests::cannot_run() {
+        println!("skipped: the product's stories: {reason}");
+        return std::process::ExitCode::SUCCESS;
+    }
+    let world = match World::up() {
+        Ok(world) => world,
+        Err(error) => {
+            println!(
+                "test result: FAILED. 0 passed; 1 failed; the world did not come up: {error:?}"
+            );
+            return std::process::ExitCode::FAILURE;
+        }
+    };
+    // The stories borrow it until the process ends.
+    let world: &'static World = Box::leak(Box::new(world));
+    let conclusion = libtest_mimic::run(&arguments, trials(Some(world)));
+    if conclusion.has_failed() {
+        world.print_what_happened();
+    }
+    if let Err(error) = world.down() {
+        println!("the cluster could not be removed: {error:#}");
+        return std::process::ExitCode::FAILURE;
+    }
+    conclusion.exit_code()
+}
+
+fn trials(world: Option<&'static World>) -> Vec<Trial> {
+    STORIES
+        .iter()
+        .map(|&(name, story)| {
+            Trial::test(name, move || {
+                let world = world.ok_or("stories were only to be listed")?;
+                story(world).map_err(|error| Failed::from(format!("{error:?}")))
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,148 @@
+//! What the operator keeps, repairs and removes.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use metallb_tests::{
+    eventually,
+    product::{self, NAMESPACE},
+};
+
+use crate::world::{SOON, World, within};
+
+/// The key of the heartbeats is made anew, and the speakers go on.
+pub(crate) fn secret_removed(world: &World) -> Result<()> {
+    world.delete(NAMESPACE, "secret", "metallb-memberlist")?;
+    comes_back(world, "Secret/metallb-system/metallb-memberlist", "")?;
+    world.page_answers()
+}
+
+/// Whatever is deleted is back within seconds, and the Service answers again.
+pub(crate) fn operands_deleted(world: &World) -> Result<()> {
+    let operands = product::operands(&world.kubectl)?;
+    ensure!(
+        operands.len() > 10,
+        "only these carry our label: {operands:?}"
+    );
+    for operand in operands {
+        let [kind, namespace, name] = parts(&operand)?;
+        let before = uid(world, &operand)?.context("it was just listed")?;
+        world.delete(namespace, kind, name)?;
+        let taken = within(&operand, Duration::from_secs(5), || {
+            comes_back(world, &operand, &before)
+        })?;
+        println!("  {operand}: back after {taken:.1?}");
+        if matches!(kind, "DaemonSet" | "Deployment") {
+            product::available(&world.kubectl)?;
+        }
+        world.page_answers()?;
+    }
+    world
+        .condition(NAMESPACE, "metallb", "Available", "True")
+        .map(drop)
+}
+
+/// Drift is repaired.
+pub(crate) fn edited_by_hand(world: &World) -> Result<()> {
+    let patch = r#"{"spec":{"template":{"spec":{"terminationGracePeriodSeconds":1}}}}"#;
+    world
+        .kubectl
+        .output(&["-n", NAMESPACE, "patch", "ds", "speaker", "-p", patch])?;
+    eventually("the speaker has its 30 s again", SOON, || {
+        let speaker = world
+            .kubectl
+            .json(&["-n", NAMESPACE, "get", "ds", "speaker"])?;
+        let grace = &speaker["spec"]["template"]["spec"]["terminationGracePeriodSeconds"];
+        Ok(if grace == 30 {
+            Ok(())
+        } else {
+            Err(grace.to_string())
+        })
+    })?;
+    product::rolled_out(&world.kubectl, NAMESPACE, "daemonset/speaker")?;
+    product::available(&world.kubectl)?;
+    world.page_answers()
+}
+
+/// Nothing of ours is left but what the user made; the Service keeps its status; and it can all
+/// be had again.
+pub(crate) fn metallb_deleted(world: &World) -> Result<()> {
+    let addresses = world.addresses()?;
+    world.delete(NAMESPACE, "metallb", "metallb")?;
+    let left = product::operands(&world.kubectl)?;
+    ensure!(left.is_empty(), "left behind: {left:?}");
+    for component in ["controller", "speaker"] {
+        eventually(
+            &format!("no pod of the {component} is left"),
+            SOON * 3,
+            || {
+                let pods = product::pods(&world.kubectl, component)?;
+                Ok(if pods.is_empty() {
+                    Ok(())
+                } else {
+                    Err(format!("{pods:?}"))
+                })
+            },
+        )?;
+    }
+    let crds = world.kubectl.output(&["get", "crd", "-o", "name"])?;
+    ensure!(
+        crds.contains("ipaddresspools.metallb.io"),
+        "the CRDs are gone:\n{crds}"
+    );
+    world
+        .kubectl
+        .output(&["-n", NAMESPACE, "get", "ipaddresspool", "demo"])?;
+    ensure!(
+        product::addresses(&world.kubectl, "web")? == addresses,
+        "the status changed"
+    );
+
+    world.kubectl.apply(&product::demo_object("metallb")?)?;
+    product::available(&world.kubectl)?;
+    ensure!(world.addresses()? == addresses, "an address moved");
+    world.page_answers()
+}
+
+/// Waits until the object is there with another UID than before.
+fn comes_back(world: &World, operand: &str, before: &str) -> Result<()> {
+    eventually(&format!("{operand} is back"), SOON, || {
+        Ok(match uid(world, operand)? {
+            Some(uid) if uid != before => Ok(()),
+            Some(_) => Err("still the old one"),
+            None => Err("it is gone"),
+        })
+    })
+}
+
+fn uid(world: &World, operand: &str) -> Result<Option<String>> {
+    let [kind, namespace, name] = parts(operand)?;
+    let text = world.kubectl.output(&[
+        "-n",
+        namespace,
+        "get",
+        kind,
+        name,
+        "--ignore-not-found",
+        "-o",
+        "jsonpath={.metadata.uid}",
+    ])?;
+    Ok((!text.is_empty()).then_some(text))
+}
+
+/// Kind, namespace (any, for what is cluster-scoped) and name.
+fn parts(operand: &str) -> Result<[&str; 3]> {
+    let parts: Vec<&str> = operand.splitn(3, '/').collect();
+    let [kind, namespace, name] = parts[..] else {
+        anyhow::bail!("{operand} is not kind/namespace/name")
+    };
+    Ok([
+        kind,
+        if namespace.is_empty() {
+            "default"
+        } else {
+            namespace
+        },
+        name,
+    ])
+}
