@@ -1,1 +1,4 @@
-//! TODO
+//! What is measured, as functions: the benches of this package call them for criterion, and
+//! `cargo xtask bench` holds them against their bars.
+
+pub mod allocate;
