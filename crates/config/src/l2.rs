@@ -13,6 +13,8 @@ use crate::selector::{Duplicate, Labels, Selector, SelectorError, distinct};
 pub struct L2Advertisement {
     /// Its name.
     pub name: String,
+    /// The identity of its object, when the API server gave it one.
+    pub uid: Option<String>,
     /// The pools whose addresses it announces, by name; those that do not exist do no harm.
     pub pools: BTreeSet<String>,
     /// The pools, by label: any of these, together with `pools`. When both are empty, all pools.
@@ -114,6 +116,7 @@ impl TryFrom<&v1beta1::L2Advertisement> for L2Advertisement {
             })
             .collect::<Result<_, L2AdvertisementError>>()?;
         Ok(Self {
+            uid: object.uid(),
             pools: distinct("ipAddressPools", &spec.ip_address_pools)?,
             pool_selectors: selectors("ipAddressPoolSelectors", &spec.ip_address_pool_selectors)?,
             node_selectors: selectors("nodeSelectors", &spec.node_selectors)?,

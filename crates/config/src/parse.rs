@@ -50,6 +50,8 @@ pub struct Rejected {
     pub uid: Option<String>,
     /// Why.
     pub error: Error,
+    /// Whether its last sound form is in effect instead ([`reparse`]).
+    pub last_form_stays: bool,
 }
 
 /// A kind of object that the configuration is made of.
@@ -78,18 +80,41 @@ pub enum Error {
 /// creation time is being created, and younger than all that exist. An object that is bad on its
 /// own clashes with nothing. The same objects give the same answer in whatever order they come.
 pub fn parse(objects: &Objects<'_>) -> Parsed {
+    reparse(objects, &Config::default())
+}
+
+/// Reads the objects once more after a change, while `in_effect` is what they were read into
+/// before.
+///
+/// An object that was sound and is not any more is rejected, but its last sound form stays in
+/// effect, as long as the object is there and no older one stands against it.
+pub fn reparse(objects: &Objects<'_>, in_effect: &Config) -> Parsed {
     let mut parsed = Parsed::default();
     let Parsed { config, rejected } = &mut parsed;
     for object in by_age(objects.pools) {
         let added = Pool::try_from(object).and_then(|pool| config.add_pool(pool));
         if let Err(error) = added {
-            rejected.push(Rejected::new(Kind::IPAddressPool, object, error));
+            let last = in_effect.pools.get(&object.name_any());
+            let kept = last.filter(|last| last.uid == object.uid());
+            let stays = kept.is_some_and(|last| config.add_pool(last.clone()).is_ok());
+            rejected.push(Rejected::new(Kind::IPAddressPool, object, error, stays));
         }
     }
     for object in by_age(objects.l2_advertisements) {
         match L2Advertisement::try_from(object) {
             Ok(advertisement) => config.l2_advertisements.push(advertisement),
-            Err(error) => rejected.push(Rejected::new(Kind::L2Advertisement, object, error)),
+            Err(error) => {
+                let named = |it: &&L2Advertisement| it.name == object.name_any();
+                let last = in_effect.l2_advertisements.iter().find(named);
+                let kept = last.filter(|last| last.uid == object.uid());
+                config.l2_advertisements.extend(kept.cloned());
+                rejected.push(Rejected::new(
+                    Kind::L2Advertisement,
+                    object,
+                    error,
+                    kept.is_some(),
+                ));
+            }
         }
     }
     config.l2_advertisements.sort_by(|a, b| a.name.cmp(&b.name));
@@ -135,13 +160,19 @@ impl Config {
 }
 
 impl Rejected {
-    fn new(kind: Kind, object: &impl ResourceExt, error: impl Into<Error>) -> Self {
+    fn new(
+        kind: Kind,
+        object: &impl ResourceExt,
+        error: impl Into<Error>,
+        last_form_stays: bool,
+    ) -> Self {
         Self {
             kind,
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
             uid: object.uid(),
             error: error.into(),
+            last_form_stays,
         }
     }
 }

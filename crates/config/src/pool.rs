@@ -14,6 +14,8 @@ use crate::selector::{Duplicate, Labels, Selector, SelectorError, distinct};
 pub struct Pool {
     /// Its name.
     pub name: String,
+    /// The identity of its object, when the API server gave it one.
+    pub uid: Option<String>,
     /// Its labels, by which advertisements select it.
     pub labels: Labels,
     /// Whether a Service that did not ask for this pool may get an address of it.
@@ -111,6 +113,7 @@ impl Pool {
         }
         Ok(Self {
             name,
+            uid: None,
             labels: Labels::new(),
             auto_assign: true,
             avoid_buggy_ips: false,
@@ -188,6 +191,7 @@ impl TryFrom<&v1beta1::IPAddressPool> for Pool {
             .map(|allocation| service_allocation(&name, allocation))
             .transpose()?;
         Ok(Self {
+            uid: object.uid(),
             labels: object.labels().clone(),
             auto_assign: spec.auto_assign,
             avoid_buggy_ips: spec.avoid_buggy_ips,

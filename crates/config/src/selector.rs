@@ -5,6 +5,8 @@ use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
+use crate::label;
+
 /// The labels of an object.
 pub type Labels = BTreeMap<String, String>;
 
@@ -271,52 +273,21 @@ fn first_repeated<T: PartialEq>(list: &[T]) -> Option<&T> {
         .map(|(_, entry)| entry)
 }
 
-/// A label's name: up to 63 characters, after an optional DNS subdomain and a slash.
 fn check_key(key: &str) -> Result<(), SelectorError> {
-    let (prefix, name) = match key.split_once('/') {
-        Some((prefix, name)) => (Some(prefix), name),
-        None => (None, key),
-    };
-    let sound = !name.is_empty() && is_label_text(name) && prefix.is_none_or(is_dns_subdomain);
-    if sound {
-        Ok(())
-    } else {
-        Err(SelectorError::Key(key.to_owned()))
+    if label::is_key(key) {
+        return Ok(());
     }
+    Err(SelectorError::Key(key.to_owned()))
 }
 
 fn check_value(key: &str, value: &str) -> Result<(), SelectorError> {
-    if is_label_text(value) {
+    if label::is_value(value) {
         return Ok(());
     }
     Err(SelectorError::Value {
         key: key.to_owned(),
         value: value.to_owned(),
     })
-}
-
-/// A label's value, or the last part of its name but for the empty one.
-fn is_label_text(text: &str) -> bool {
-    let outer = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii_alphanumeric);
-    let bytes = text.as_bytes();
-    bytes.len() <= 63
-        && outer(bytes.first())
-        && outer(bytes.last())
-        && bytes
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
-}
-
-fn is_dns_subdomain(text: &str) -> bool {
-    let is_label = |label: &str| {
-        !label.is_empty()
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
-    };
-    text.len() <= 253 && text.split('.').all(is_label)
 }
 
 #[cfg(test)]

@@ -5,12 +5,12 @@ use std::mem;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use metallb_config::{AddrRange, Config, Family, Pool};
+use metallb_config::{AddrRange, Config, Family};
 
 use crate::ips::Ips;
+use crate::pool::{Counters, Offer, PoolState, Shortfall};
 use crate::refusal::Refusal;
 use crate::request::{Families, Request, ServiceKey};
-use crate::space::Space;
 
 /// The pools, and which Service holds which of their addresses.
 ///
@@ -57,52 +57,10 @@ pub struct PoolsChanged {
     pub renamed: Vec<ServiceKey>,
 }
 
-/// How much of a pool is in use.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Its IPv4 addresses.
-    pub ipv4: Usage,
-    /// Its IPv6 addresses.
-    pub ipv6: Usage,
-    /// How many Services hold addresses of it.
-    pub services: usize,
-}
-
-/// How many addresses are in use.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Out of how many that are given out; `i64::MAX` when there are more.
-    pub total: i64,
-    /// How many.
-    pub in_use: i64,
-}
-
 #[derive(Debug)]
 struct Holding {
     assignment: Assignment,
     created: i64,
-}
-
-#[derive(Debug)]
-struct PoolState {
-    pool: Pool,
-    v4: Space,
-    v6: Space,
-    services: usize,
-}
-
-/// What a pool has for a Service.
-struct Offer {
-    ips: Ips,
-    shortfall: Shortfall,
-}
-
-/// How far an offer is from what is wanted; the order is that of preference.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Shortfall {
-    Nothing,
-    SecondFamily,
-    FirstFamily,
 }
 
 impl Allocator {
@@ -116,13 +74,10 @@ impl Allocator {
         let mut homeless = BTreeSet::new();
         for (name, pool) in config.pools() {
             let (name, state) = match old.remove_entry(name.as_str()) {
-                Some((name, state)) if state.has_addresses_of(pool) => (
-                    name,
-                    PoolState {
-                        pool: pool.clone(),
-                        ..state
-                    },
-                ),
+                Some((name, mut state)) if state.has_addresses_of(pool) => {
+                    state.pool.clone_from(pool);
+                    (name, state)
+                }
                 Some((name, state)) => {
                     homeless.extend(state.holders().cloned());
                     (name, PoolState::new(pool))
@@ -442,108 +397,5 @@ impl Allocator {
         let (_, (range, pool)) = self.ranges.range(..=ip).next_back()?;
         let gives = range.contains(ip) && self.pools[pool].space(Family::of(ip)).gives(ip);
         gives.then_some(pool)
-    }
-}
-
-impl PoolState {
-    fn new(pool: &Pool) -> Self {
-        Self {
-            v4: Space::new(pool, Family::V4),
-            v6: Space::new(pool, Family::V6),
-            pool: pool.clone(),
-            services: 0,
-        }
-    }
-
-    /// Whether `pool` gives out the same addresses in the same order.
-    fn has_addresses_of(&self, pool: &Pool) -> bool {
-        self.pool.ranges() == pool.ranges() && self.pool.avoid_buggy_ips == pool.avoid_buggy_ips
-    }
-
-    fn holders(&self) -> impl Iterator<Item = &ServiceKey> {
-        self.v4.holders().chain(self.v6.holders())
-    }
-
-    fn check_is_for(&self, request: &Request<'_>) -> Result<(), Refusal> {
-        let Request {
-            service,
-            labels,
-            namespace_labels,
-            ..
-        } = request;
-        if self
-            .pool
-            .is_for(service.namespace(), namespace_labels, labels)
-        {
-            Ok(())
-        } else {
-            Err(Refusal::NotForService(self.pool.name.clone()))
-        }
-    }
-
-    /// The first free addresses of these families, as far as there are any to satisfy a Service.
-    fn offer(&self, families: Families) -> Option<Offer> {
-        let free = |family| self.space(family).lowest_free();
-        let both = || Some(Ips::pair(free(Family::V4)?, Some(free(Family::V6)?)));
-        let one = |family| free(family).map(Ips::from);
-        let enough = |ips| Offer {
-            ips,
-            shortfall: Shortfall::Nothing,
-        };
-        match families {
-            Families::One(family) => one(family).map(enough),
-            Families::Both => both().map(enough),
-            Families::PreferBoth { first } => both()
-                .map(enough)
-                .or_else(|| {
-                    one(first).map(|ips| Offer {
-                        ips,
-                        shortfall: Shortfall::SecondFamily,
-                    })
-                })
-                .or_else(|| {
-                    one(first.other()).map(|ips| Offer {
-                        ips,
-                        shortfall: Shortfall::FirstFamily,
-                    })
-                }),
-        }
-    }
-
-    fn exhausted(&self, families: Families) -> Refusal {
-        let pool = self.pool.name.clone();
-        match (self.v4.lowest_free(), self.v6.lowest_free()) {
-            (None, None) => Refusal::PoolExhausted(pool),
-            _ => Refusal::FamilyExhausted { pool, families },
-        }
-    }
-
-    fn counters(&self) -> Counters {
-        Counters {
-            ipv4: self.v4.usage(),
-            ipv6: self.v6.usage(),
-            services: self.services,
-        }
-    }
-
-    fn space(&self, family: Family) -> &Space {
-        match family {
-            Family::V4 => &self.v4,
-            Family::V6 => &self.v6,
-        }
-    }
-
-    fn space_mut(&mut self, family: Family) -> &mut Space {
-        match family {
-            Family::V4 => &mut self.v4,
-            Family::V6 => &mut self.v6,
-        }
-    }
-}
-
-impl Usage {
-    /// How many addresses are free.
-    pub fn available(&self) -> i64 {
-        self.total - self.in_use
     }
 }

@@ -10,12 +10,14 @@
 
 mod allocator;
 mod ips;
+mod pool;
 mod refusal;
 mod request;
 mod runs;
 mod space;
 
-pub use allocator::{Adopted, Allocator, Assignment, Counters, PoolsChanged, Usage};
+pub use allocator::{Adopted, Allocator, Assignment, PoolsChanged};
 pub use ips::{Ips, IpsError};
+pub use pool::{Counters, Usage};
 pub use refusal::Refusal;
 pub use request::{Families, Request, ServiceKey};

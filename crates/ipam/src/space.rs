@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use metallb_config::{AddrRange, Family, Pool};
 
-use crate::allocator::Usage;
+use crate::pool::Usage;
 use crate::request::ServiceKey;
 use crate::runs::Runs;
 

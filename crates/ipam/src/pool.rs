@@ -1,0 +1,155 @@
+//! One pool: its addresses, and what it has for a Service.
+
+use metallb_config::{Family, Pool};
+
+use crate::ips::Ips;
+use crate::refusal::Refusal;
+use crate::request::{Families, Request, ServiceKey};
+use crate::space::Space;
+
+/// How much of a pool is in use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Its IPv4 addresses.
+    pub ipv4: Usage,
+    /// Its IPv6 addresses.
+    pub ipv6: Usage,
+    /// How many Services hold addresses of it.
+    pub services: usize,
+}
+
+/// How many addresses are in use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Out of how many that are given out; `i64::MAX` when there are more.
+    pub total: i64,
+    /// How many.
+    pub in_use: i64,
+}
+
+/// A pool and who holds its addresses.
+#[derive(Debug)]
+pub(crate) struct PoolState {
+    pub(crate) pool: Pool,
+    v4: Space,
+    v6: Space,
+    /// How many Services hold addresses of it.
+    pub(crate) services: usize,
+}
+
+/// What a pool has for a Service.
+pub(crate) struct Offer {
+    pub(crate) ips: Ips,
+    pub(crate) shortfall: Shortfall,
+}
+
+/// How far an offer is from what is wanted; the order is that of preference.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Shortfall {
+    Nothing,
+    SecondFamily,
+    FirstFamily,
+}
+
+impl Usage {
+    /// How many addresses are free.
+    pub fn available(&self) -> i64 {
+        self.total - self.in_use
+    }
+}
+
+impl PoolState {
+    pub(crate) fn new(pool: &Pool) -> Self {
+        Self {
+            v4: Space::new(pool, Family::V4),
+            v6: Space::new(pool, Family::V6),
+            pool: pool.clone(),
+            services: 0,
+        }
+    }
+
+    /// Whether `pool` gives out the same addresses in the same order.
+    pub(crate) fn has_addresses_of(&self, pool: &Pool) -> bool {
+        self.pool.ranges() == pool.ranges() && self.pool.avoid_buggy_ips == pool.avoid_buggy_ips
+    }
+
+    pub(crate) fn holders(&self) -> impl Iterator<Item = &ServiceKey> {
+        self.v4.holders().chain(self.v6.holders())
+    }
+
+    pub(crate) fn check_is_for(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        let Request {
+            service,
+            labels,
+            namespace_labels,
+            ..
+        } = request;
+        if self
+            .pool
+            .is_for(service.namespace(), namespace_labels, labels)
+        {
+            Ok(())
+        } else {
+            Err(Refusal::NotForService(self.pool.name.clone()))
+        }
+    }
+
+    /// The first free addresses of these families, as far as there are any to satisfy a Service.
+    pub(crate) fn offer(&self, families: Families) -> Option<Offer> {
+        let free = |family| self.space(family).lowest_free();
+        let both = || Some(Ips::pair(free(Family::V4)?, Some(free(Family::V6)?)));
+        let one = |family| free(family).map(Ips::from);
+        let enough = |ips| Offer {
+            ips,
+            shortfall: Shortfall::Nothing,
+        };
+        match families {
+            Families::One(family) => one(family).map(enough),
+            Families::Both => both().map(enough),
+            Families::PreferBoth { first } => both()
+                .map(enough)
+                .or_else(|| {
+                    one(first).map(|ips| Offer {
+                        ips,
+                        shortfall: Shortfall::SecondFamily,
+                    })
+                })
+                .or_else(|| {
+                    one(first.other()).map(|ips| Offer {
+                        ips,
+                        shortfall: Shortfall::FirstFamily,
+                    })
+                }),
+        }
+    }
+
+    pub(crate) fn exhausted(&self, families: Families) -> Refusal {
+        let pool = self.pool.name.clone();
+        match (self.v4.lowest_free(), self.v6.lowest_free()) {
+            (None, None) => Refusal::PoolExhausted(pool),
+            _ => Refusal::FamilyExhausted { pool, families },
+        }
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        Counters {
+            ipv4: self.v4.usage(),
+            ipv6: self.v6.usage(),
+            services: self.services,
+        }
+    }
+
+    pub(crate) fn space(&self, family: Family) -> &Space {
+        match family {
+            Family::V4 => &self.v4,
+            Family::V6 => &self.v6,
+        }
+    }
+
+    pub(crate) fn space_mut(&mut self, family: Family) -> &mut Space {
+        match family {
+            Family::V4 => &mut self.v4,
+            Family::V6 => &mut self.v6,
+        }
+    }
+}
