@@ -87,26 +87,27 @@ pub fn decode(frame: &[u8]) -> Result<Solicitation, DropReason> {
 
 /// The frame that tells the asker that `mac` has the address.
 ///
-/// As upstream it is Solicited and not Override. An asker without an address (RFC 4861 section
+/// As upstream it is Solicited and not Override. Unlike upstream it comes from the address itself,
+/// as when a kernel answers for its own: some clients, ndisc6 among them, ignore an answer about a
+/// global address that comes from a link-local one. An asker without an address (RFC 4861 section
 /// 7.2.4: it looks for duplicates) is told together with everybody, by [`unsolicited`].
 pub fn advertisement(asked: &Solicitation, mac: MacAddr, link_local: Ipv6Addr) -> Vec<u8> {
     if asked.source.is_unspecified() {
         return unsolicited(asked.target, mac, link_local);
     }
-    let to = (asked.sender_mac, asked.source);
+    let from = (mac, asked.target);
     encode(
-        to,
+        from,
+        (asked.sender_mac, asked.source),
         asked.target,
         NeighborAdvertFlags::Solicited,
-        mac,
-        link_local,
     )
 }
 
 /// The frame that tells everybody that `mac` has `ip` now: Override and not Solicited, to all nodes.
 pub fn unsolicited(ip: Ipv6Addr, mac: MacAddr, link_local: Ipv6Addr) -> Vec<u8> {
     let to = (multicast_mac(ALL_NODES), ALL_NODES);
-    encode(to, ip, NeighborAdvertFlags::Override, mac, link_local)
+    encode((mac, link_local), to, ip, NeighborAdvertFlags::Override)
 }
 
 /// The group to join in order to receive solicitations for `ip` (RFC 4291 section 2.7.1).
@@ -158,11 +159,10 @@ fn source_link_layer(mut options: &[u8]) -> Result<Option<MacAddr>, DropReason> 
 }
 
 fn encode(
+    (mac, from): (MacAddr, Ipv6Addr),
     (to_mac, to): (MacAddr, Ipv6Addr),
     target: Ipv6Addr,
     flags: u8,
-    mac: MacAddr,
-    link_local: Ipv6Addr,
 ) -> Vec<u8> {
     let mut frame = vec![0; FRAME_LEN];
     let (ethernet, rest) = frame.split_at_mut(ETHERNET_LEN);
@@ -184,7 +184,7 @@ fn encode(
             payload_length: u16::try_from(MESSAGE_LEN).expect("message is small"),
             next_header: IpNextHeaderProtocols::Icmpv6,
             hop_limit: HOP_LIMIT,
-            source: link_local,
+            source: from,
             destination: to,
             payload: Vec::new(),
         });
@@ -198,7 +198,7 @@ fn encode(
     advert.set_flags(flags);
     advert.set_target_addr(target);
     let icmp = Icmpv6Packet::new(advert.packet()).expect("an advertisement is an ICMPv6 message");
-    let checksum = icmpv6::checksum(&icmp, &link_local, &to);
+    let checksum = icmpv6::checksum(&icmp, &from, &to);
     advert.set_checksum(checksum);
     frame
 }
@@ -242,8 +242,8 @@ mod tests {
     fn the_answer_goes_to_the_asker_alone_and_does_not_override() {
         let asked = decode(&bytes(SOLICITATION)).unwrap();
         let wanted = "02000000000a 02000000000b 86dd 60000000 0020 3a ff
-            fe80000000000000000000000000000b 20010db8000000000000000000000001
-            8800 d989 40000000 20010db8000000000000000000000010 0201 02000000000b";
+            20010db8000000000000000000000010 20010db8000000000000000000000001
+            8800 aa4c 40000000 20010db8000000000000000000000010 0201 02000000000b";
         assert_eq!(advertisement(&asked, OWN, OWN_LINK_LOCAL), bytes(wanted));
     }
 

@@ -4,14 +4,17 @@
 //! and out as bytes, groups are joined by address, and what a link is good for is the caller's
 //! business.
 //!
-//! Everything here works with `CAP_NET_RAW` alone (packet sockets need it, the rest needs nothing)
-//! and in the network namespace of the thread that opens it.
+//! Everything works in the network namespace of the thread that opens it, and with `CAP_NET_RAW`
+//! alone: packet sockets need it, the rest needs nothing. Only [`NetworkNamespace`], which is for
+//! tests and benches, needs more.
 
 mod filter;
 mod groups;
 mod link;
+mod namespace;
 mod packet;
 
 pub use groups::MulticastGroups;
 pub use link::{Interface, LinkError, LinkWatch};
-pub use packet::{FRAME_MAX, PacketSocket};
+pub use namespace::NetworkNamespace;
+pub use packet::{FRAME_MAX, PacketSocket, plain_packet_socket};

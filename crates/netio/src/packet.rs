@@ -46,10 +46,11 @@ impl PacketSocket {
 
     /// Waits for a frame, writes it to `buf` and returns its length. What does not fit is cut off.
     ///
-    /// A link that goes down and up again is waited through.
+    /// A link that goes down and up again is waited through. One that is gone for good is only
+    /// silent; [`LinkWatch`](crate::LinkWatch) tells.
     ///
     /// # Errors
-    /// The link is gone; the socket is of no use any more.
+    /// The kernel refuses; nothing that waiting would mend.
     pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.socket.recv(buf).await {
@@ -91,13 +92,31 @@ impl PacketSocket {
     /// Protocol 0 keeps the socket deaf until the filter is in place and the link is bound, so no
     /// frame of another kind or link ever gets in.
     fn open(ifindex: u32, ethertype: libc::c_int, filter: &[SockFilter]) -> io::Result<Self> {
-        let kind = Type::RAW.nonblocking().cloexec();
-        let socket = Socket::new(Domain::PACKET, kind, Some(Protocol::from(0)))?;
+        let socket = unbound()?;
         socket.attach_filter(filter)?;
         socket.bind(&link_address(ifindex, ethertype)?)?;
-        let socket = UdpSocket::from_std(StdUdpSocket::from(OwnedFd::from(socket)))?;
-        Ok(Self { socket })
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            socket: UdpSocket::from_std(OwnedFd::from(socket).into())?,
+        })
     }
+}
+
+/// A plain blocking packet socket for every received frame of one ethertype on one link, without a
+/// filter: what tests and benches send with, and compare a [`PacketSocket`] with.
+///
+/// Of the UDP socket whose clothes it wears only `recv`, `send` and the timeouts may be used.
+///
+/// # Errors
+/// No `CAP_NET_RAW`, or no such link.
+pub fn plain_packet_socket(ifindex: u32, ethertype: u16) -> io::Result<StdUdpSocket> {
+    let socket = unbound()?;
+    socket.bind(&link_address(ifindex, ethertype.into())?)?;
+    Ok(OwnedFd::from(socket).into())
+}
+
+fn unbound() -> io::Result<Socket> {
+    Socket::new(Domain::PACKET, Type::RAW.cloexec(), Some(Protocol::from(0)))
 }
 
 /// The address that binds a packet socket to one link and one kind of frame.
