@@ -37,8 +37,12 @@ pub fn demo_object(name: &str) -> Result<String> {
 
 /// A pool's YAML with other addresses, given as in `a-b,c/24`.
 pub fn with_addresses(pool: &str, addresses: &str) -> Result<String> {
-    let (before, _) = pool.split_once("addresses:").context("the pool has no addresses")?;
-    let lines = addresses.split(',').map(|range| format!("\n    - {}", range.trim()));
+    let (before, _) = pool
+        .split_once("addresses:")
+        .context("the pool has no addresses")?;
+    let lines = addresses
+        .split(',')
+        .map(|range| format!("\n    - {}", range.trim()));
     Ok(format!("{before}addresses:{}\n", lines.collect::<String>()))
 }
 
@@ -51,7 +55,14 @@ pub fn install_operator(kubectl: &Kubectl, image: &str) -> Result<()> {
 /// Waits until a workload runs as its newest revision says.
 pub fn rolled_out(kubectl: &Kubectl, namespace: &str, workload: &str) -> Result<()> {
     kubectl
-        .output(&["-n", namespace, "rollout", "status", workload, "--timeout=60s"])
+        .output(&[
+            "-n",
+            namespace,
+            "rollout",
+            "status",
+            workload,
+            "--timeout=60s",
+        ])
         .map(drop)
         .or_else(|error| Err(error.context(why_not_running(kubectl, namespace))))
 }
@@ -66,7 +77,9 @@ pub fn available(kubectl: &Kubectl) -> Result<()> {
         "--for=condition=Available",
         "--timeout=60s",
     ]);
-    waited.map(drop).or_else(|error| Err(error.context(why_not_running(kubectl, NAMESPACE))))
+    waited
+        .map(drop)
+        .or_else(|error| Err(error.context(why_not_running(kubectl, NAMESPACE))))
 }
 
 /// The addresses that a Service has, in the order of its status.
@@ -77,7 +90,10 @@ pub fn addresses(kubectl: &Kubectl, service: &str) -> Result<Vec<IpAddr>> {
         .into_iter()
         .flatten()
         .filter_map(|entry| entry["ip"].as_str())
-        .map(|ip| ip.parse().with_context(|| format!("the Service's status holds {ip:?}")))
+        .map(|ip| {
+            ip.parse()
+                .with_context(|| format!("the Service's status holds {ip:?}"))
+        })
         .collect()
 }
 
@@ -105,15 +121,25 @@ pub fn fetch(cluster: &Cluster, address: IpAddr, path: &str) -> Result<String> {
     };
     cluster.output(
         Place::Client,
-        &["curl", "--silent", "--show-error", "--fail", "--max-time", "2", &url],
+        &[
+            "curl",
+            "--silent",
+            "--show-error",
+            "--fail",
+            "--max-time",
+            "2",
+            &url,
+        ],
     )
 }
 
 /// Waits until the page comes.
 pub fn page(cluster: &Cluster, address: IpAddr) -> Result<String> {
-    eventually(&format!("a page from {address}"), Duration::from_secs(15), || {
-        fetch(cluster, address, PAGE).map(Ok::<_, String>)
-    })
+    eventually(
+        &format!("a page from {address}"),
+        Duration::from_secs(15),
+        || fetch(cluster, address, PAGE).map(Ok::<_, String>),
+    )
 }
 
 /// Resident memory of every controller, operator and speaker on the cluster's nodes, in bytes.
@@ -140,12 +166,16 @@ pub fn operands(kubectl: &Kubectl) -> Result<Vec<String>> {
         "--selector=metallb.io/inventory",
     ])?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let items = list["items"].as_array().ok_or_else(|| anyhow!("kubectl printed no list"))?;
+    let items = list["items"]
+        .as_array()
+        .ok_or_else(|| anyhow!("kubectl printed no list"))?;
     Ok(items
         .iter()
         .map(|item| {
             let metadata = &item["metadata"];
-            [&item["kind"], &metadata["namespace"], &metadata["name"]].map(text).join("/")
+            [&item["kind"], &metadata["namespace"], &metadata["name"]]
+                .map(text)
+                .join("/")
         })
         .collect())
 }
@@ -154,12 +184,17 @@ pub fn operands(kubectl: &Kubectl) -> Result<Vec<String>> {
 pub fn pods(kubectl: &Kubectl, component: &str) -> Result<BTreeMap<String, String>> {
     let selector = format!("app=metallb,component={component}");
     let list = kubectl.json(&["-n", NAMESPACE, "get", "pods", "-l", &selector])?;
-    let items = list["items"].as_array().ok_or_else(|| anyhow!("kubectl printed no list"))?;
+    let items = list["items"]
+        .as_array()
+        .ok_or_else(|| anyhow!("kubectl printed no list"))?;
     Ok(items
         .iter()
         .filter_map(|pod| {
             let metadata = &pod["metadata"];
-            Some((metadata["name"].as_str()?.to_owned(), metadata["uid"].as_str()?.to_owned()))
+            Some((
+                metadata["name"].as_str()?.to_owned(),
+                metadata["uid"].as_str()?.to_owned(),
+            ))
         })
         .collect())
 }
@@ -167,7 +202,9 @@ pub fn pods(kubectl: &Kubectl, component: &str) -> Result<BTreeMap<String, Strin
 fn program(process: Process) -> Option<&'static str> {
     let command = fs::read(format!("/proc/{}/cmdline", process.pid())).ok()?;
     let first = command.split(|byte| *byte == 0).next()?;
-    ["/controller", "/operator", "/speaker"].into_iter().find(|name| first == name.as_bytes())
+    ["/controller", "/operator", "/speaker"]
+        .into_iter()
+        .find(|name| first == name.as_bytes())
 }
 
 /// The pods' own words, for whoever reads that something did not come up.

@@ -5,7 +5,7 @@ use std::{os::unix::process::CommandExt as _, path::PathBuf, process::Command};
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use metallb_tests::{
-    Cluster, Family, Kubernetes, Name, Options, Place, Router, Terminal,
+    Cluster, Family, Kubernetes, Name, Options, Place, Router, Terminal, api_faults,
     faults::{Cable, Target},
 };
 
@@ -89,6 +89,23 @@ enum Verb {
         /// n1, n2, …
         node: Place,
     },
+    /// Start a killed node again.
+    Revive {
+        #[command(flatten)]
+        named: Named,
+        /// n1, n2, …
+        node: Place,
+    },
+    /// Put a proxy before the API server that answers 409, 410, 429, 500, cuts or stalls.
+    ApiFaults {
+        #[command(flatten)]
+        named: Named,
+        #[command(subcommand)]
+        command: api_faults::Command,
+    },
+    /// The proxy itself.
+    #[command(hide = true)]
+    ApiProxy(api_faults::ProxyArgs),
 }
 
 #[derive(Debug, Args)]
@@ -140,15 +157,8 @@ pub fn run(args: ClusterArgs) -> Result<()> {
     match args.verb {
         Verb::Up(args) => up(args),
         Verb::Down(Named { name }) => {
-            let found = Cluster::down(&name)?;
-            eprintln!(
-                "{}",
-                if found {
-                    "nothing is left of it"
-                } else {
-                    "there was nothing"
-                }
-            );
+            Cluster::down(&name)?;
+            eprintln!("nothing is left of cluster {name}");
             Ok(())
         }
         Verb::List => list(),
@@ -176,6 +186,14 @@ pub fn run(args: ClusterArgs) -> Result<()> {
         Verb::Freeze(Which { named, target }) => named.open()?.freeze(&target),
         Verb::Thaw(Which { named, target }) => named.open()?.thaw(&target),
         Verb::Kill { named, node } => named.open()?.kill(node),
+        Verb::Revive { named, node } => named.open()?.revive(node),
+        Verb::ApiFaults { named, command } => {
+            let this = std::env::current_exe()?.display().to_string();
+            let proxy = [this, "cluster".to_owned(), "api-proxy".to_owned()];
+            println!("{}", command.run(&named.open()?, &proxy)?);
+            Ok(())
+        }
+        Verb::ApiProxy(args) => api_faults::run(&args),
     }
 }
 

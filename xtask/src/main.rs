@@ -1,8 +1,12 @@
 //! The tasks of this repository: `cargo xtask --help`.
 
+mod bench;
 mod cluster;
+mod crds;
+mod demo;
 mod image;
 mod steps;
+mod test;
 mod workspace;
 
 use clap::{Parser, Subcommand};
@@ -21,10 +25,25 @@ struct Tasks {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// The main job: install, one object, and a page through the Service's address.
+    Demo(demo::DemoArgs),
+    /// Everything that is tested; ends with one line of counts.
+    Test(test::TestArgs),
     /// A real Kubernetes in network namespaces of this machine.
     Cluster(cluster::ClusterArgs),
     /// Build the OCI image with the three static programs.
     Image(image::ImageArgs),
+    /// What is claimed about speed, measured beside its bar; fails when one is missed.
+    Bench,
+    /// Write the CustomResourceDefinitions from their types.
+    Crds(Generated),
+}
+
+#[derive(Debug, clap::Args)]
+struct Generated {
+    /// Write nothing; fail when the files are not what would be written.
+    #[arg(long)]
+    check: bool,
 }
 
 fn main() -> std::process::ExitCode {
@@ -39,7 +58,11 @@ fn main() -> std::process::ExitCode {
 
 fn run(task: Task) -> anyhow::Result<()> {
     match task {
+        Task::Demo(args) => demo::run(&args),
+        Task::Test(args) => test::run(&args),
         Task::Cluster(args) => cluster::run(args),
+        Task::Bench => bench::run(),
+        Task::Crds(args) => crds::run(args.check),
         Task::Image(args) => {
             let image = image::build(&args, &mut Steps::start())?;
             println!("image:    {}", image.archive.display());

@@ -30,7 +30,7 @@ pub(crate) fn cable_cut(world: &World) -> Result<()> {
         world.cluster.heal(owner)?;
         for (address, answer) in addresses.iter().zip(answers?) {
             let taken = answer.at - started;
-            let node = answer.answer.node.context("it is a node's")?;
+            let node = answer.answer.place.context("it is a node's")?;
             println!(
                 "  round {round}: {owner} cut, {node} answers for {address} after {taken:.2?}"
             );

@@ -70,8 +70,8 @@ fn main() -> std::process::ExitCode {
     if arguments.list {
         return libtest_mimic::run(&arguments, trials(None)).exit_code();
     }
-    if let Some(reason) = metallb_tests::cannot_run() {
-        println!("skipped: the product's stories: {reason}");
+    if !metallb_tests::is_root() {
+        println!("skipped: the product's stories: a cluster needs root");
         return std::process::ExitCode::SUCCESS;
     }
     let world = match World::up() {

@@ -1,0 +1,202 @@
+//! `cargo xtask demo`: the main job, on a cluster that it makes or on the user's own.
+//!
+//! One object in, one address answering. It prints what it does as it does it, so that reading
+//! along is a first lesson in using the product.
+
+use std::{net::IpAddr, time::Duration};
+
+use anyhow::{Context as _, Result};
+use metallb_tests::{Cluster, Kubectl, Name, Options, Terminal, eventually, product};
+
+use crate::{image, steps::Steps};
+
+/// What `cargo xtask demo` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DemoArgs {
+    /// Leave the cluster running and say how to use and remove it.
+    #[arg(long)]
+    keep: bool,
+    /// Use this context of your kubeconfig instead of making a cluster.
+    #[arg(long, requires_all = ["image", "addresses"])]
+    context: Option<String>,
+    /// The image in a registry that your cluster's nodes can pull from.
+    #[arg(long, requires = "context")]
+    image: Option<String>,
+    /// Addresses on your nodes' network that nothing else uses, such as 192.168.1.240-192.168.1.250.
+    #[arg(long, requires = "context")]
+    addresses: Option<String>,
+}
+
+pub(crate) fn run(args: &DemoArgs) -> Result<()> {
+    match (&args.context, &args.image, &args.addresses) {
+        (Some(context), Some(image), Some(addresses)) => on_your_cluster(context, image, addresses),
+        _ => on_the_embedded_cluster(args.keep),
+    }
+}
+
+fn on_the_embedded_cluster(keep: bool) -> Result<()> {
+    let mut steps = Steps::start();
+    let image = image::build(&image::ImageArgs::default(), &mut steps)?;
+    let options = Options {
+        name: NAME.parse()?,
+        ..Options::default()
+    };
+    let cluster = steps.time(
+        "starting Kubernetes: three nodes, a client, one segment",
+        || Cluster::up(&options, &mut Terminal::start()),
+    )?;
+
+    let shown = show(&cluster, &image, &mut steps);
+    if let Err(error) = &shown {
+        eprintln!("\nthe demo failed; what Kubernetes says:");
+        let _ = cluster
+            .admin()
+            .command(&["get", "pods", "--all-namespaces"])
+            .status();
+        eprintln!("{error:#}\n");
+    }
+    steps.print_summary();
+    if keep {
+        how_to_go_on(cluster.name());
+    } else {
+        Cluster::down(cluster.name())?;
+        println!("\nthe cluster is removed; `cargo xtask demo --keep` leaves it to you");
+    }
+    shown
+}
+
+/// The whole path, from an empty cluster to the page.
+fn show(cluster: &Cluster, image: &image::Image, steps: &mut Steps) -> Result<()> {
+    let kubectl = cluster.admin();
+    steps.time("loading the image onto the nodes", || {
+        cluster.load(&image.archive)
+    })?;
+    install(&kubectl, product::IMAGE, None, steps)?;
+
+    let addresses = steps.time("waiting for the Service's addresses", || {
+        product::assigned(&kubectl, "web", 2)
+    })?;
+    for address in &addresses {
+        println!("    the Service got {address}");
+    }
+    steps.time(
+        "fetching the page from the client, over IPv4 and IPv6",
+        || {
+            for address in &addresses {
+                let page = product::page(cluster, *address)?;
+                println!("    client$ curl {}   ->  {}", url(*address), page.trim());
+            }
+            Ok(())
+        },
+    )?;
+    steps.time("asking the segment who answers", || {
+        for address in &addresses {
+            let answer = cluster.answer(*address)?.context("nobody answers")?;
+            let protocol = if address.is_ipv4() { "ARP" } else { "NDP" };
+            let node = answer
+                .place
+                .map_or("a stranger".to_owned(), |place| place.to_string());
+            println!("    {protocol}: {address} is at {} ({node})", answer.mac);
+        }
+        Ok(())
+    })?;
+    println!("\nresident memory:");
+    for (node, program, bytes) in product::memory(cluster)? {
+        println!("    {:>5.1} MiB  {program:<12} on {node}", mebibytes(bytes));
+    }
+    println!();
+    let _ = kubectl
+        .command(&["get", "metallb,ipaddresspool,svc", "-A"])
+        .status();
+    println!();
+    Ok(())
+}
+
+/// The operator, then the objects one after the other, as a user would apply them.
+fn install(
+    kubectl: &Kubectl,
+    image: &str,
+    addresses: Option<&str>,
+    steps: &mut Steps,
+) -> Result<()> {
+    steps.time(
+        "installing the operator: kubectl apply -f config/operator.yaml",
+        || product::install_operator(kubectl, image),
+    )?;
+    for object in ["metallb", "pool", "l2advertisement", "web"] {
+        let mut yaml = product::demo_object(object)?;
+        if let Some(addresses) = addresses.filter(|_| object == "pool") {
+            yaml = product::with_addresses(&yaml, addresses)?;
+        }
+        steps.time(
+            &format!("applying config/samples/demo/{object}.yaml"),
+            || {
+                for line in yaml.lines().filter(|line| !line.starts_with('#')) {
+                    println!("    | {line}");
+                }
+                kubectl.apply(&yaml)
+            },
+        )?;
+    }
+    steps.time("waiting until the operator reports Available", || {
+        product::available(kubectl)
+    })
+}
+
+fn on_your_cluster(context: &str, image: &str, addresses: &str) -> Result<()> {
+    let mut steps = Steps::start();
+    let kubectl = Kubectl::context(context);
+    let nodes = kubectl.output(&["get", "nodes"]).with_context(|| {
+        format!("context {context:?} does not answer; `kubectl config get-contexts` lists yours")
+    })?;
+    println!("{nodes}");
+    install(&kubectl, image, Some(addresses), &mut steps)?;
+    let address = eventually(
+        "the Service has an address",
+        Duration::from_secs(60),
+        || {
+            Ok(product::addresses(&kubectl, "web")?
+                .first()
+                .copied()
+                .ok_or("none yet"))
+        },
+    )?;
+    println!("\nthe Service got {address}; from a machine on the nodes' network:");
+    println!("    curl {}", url(address));
+    println!("to remove it all again:");
+    for object in ["web", "l2advertisement", "pool", "metallb"] {
+        println!("    kubectl --context {context} delete -f config/samples/demo/{object}.yaml");
+    }
+    println!("    kubectl --context {context} delete -f config/operator.yaml");
+    steps.print_summary();
+    Ok(())
+}
+
+fn how_to_go_on(name: &Name) {
+    println!(
+        "
+the cluster stays. Try:
+    eval \"$(cargo xtask cluster env {name})\"     # KUBECONFIG and the names of the places
+    cargo xtask cluster kubectl --name {name} -- get metallb,ipaddresspool,svc -A
+    cargo xtask cluster kubectl --name {name} -- describe service web
+    cargo xtask cluster exec --name {name} client -- curl -s http://ADDRESS/hostname
+    cargo xtask cluster cut --name {name} n1       # pull a cable; `heal` puts it back
+and in the end:
+    cargo xtask cluster down --name {name}"
+    );
+}
+
+fn url(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => format!("http://{v4}/hostname"),
+        IpAddr::V6(v6) => format!("http://[{v6}]/hostname"),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+/// The demo's cluster.
+const NAME: &str = "demo";
