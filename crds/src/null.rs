@@ -1,8 +1,8 @@
 //! Explicit nulls.
 //!
 //! Go programs write unset lists as `null`, and people leave a key without a value. The API
-//! server drops such keys before it fills in defaults; these functions make a file read without
-//! an API server mean the same.
+//! server takes null for left out where a field has a default, and refuses it elsewhere. A file
+//! that never saw an API server is read more kindly: null means left out everywhere.
 
 use serde::{Deserialize, Deserializer};
 

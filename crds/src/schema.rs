@@ -150,14 +150,6 @@ fn mark(schema: &mut Map<String, Value>) {
     {
         schema.insert("x-kubernetes-map-type".to_owned(), "atomic".into());
     }
-    if schema.get("x-kubernetes-int-or-string").is_some() {
-        schema.insert(
-            "anyOf".to_owned(),
-            json!([{"type": "integer"}, {"type": "string"}]),
-        );
-        schema.insert("pattern".to_owned(), QUANTITY.into());
-        schema.remove("description");
-    }
     if schema.get("type").is_some_and(|kind| kind == "array") {
         let by_name = schema["items"]["required"] == json!(["name"]);
         if by_name {
@@ -224,7 +216,7 @@ fn tidy(schema: &mut Value) {
         return;
     };
     schema.remove("title");
-    // An explicit null is then dropped and defaulted; with `nullable` it would be stored.
+    // With it, an explicit null would be stored; without it, it is defaulted or refused.
     schema.remove("nullable");
     if schema.get("default").is_some_and(is_empty) {
         schema.remove("default");
@@ -234,6 +226,15 @@ fn tidy(schema: &mut Value) {
     }
     if let Some(Value::String(text)) = schema.get_mut("description") {
         *text = unwrapped(text);
+    }
+    if schema.contains_key("x-kubernetes-int-or-string") {
+        // After kube's rewriting, which would lift `type` out of `anyOf`. All of ours are quantities.
+        schema.remove("description");
+        schema.insert(
+            "anyOf".to_owned(),
+            json!([{"type": "integer"}, {"type": "string"}]),
+        );
+        schema.insert("pattern".to_owned(), QUANTITY.into());
     }
     whole_numbers(schema);
     signed_format(schema);
