@@ -1,2 +1,19 @@
-//! TODO
-fn main() {}
+//! The speaker: announces the addresses of Services from its node.
+
+mod addresses;
+mod api;
+mod apply;
+mod args;
+mod brain;
+mod decide;
+mod exclude;
+mod index;
+mod metrics;
+mod protocol;
+mod run;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    run::main()
+}

@@ -16,6 +16,20 @@ pub struct Settings {
     pub leave_repeats: u32,
 }
 
+impl Settings {
+    /// For speakers that are far from each other (`--ml-wan-config`): death is noticed after two
+    /// seconds.
+    pub fn wan() -> Self {
+        Self {
+            heartbeat: Duration::from_millis(300),
+            suspect_after: Duration::from_secs(1),
+            ask_every: Duration::from_millis(100),
+            dead_after: Duration::from_secs(2),
+            leave_repeats: 4,
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

@@ -1,0 +1,315 @@
+//! Does the difference between what was decided before and what is decided now: commands to the
+//! protocol thread, Events, metrics, one line of log.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use metallb_kit::events::EventType;
+use metallb_kit::watch::ObjectKey;
+use tokio::sync::mpsc;
+
+use crate::addresses::{Addresses, Command};
+use crate::decide::{Announcement, Decision, Interfaces, Reason};
+use crate::metrics::AnnouncedMetric;
+
+/// Publishes an Event: about what, of which type, reason, message.
+pub(crate) type Publish = Box<dyn Fn(ObjectReference, EventType, &str, &str)>;
+
+/// What is in effect, and the means to change it.
+pub(crate) struct Apply {
+    node: String,
+    /// What was decided last.
+    decided: BTreeMap<ObjectKey, Decision>,
+    addresses: Addresses,
+    commands: mpsc::UnboundedSender<Command>,
+    announced: AnnouncedMetric,
+    publish: Publish,
+}
+
+impl fmt::Debug for Apply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Apply")
+            .field("decided", &self.decided)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Apply {
+    pub(crate) fn new(
+        node: String,
+        commands: mpsc::UnboundedSender<Command>,
+        announced: AnnouncedMetric,
+        publish: Publish,
+    ) -> Self {
+        let (decided, addresses) = (BTreeMap::new(), Addresses::default());
+        Self {
+            node,
+            decided,
+            addresses,
+            commands,
+            announced,
+            publish,
+        }
+    }
+
+    /// Puts a decision into effect. `uid` is that of the Service, for Events.
+    pub(crate) fn apply(&mut self, key: &ObjectKey, uid: Option<&str>, decision: Decision) {
+        let before = self.decided.get(key);
+        if before == Some(&decision) {
+            return;
+        }
+        let old = before.and_then(announced).cloned();
+        let new = announced(&decision).cloned();
+        log(key, before, &decision);
+        self.tell(key, new.as_ref());
+        self.count(key, old.as_ref(), new.as_ref());
+        match &decision {
+            Decision::Announce(new) if old.is_none_or(|old| old.ips != new.ips) => {
+                let message = nodes_message(&self.node);
+                self.event(key, uid, EventType::Normal, "nodeAssigned", &message);
+            }
+            Decision::NoInterface(failed) => {
+                for ip in &failed.ips {
+                    let message = failed_message(*ip, &self.node);
+                    self.event(key, uid, EventType::Warning, "announceFailed", &message);
+                }
+            }
+            Decision::Announce(_) | Decision::Withhold(_) => {}
+        }
+        match decision {
+            Decision::Withhold(Reason::ServiceDeleted | Reason::NotLoadBalancer) => {
+                self.decided.remove(key);
+            }
+            decision => {
+                self.decided.insert(key.clone(), decision);
+            }
+        }
+    }
+
+    fn tell(&mut self, key: &ObjectKey, new: Option<&Announcement>) {
+        let mut commands = Vec::new();
+        self.addresses.want(key, new, &mut commands);
+        for command in commands {
+            // The thread is gone only when the process ends.
+            let _ = self.commands.send(command);
+        }
+    }
+
+    fn count(&self, key: &ObjectKey, old: Option<&Announcement>, new: Option<&Announcement>) {
+        let ips = |it: Option<&Announcement>| it.map(|it| it.ips.clone()).unwrap_or_default();
+        let (old, new) = (ips(old), ips(new));
+        for ip in old.iter().filter(|ip| !new.contains(ip)) {
+            self.announced.remove(key, *ip);
+        }
+        for ip in new {
+            self.announced.set(key, ip);
+        }
+    }
+
+    fn event(&self, key: &ObjectKey, uid: Option<&str>, kind: EventType, reason: &str, text: &str) {
+        let service = ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Service".to_owned()),
+            namespace: Some(key.namespace.to_string()),
+            name: Some(key.name.to_string()),
+            uid: uid.map(str::to_owned),
+            ..ObjectReference::default()
+        };
+        (self.publish)(service, kind, reason, text);
+    }
+}
+
+fn announced(decision: &Decision) -> Option<&Announcement> {
+    match decision {
+        Decision::Announce(announcement) => Some(announcement),
+        Decision::NoInterface(_) | Decision::Withhold(_) => None,
+    }
+}
+
+fn nodes_message(node: &str) -> String {
+    format!("announcing from node \"{node}\" with protocol \"layer2\"")
+}
+
+fn failed_message(ip: IpAddr, node: &str) -> String {
+    format!(
+        "the interfaces specified by LB IP \"{ip}\" doesn't exist in assigned node \"{node}\" with \
+         protocol \"layer2\""
+    )
+}
+
+fn log(key: &ObjectKey, before: Option<&Decision>, now: &Decision) {
+    let service = key.to_string();
+    match (before.and_then(announced), now) {
+        (
+            _,
+            Decision::Announce(Announcement {
+                pool,
+                ips,
+                interfaces,
+            }),
+        ) => tracing::info!(
+            event = "serviceAnnounced", service, ip = ?ips, pool, protocol = "layer2",
+            interfaces = interfaces.to_string(), "service has IP, announcing"
+        ),
+        (
+            _,
+            Decision::NoInterface(Announcement {
+                ips, interfaces, ..
+            }),
+        ) => tracing::warn!(
+            op = "setBalancer", event = "announceFailed", service, ip = ?ips, protocol = "layer2",
+            interfaces = interfaces.to_string(),
+            "this node is to announce the service but has none of the interfaces"
+        ),
+        (Some(old), Decision::Withhold(reason)) => tracing::info!(
+            event = "serviceWithdrawn", service, ip = ?old.ips, protocol = "layer2",
+            reason = reason.as_str(), "withdrawing service announcement"
+        ),
+        (None, Decision::Withhold(reason @ (Reason::InvalidIp | Reason::IpNotAllowed))) => {
+            tracing::error!(
+                op = "setBalancer",
+                service,
+                reason = reason.as_str(),
+                "the service's address is not one that the configuration allows"
+            );
+        }
+        (None, Decision::Withhold(reason)) => tracing::debug!(
+            event = "serviceNotAnnounced",
+            service,
+            protocol = "layer2",
+            reason = reason.as_str(),
+            "service is not announced from here"
+        ),
+    }
+}
+
+impl fmt::Display for Interfaces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Named(names) => {
+                let names: Vec<_> = names.iter().map(String::as_str).collect();
+                f.write_str(&names.join(","))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use metallb_kit::metrics::Metrics;
+
+    use super::*;
+
+    struct Seen {
+        apply: Apply,
+        events: Rc<RefCell<Vec<String>>>,
+        commands: mpsc::UnboundedReceiver<Command>,
+        metrics: Metrics,
+    }
+
+    impl Seen {
+        fn new() -> Self {
+            let metrics = Metrics::new();
+            let events = Rc::new(RefCell::new(Vec::new()));
+            let (queue, commands) = mpsc::unbounded_channel();
+            let log = Rc::clone(&events);
+            let publish: Publish = Box::new(move |object, kind, reason, message| {
+                let name = object.name.unwrap_or_default();
+                log.borrow_mut()
+                    .push(format!("{name} {} {reason} {message}", kind.as_str()));
+            });
+            let announced = AnnouncedMetric::new(&metrics, "n1");
+            Self {
+                apply: Apply::new("n1".into(), queue, announced, publish),
+                events,
+                commands,
+                metrics,
+            }
+        }
+
+        /// The Events and the number of commands that follow.
+        fn apply(&mut self, decision: Decision) -> (Vec<String>, usize) {
+            self.apply
+                .apply(&ObjectKey::new("ns", "web"), Some("u1"), decision);
+            let commands = std::iter::from_fn(|| self.commands.try_recv().ok()).count();
+            (self.events.borrow_mut().split_off(0), commands)
+        }
+
+        /// The addresses in the metric.
+        fn announced(&self) -> Vec<String> {
+            let text = self.metrics.text();
+            let lines = text
+                .lines()
+                .filter(|line| line.starts_with("metallb_speaker_announced{"));
+            lines
+                .map(|line| line.split('"').nth(1).unwrap().to_owned())
+                .collect()
+        }
+    }
+
+    fn announcement(ip: &str) -> Announcement {
+        let ips = vec![ip.parse().unwrap()];
+        Announcement {
+            pool: "pool".into(),
+            ips,
+            interfaces: Interfaces::All,
+        }
+    }
+
+    #[test]
+    fn events_tell_of_changes_only() {
+        let mut seen = Seen::new();
+        let announce = |ip| Decision::Announce(announcement(ip));
+        let assigned =
+            "web Normal nodeAssigned announcing from node \"n1\" with protocol \"layer2\"";
+        assert_eq!(
+            seen.apply(announce("192.0.2.1")),
+            (vec![assigned.to_owned()], 1)
+        );
+        assert_eq!(seen.announced(), ["192.0.2.1"]);
+        assert_eq!(seen.apply(announce("192.0.2.1")), (vec![], 0));
+        assert_eq!(
+            seen.apply(announce("192.0.2.2")),
+            (vec![assigned.to_owned()], 2)
+        );
+        assert_eq!(seen.announced(), ["192.0.2.2"]);
+        assert_eq!(
+            seen.apply(Decision::Withhold(Reason::NotOwner)),
+            (vec![], 1)
+        );
+        assert!(seen.announced().is_empty());
+        assert_eq!(
+            seen.apply(announce("192.0.2.2")),
+            (vec![assigned.to_owned()], 1)
+        );
+        assert_eq!(
+            seen.apply(Decision::Withhold(Reason::ServiceDeleted)),
+            (vec![], 1)
+        );
+        assert!(
+            seen.apply.decided.is_empty(),
+            "nothing of a deleted Service is kept"
+        );
+    }
+
+    #[test]
+    fn a_missing_interface_is_a_warning_and_nothing_is_announced() {
+        let mut seen = Seen::new();
+        let (events, commands) = seen.apply(Decision::NoInterface(announcement("192.0.2.1")));
+        assert_eq!(
+            events,
+            [
+                "web Warning announceFailed the interfaces specified by LB IP \"192.0.2.1\" doesn't \
+              exist in assigned node \"n1\" with protocol \"layer2\""
+            ]
+        );
+        assert_eq!(commands, 0);
+        assert!(seen.announced().is_empty());
+    }
+}

@@ -1,0 +1,203 @@
+//! The one task that owns the index: takes in what the watches and the protocol thread tell, and
+//! has decided anew what that touched. It waits for nobody but for news.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use futures::stream::{BoxStream, StreamExt as _};
+use futures::{FutureExt as _, stream};
+use metallb_crds::v1beta1::{IPAddressPool, L2Advertisement};
+use metallb_kit::ready::Condition;
+use metallb_kit::watch::{Change, ObjectKey};
+use tokio::sync::{mpsc, watch};
+
+use crate::api;
+use crate::apply::Apply;
+use crate::decide::{Decision, Own, Reason, decide};
+use crate::index::{Index, Touched};
+use crate::metrics::ClientMetrics;
+use crate::protocol::Observed;
+
+/// News from the API server.
+#[derive(Debug)]
+pub(crate) enum News {
+    Service(Change<api::Service>),
+    Slice(Change<api::EndpointSlice>),
+    Node(Change<api::Node>),
+    Pool(Change<IPAddressPool>),
+    L2Advertisement(Change<L2Advertisement>),
+    Pod(Change<api::Pod>),
+}
+
+/// The kinds of which everything must have been told before anything is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Service,
+    Slice,
+    Node,
+    Pool,
+    L2Advertisement,
+    /// Who is alive is known, or nobody watches that.
+    Alive,
+    Interfaces,
+}
+
+/// The task's state.
+#[derive(Debug)]
+pub(crate) struct Brain {
+    pub(crate) index: Index,
+    pub(crate) own: Own,
+    pub(crate) apply: Apply,
+    /// What is not known yet.
+    pub(crate) unknown: BTreeSet<Kind>,
+    /// Met once everything is known.
+    pub(crate) synced: Condition,
+    pub(crate) speakers: watch::Sender<BTreeMap<String, IpAddr>>,
+    pub(crate) metrics: ClientMetrics,
+}
+
+/// What has to be decided anew.
+#[derive(Debug, Default)]
+struct Pending {
+    everything: bool,
+    /// With the reason, for those that are gone.
+    services: BTreeMap<ObjectKey, Option<Reason>>,
+}
+
+impl Brain {
+    /// Runs until one of the two sources ends: that of the protocol thread, as the watches never
+    /// do.
+    pub(crate) async fn run(
+        mut self,
+        news: Vec<BoxStream<'static, News>>,
+        mut observed: mpsc::UnboundedReceiver<Observed>,
+    ) {
+        let mut news = stream::select_all(news);
+        loop {
+            let mut pending = Pending::default();
+            tokio::select! {
+                biased;
+                seen = observed.recv() => match seen {
+                    Some(seen) => self.observe(seen, &mut pending),
+                    None => return,
+                },
+                Some(item) = news.next() => self.learn(item, &mut pending),
+                else => return,
+            }
+            // What comes together is decided together, within reason.
+            for _ in 0..BATCH {
+                if let Ok(seen) = observed.try_recv() {
+                    self.observe(seen, &mut pending);
+                } else if let Some(Some(item)) = news.next().now_or_never() {
+                    self.learn(item, &mut pending);
+                } else {
+                    break;
+                }
+            }
+            self.settle(&pending);
+        }
+    }
+
+    fn observe(&mut self, observed: Observed, pending: &mut Pending) {
+        let touched = match observed {
+            Observed::Alive(alive) => {
+                self.known(Kind::Alive, pending);
+                self.index.alive(alive)
+            }
+            Observed::Interfaces(names) => {
+                self.known(Kind::Interfaces, pending);
+                self.index.interfaces(names)
+            }
+        };
+        self.touch(touched, pending);
+    }
+
+    fn learn(&mut self, news: News, pending: &mut Pending) {
+        self.metrics.updates.inc();
+        let synced = news.synced();
+        let touched = match news {
+            News::Service(change) => self.index.service(change),
+            News::Slice(change) => self.index.slice(change),
+            News::Node(change) => self.index.node(change),
+            News::Pool(change) => self.index.configuration.pool(change),
+            News::L2Advertisement(change) => self.index.configuration.l2_advertisement(change),
+            News::Pod(change) => self.index.pod(change),
+        };
+        self.touch(touched, pending);
+        if let Some(kind) = synced {
+            self.known(kind, pending);
+        }
+    }
+
+    fn touch(&mut self, touched: Touched, pending: &mut Pending) {
+        match touched {
+            Touched::Nothing => {}
+            Touched::Everything => pending.everything = true,
+            Touched::Service(key) => drop(pending.services.insert(key, None)),
+            Touched::Gone(key, reason) => drop(pending.services.insert(key, Some(reason))),
+            Touched::Speakers => drop(self.speakers.send_replace(self.index.speakers())),
+        }
+    }
+
+    fn known(&mut self, kind: Kind, pending: &mut Pending) {
+        if self.unknown.remove(&kind) && self.unknown.is_empty() {
+            self.synced.set(true);
+            self.metrics.config_loaded.set(1);
+            pending.everything = true;
+        }
+    }
+
+    fn settle(&mut self, pending: &Pending) {
+        let rejected = self.index.configuration.rejected().len();
+        let stale = i64::from(rejected > 0);
+        if stale > self.metrics.config_stale.get() {
+            self.metrics.update_errors.inc();
+        }
+        self.metrics.config_stale.set(stale);
+        if !self.unknown.is_empty() {
+            return;
+        }
+        for (key, reason) in &pending.services {
+            match reason {
+                Some(reason) if !self.index.services.contains_key(key) => {
+                    self.apply.apply(key, None, Decision::Withhold(*reason));
+                }
+                _ if !pending.everything => self.decide(key),
+                _ => {}
+            }
+        }
+        if pending.everything {
+            let keys: Vec<_> = self.index.services.keys().cloned().collect();
+            for key in &keys {
+                self.decide(key);
+            }
+        }
+    }
+
+    fn decide(&mut self, key: &ObjectKey) {
+        let decision = decide(&self.index, &self.own, key);
+        let uid = self
+            .index
+            .services
+            .get(key)
+            .and_then(|service| service.uid.as_deref());
+        self.apply.apply(key, uid, decision);
+    }
+}
+
+impl News {
+    /// The kind of which everything has been told now.
+    fn synced(&self) -> Option<Kind> {
+        match self {
+            Self::Service(Change::Synced) => Some(Kind::Service),
+            Self::Slice(Change::Synced) => Some(Kind::Slice),
+            Self::Node(Change::Synced) => Some(Kind::Node),
+            Self::Pool(Change::Synced) => Some(Kind::Pool),
+            Self::L2Advertisement(Change::Synced) => Some(Kind::L2Advertisement),
+            _ => None,
+        }
+    }
+}
+
+/// How much news is taken in before it is acted on.
+const BATCH: usize = 512;

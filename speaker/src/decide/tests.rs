@@ -1,0 +1,294 @@
+use serde_json::json;
+
+use super::*;
+use crate::index::fixtures::{Cluster, apply, service, web};
+
+fn three() -> Cluster {
+    Cluster::of(&["a", "b", "c"])
+}
+
+fn withheld(decision: &Decision) -> Option<&'static str> {
+    match decision {
+        Decision::Withhold(reason) => Some(reason.as_str()),
+        _ => None,
+    }
+}
+
+#[test]
+fn exactly_one_node_announces_and_it_is_the_one_upstream_would_pick() {
+    // sha256("c#192.0.2.1") is the lowest of the three, then "a", then "b".
+    let expected = |ips: &[&str]| {
+        let first = ips[0].parse().unwrap();
+        elect::owner(["a", "b", "c"].map(Candidate::new), first)
+            .unwrap()
+            .to_owned()
+    };
+    for ips in [
+        &["192.0.2.1"][..],
+        &["192.0.2.2"],
+        &["2001:db8::1"],
+        &["192.0.2.3", "2001:db8::3"],
+    ] {
+        assert_eq!(
+            three().ips("web", ips).announcers(),
+            [expected(ips)],
+            "{ips:?}"
+        );
+    }
+}
+
+#[test]
+fn both_families_stay_on_one_node() {
+    let cluster = three().ips("web", &["192.0.2.9", "2001:db8::9"]);
+    let owner = cluster.announcers()[0].to_owned();
+    let Decision::Announce(announcement) = cluster.decide(&owner) else {
+        unreachable!()
+    };
+    assert_eq!(announcement.ips.len(), 2);
+    assert_eq!(announcement.pool, "pool");
+    assert_eq!(announcement.interfaces, Interfaces::All);
+}
+
+#[test]
+fn when_the_owner_is_gone_another_takes_over_and_gives_back() {
+    let cluster = three();
+    let first = cluster.announcers()[0].to_owned();
+    let rest: Vec<_> = ["a", "b", "c"]
+        .into_iter()
+        .filter(|node| *node != first)
+        .collect();
+    let cluster = cluster.alive(&rest);
+    let second = cluster.announcers()[0].to_owned();
+    assert_ne!(first, second);
+    assert_eq!(cluster.alive(&["a", "b", "c"]).announcers(), [first]);
+}
+
+#[test]
+fn reasons_to_announce_nowhere() {
+    let exclude = json!({ "node.kubernetes.io/exclude-from-external-load-balancers": "" });
+    let one = || Cluster::of(&["a"]);
+    let shared = json!({ "annotations": { "metallb.io/allow-shared-ip": "key" } });
+    let selected = json!({ "serviceSelectors": [{ "matchLabels": { "app": "web" } }] });
+    for (what, cluster, reason) in [
+        ("no address yet", one().ips("web", &[]), "noIPAllocated"),
+        (
+            "not an address",
+            one().ips("web", &["host.example"]),
+            "invalidIP",
+        ),
+        (
+            "an address of no pool",
+            one().ips("web", &["198.51.100.1"]),
+            "ipNotAllowed",
+        ),
+        (
+            "one of two in no pool",
+            one().ips("web", &["192.0.2.1", "fd00::1"]),
+            "ipNotAllowed",
+        ),
+        ("no endpoint", one().endpoints("web", &[]), "notOwner"),
+        (
+            "no advertisement",
+            one().no_advertisement(),
+            "noMatchingAdvertisement",
+        ),
+        (
+            "an advertisement of another pool",
+            one().advertisement("all", json!({ "ipAddressPools": ["other"] })),
+            "noMatchingAdvertisement",
+        ),
+        (
+            "an advertisement of other Services",
+            one().advertisement("all", selected.clone()),
+            "noMatchingAdvertisement",
+        ),
+        (
+            "an advertisement from other nodes",
+            one().advertisement(
+                "all",
+                json!({ "nodeSelectors": [{ "matchLabels": { "zone": "x" } }] }),
+            ),
+            "noMatchingAdvertisement",
+        ),
+        (
+            "shared, where Services are selected",
+            one().service("web", shared).advertisement("some", selected),
+            "noMatchingAdvertisement",
+        ),
+        ("no network on the node", one().no_network("a"), "notOwner"),
+        ("the node is excluded", one().node("a", exclude), "notOwner"),
+        ("nobody is alive", one().alive(&[]), "notOwner"),
+    ] {
+        let decision = cluster.decide("a");
+        if what.starts_with("shared") {
+            // The advertisement that selects Services does not select this one, so it is not asked.
+            assert_eq!(withheld(&decision), None, "{what}");
+        } else {
+            assert_eq!(withheld(&decision), Some(reason), "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_shared_address_is_not_announced_where_services_are_told_apart() {
+    let selected = json!({ "serviceSelectors": [{ "matchLabels": { "app": "web" } }] });
+    for annotation in [
+        "metallb.io/allow-shared-ip",
+        "metallb.universe.tf/allow-shared-ip",
+    ] {
+        let metadata = json!({ "annotations": { annotation: "" }, "labels": { "app": "web" } });
+        let cluster = Cluster::of(&["a"]).service("web", metadata);
+        assert_eq!(cluster.announcers(), ["a"]);
+        let decision = cluster.advertisement("some", selected.clone()).decide("a");
+        assert_eq!(
+            withheld(&decision),
+            Some("sharedIPWithServiceSelector"),
+            "{annotation}"
+        );
+    }
+}
+
+#[test]
+fn the_excluding_label_can_be_ignored() {
+    let labels = json!({ "node.kubernetes.io/exclude-from-external-load-balancers": "" });
+    let cluster = Cluster::of(&["a"]).node("a", labels);
+    assert!(cluster.announcers().is_empty());
+    assert_eq!(cluster.ignore_exclude_lb().announcers(), ["a"]);
+}
+
+#[test]
+fn local_traffic_is_announced_only_where_an_endpoint_is() {
+    for node in ["a", "b", "c"] {
+        let cluster = three().local("web").endpoints("web", &[node]);
+        assert_eq!(cluster.announcers(), [node]);
+    }
+    // Not by a node that is dead, even if it has the only endpoint.
+    assert!(
+        three()
+            .local("web")
+            .endpoints("web", &["a"])
+            .alive(&["b", "c"])
+            .announcers()
+            .is_empty()
+    );
+    // Cluster does not ask where.
+    assert_eq!(three().endpoints("web", &["a"]).announcers().len(), 1);
+}
+
+#[test]
+fn only_selected_nodes_are_candidates() {
+    let zone = |zone: &str| json!({ "zone": zone });
+    let select = |zone: &str| json!({ "nodeSelectors": [{ "matchLabels": { "zone": zone } }] });
+    let cluster = || {
+        three()
+            .node("a", zone("x"))
+            .node("b", zone("y"))
+            .node("c", zone("z"))
+            .no_advertisement()
+    };
+    assert_eq!(
+        cluster().advertisement("one", select("y")).announcers(),
+        ["b"]
+    );
+    let two = cluster()
+        .advertisement("one", select("x"))
+        .advertisement("two", select("y"));
+    assert_eq!(two.announcers().len(), 1);
+    assert_eq!(withheld(&two.decide("c")), Some("noMatchingAdvertisement"));
+}
+
+#[test]
+fn a_preferred_node_goes_first() {
+    for node in ["a", "b", "c"] {
+        let cluster = three().node(node, json!({ "fast": "yes" })).advertisement(
+            "all",
+            json!({ "preferredNodeSelectors": [
+                { "weight": 1, "preference": { "matchLabels": { "fast": "yes" } } }
+            ] }),
+        );
+        assert_eq!(cluster.announcers(), [node]);
+        let others: Vec<_> = ["a", "b", "c"]
+            .into_iter()
+            .filter(|it| *it != node)
+            .collect();
+        assert_eq!(
+            cluster.alive(&others).announcers().len(),
+            1,
+            "it is only preferred"
+        );
+    }
+}
+
+#[test]
+fn interfaces_are_those_of_all_advertisements_that_select_the_node() {
+    let on = |names: &[&str]| json!({ "interfaces": names });
+    let one = || {
+        Cluster::of(&["a"])
+            .no_advertisement()
+            .interfaces(&["eth0", "eth1"])
+    };
+    let named =
+        |names: &[&str]| Interfaces::Named(names.iter().map(|&name| name.to_owned()).collect());
+    for (cluster, interfaces) in [
+        (one().advertisement("x", on(&["eth0"])), named(&["eth0"])),
+        (
+            one()
+                .advertisement("x", on(&["eth0"]))
+                .advertisement("y", on(&["eth1"])),
+            named(&["eth0", "eth1"]),
+        ),
+        (
+            one()
+                .advertisement("x", on(&["eth0"]))
+                .advertisement("y", on(&[])),
+            Interfaces::All,
+        ),
+        (
+            one().advertisement("x", on(&["eth0", "eth9"])),
+            named(&["eth0", "eth9"]),
+        ),
+    ] {
+        let Decision::Announce(announcement) = cluster.decide("a") else {
+            panic!("{cluster:?}")
+        };
+        assert_eq!(announcement.interfaces, interfaces);
+    }
+    let absent = one().advertisement("x", on(&["eth9"])).decide("a");
+    assert!(matches!(absent, Decision::NoInterface(_)), "{absent:?}");
+}
+
+#[test]
+fn an_owner_without_the_interface_does_not_hand_over() {
+    // Upstream's rule: interfaces do not take part in the election.
+    let cluster = three().advertisement("all", json!({ "interfaces": ["eth9"] }));
+    let all = ["a", "b", "c"].map(|node| matches!(cluster.decide(node), Decision::NoInterface(_)));
+    assert_eq!(all.iter().filter(|no_interface| **no_interface).count(), 1);
+}
+
+#[test]
+fn without_heartbeats_all_nodes_count() {
+    let cluster = three().alive(&[]).unwatched();
+    assert_eq!(cluster.announcers().len(), 1);
+}
+
+#[test]
+fn a_node_that_the_api_does_not_know_announces_nothing() {
+    let cluster = three().alive(&["a", "b", "c", "ghost"]);
+    assert_eq!(
+        withheld(&cluster.decide("ghost")),
+        Some("noMatchingAdvertisement")
+    );
+    assert_eq!(cluster.announcers().len(), 1);
+}
+
+#[test]
+fn an_unknown_service_is_deleted() {
+    let mut cluster = three();
+    cluster
+        .index
+        .service(apply(service("other", json!({}), &[])));
+    cluster
+        .index
+        .service(metallb_kit::watch::Change::Delete(web()));
+    assert_eq!(withheld(&cluster.decide("a")), Some("serviceDeleted"));
+}

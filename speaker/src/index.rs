@@ -1,0 +1,276 @@
+//! What the speaker knows: plain maps, filled by the watches. Each call says what it touched, so
+//! that no more is decided anew than has to be.
+
+mod configuration;
+mod endpoints;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use kube::ResourceExt;
+use metallb_config::Labels;
+use metallb_kit::watch::{Change, ObjectKey};
+
+use crate::api;
+use crate::decide::Reason;
+
+pub(crate) use configuration::Configuration;
+pub(crate) use endpoints::Endpoints;
+
+/// Everything that a decision depends on.
+#[derive(Debug)]
+pub(crate) struct Index {
+    /// Only Services of this class are ours; without one, only those without a class.
+    class: Option<String>,
+    pub(crate) services: BTreeMap<ObjectKey, Service>,
+    pub(crate) endpoints: Endpoints,
+    pub(crate) nodes: BTreeMap<Box<str>, Node>,
+    pub(crate) configuration: Configuration,
+    speakers: BTreeMap<ObjectKey, Speaker>,
+    /// The speakers that are alive; `None` when nobody watches that, and all nodes count.
+    pub(crate) alive: Option<BTreeSet<String>>,
+    /// The interfaces of this node that may announce, by name.
+    pub(crate) interfaces: BTreeSet<String>,
+}
+
+/// A Service of type `LoadBalancer` that is ours.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Service {
+    pub(crate) uid: Option<String>,
+    pub(crate) ingress: Ingress,
+    /// externalTrafficPolicy is Local.
+    pub(crate) local: bool,
+    /// It may share its address with others.
+    pub(crate) shared: bool,
+    pub(crate) labels: Labels,
+}
+
+/// The addresses in a Service's status.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Ingress {
+    #[default]
+    None,
+    Ips(Vec<IpAddr>),
+    /// One entry is no address but a host name.
+    Invalid,
+}
+
+/// What counts of a Node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Node {
+    pub(crate) labels: Labels,
+    pub(crate) network_unavailable: bool,
+}
+
+/// A speaker's Pod that runs somewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Speaker {
+    node: String,
+    ip: IpAddr,
+}
+
+/// What has to be decided anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Touched {
+    Nothing,
+    /// This Service.
+    Service(ObjectKey),
+    /// This Service is no longer ours, for that reason.
+    Gone(ObjectKey, Reason),
+    /// All Services.
+    Everything,
+    /// None, but the speakers to exchange heartbeats with are others.
+    Speakers,
+}
+
+impl Index {
+    /// An empty index of Services of `class`.
+    pub(crate) fn new(class: Option<String>) -> Self {
+        Self {
+            class,
+            services: BTreeMap::new(),
+            endpoints: Endpoints::default(),
+            nodes: BTreeMap::new(),
+            configuration: Configuration::default(),
+            speakers: BTreeMap::new(),
+            alive: None,
+            interfaces: BTreeSet::new(),
+        }
+    }
+
+    /// Takes in a Service.
+    pub(crate) fn service(&mut self, change: Change<api::Service>) -> Touched {
+        match change {
+            Change::Synced => Touched::Nothing,
+            Change::Delete(key) => self.forget(key, Reason::ServiceDeleted),
+            Change::Apply(object) => {
+                let key = ObjectKey::of(&object);
+                let ours = object.spec.type_.as_deref() == Some("LoadBalancer")
+                    && object.spec.load_balancer_class == self.class;
+                if !ours {
+                    return self.forget(key, Reason::NotLoadBalancer);
+                }
+                let service = Service::from(object);
+                if self.services.get(&key) == Some(&service) {
+                    return Touched::Nothing;
+                }
+                self.services.insert(key.clone(), service);
+                Touched::Service(key)
+            }
+        }
+    }
+
+    /// Takes in an EndpointSlice.
+    pub(crate) fn slice(&mut self, change: Change<api::EndpointSlice>) -> Touched {
+        let service = match change {
+            Change::Synced => None,
+            Change::Delete(key) => self.endpoints.delete(&key),
+            Change::Apply(object) => self.endpoints.apply(&object),
+        };
+        match service {
+            Some(key) if self.services.contains_key(&key) => Touched::Service(key),
+            _ => Touched::Nothing,
+        }
+    }
+
+    /// Takes in a Node.
+    pub(crate) fn node(&mut self, change: Change<api::Node>) -> Touched {
+        let changed = match change {
+            Change::Synced => false,
+            Change::Delete(key) => self.nodes.remove(&key.name).is_some(),
+            Change::Apply(object) => {
+                let name = object.name_any().into_boxed_str();
+                let node = Node::from(object);
+                self.nodes.get(&name) != Some(&node) && {
+                    self.nodes.insert(name, node);
+                    true
+                }
+            }
+        };
+        if changed {
+            Touched::Everything
+        } else {
+            Touched::Nothing
+        }
+    }
+
+    /// Takes in a speaker's Pod.
+    pub(crate) fn pod(&mut self, change: Change<api::Pod>) -> Touched {
+        let changed = match change {
+            // Also tells of a cluster with no other speaker.
+            Change::Synced => true,
+            Change::Delete(key) => self.speakers.remove(&key).is_some(),
+            Change::Apply(object) => {
+                let key = ObjectKey::of(&object);
+                match Speaker::parse(&object) {
+                    None => self.speakers.remove(&key).is_some(),
+                    Some(speaker) => {
+                        let known = self.speakers.insert(key, speaker.clone());
+                        known.as_ref() != Some(&speaker)
+                    }
+                }
+            }
+        };
+        if changed {
+            Touched::Speakers
+        } else {
+            Touched::Nothing
+        }
+    }
+
+    /// Takes in who is alive.
+    pub(crate) fn alive(&mut self, alive: BTreeSet<String>) -> Touched {
+        let alive = Some(alive);
+        if self.alive == alive {
+            return Touched::Nothing;
+        }
+        self.alive = alive;
+        Touched::Everything
+    }
+
+    /// Takes in the names of the interfaces.
+    pub(crate) fn interfaces(&mut self, interfaces: BTreeSet<String>) -> Touched {
+        if self.interfaces == interfaces {
+            return Touched::Nothing;
+        }
+        self.interfaces = interfaces;
+        Touched::Everything
+    }
+
+    /// All speakers, by their nodes.
+    pub(crate) fn speakers(&self) -> BTreeMap<String, IpAddr> {
+        self.speakers
+            .values()
+            .map(|speaker| (speaker.node.clone(), speaker.ip))
+            .collect()
+    }
+
+    fn forget(&mut self, key: ObjectKey, reason: Reason) -> Touched {
+        match self.services.remove(&key) {
+            Some(_) => Touched::Gone(key, reason),
+            None => Touched::Nothing,
+        }
+    }
+}
+
+impl From<api::Service> for Service {
+    fn from(object: api::Service) -> Self {
+        let shared = SHARED_IP
+            .iter()
+            .any(|annotation| object.annotations().contains_key(*annotation));
+        let ingress = object.status.load_balancer.ingress.unwrap_or_default();
+        let ips = ingress
+            .iter()
+            .map(|entry| entry.ip.as_deref()?.parse().ok());
+        Self {
+            ingress: match ips.collect::<Option<Vec<_>>>() {
+                None => Ingress::Invalid,
+                Some(ips) if ips.is_empty() => Ingress::None,
+                Some(ips) => Ingress::Ips(ips),
+            },
+            local: object.spec.external_traffic_policy.as_deref() == Some("Local"),
+            shared,
+            uid: object.metadata.uid,
+            labels: object.metadata.labels.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<api::Node> for Node {
+    fn from(object: api::Node) -> Self {
+        let network_unavailable =
+            object.status.conditions.iter().flatten().any(|condition| {
+                condition.type_ == "NetworkUnavailable" && condition.status == "True"
+            });
+        Self {
+            labels: object.metadata.labels.unwrap_or_default(),
+            network_unavailable,
+        }
+    }
+}
+
+impl Speaker {
+    /// Nothing for a Pod that has no node or address yet, and for one that has ended: an evicted
+    /// Pod stays in the list.
+    fn parse(pod: &api::Pod) -> Option<Self> {
+        if matches!(pod.status.phase.as_deref(), Some("Failed" | "Succeeded")) {
+            return None;
+        }
+        let node = pod.spec.node_name.clone()?;
+        Some(Self {
+            node,
+            ip: pod.status.pod_ip.as_deref()?.parse().ok()?,
+        })
+    }
+}
+
+/// The annotation by which a Service shares its address; the second name is older.
+const SHARED_IP: [&str; 2] = [
+    "metallb.io/allow-shared-ip",
+    "metallb.universe.tf/allow-shared-ip",
+];
+
+#[cfg(test)]
+pub(crate) mod fixtures;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! A cluster to decide about, told as the API server tells it.
+
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "`json!` reads better without a `&`"
+)]
+
+use metallb_kit::watch::{Change, ObjectKey};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{Index, Touched};
+use crate::decide::{Decision, Own, decide};
+
+/// Nodes with speakers that are alive, a pool `192.0.2.0/24` and `2001:db8::/64`, an
+/// L2Advertisement of everything, and the Service `default/web` with an endpoint on each node.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    pub(crate) index: Index,
+    ignore_exclude_lb: bool,
+}
+
+impl Cluster {
+    pub(crate) fn of(nodes: &[&str]) -> Self {
+        let mut cluster = Self {
+            index: Index::new(None),
+            ignore_exclude_lb: false,
+        };
+        for node in nodes {
+            cluster = cluster.node(node, json!({}));
+        }
+        cluster
+            .alive(nodes)
+            .pool(
+                "pool",
+                json!({ "addresses": ["192.0.2.0/24", "2001:db8::/64"] }),
+            )
+            .advertisement("all", json!({}))
+            .service("web", json!({}))
+            .ips("web", &["192.0.2.1"])
+            .endpoints("web", nodes)
+    }
+
+    pub(crate) fn alive(mut self, nodes: &[&str]) -> Self {
+        self.index
+            .alive(nodes.iter().map(|&node| node.to_owned()).collect());
+        self
+    }
+
+    pub(crate) fn unwatched(mut self) -> Self {
+        self.index.alive = None;
+        self
+    }
+
+    pub(crate) fn ignore_exclude_lb(mut self) -> Self {
+        self.ignore_exclude_lb = true;
+        self
+    }
+
+    pub(crate) fn node(mut self, name: &str, labels: Value) -> Self {
+        self.index.node(apply(
+            json!({ "metadata": { "name": name, "labels": labels } }),
+        ));
+        self
+    }
+
+    pub(crate) fn no_network(mut self, name: &str) -> Self {
+        let conditions = json!([{ "type": "NetworkUnavailable", "status": "True" }]);
+        self.index.node(apply(json!({
+            "metadata": { "name": name }, "status": { "conditions": conditions }
+        })));
+        self
+    }
+
+    pub(crate) fn pool(mut self, name: &str, spec: Value) -> Self {
+        let object = json!({ "metadata": named(name), "spec": spec });
+        self.index.configuration.pool(apply(object));
+        self
+    }
+
+    pub(crate) fn advertisement(mut self, name: &str, spec: Value) -> Self {
+        let object = json!({ "metadata": named(name), "spec": spec });
+        self.index.configuration.l2_advertisement(apply(object));
+        self
+    }
+
+    pub(crate) fn no_advertisement(mut self) -> Self {
+        let gone = Change::Delete(ObjectKey::new("metallb-system", "all"));
+        self.index.configuration.l2_advertisement(gone);
+        self
+    }
+
+    pub(crate) fn service(mut self, name: &str, metadata: Value) -> Self {
+        self.index
+            .service(apply(service(name, metadata, &["192.0.2.1"])));
+        self
+    }
+
+    pub(crate) fn ips(mut self, name: &str, ips: &[&str]) -> Self {
+        self.index.service(apply(service(name, json!({}), ips)));
+        self
+    }
+
+    pub(crate) fn local(mut self, name: &str) -> Self {
+        let mut object = service(name, json!({}), &["192.0.2.1"]);
+        object["spec"]["externalTrafficPolicy"] = json!("Local");
+        self.index.service(apply(object));
+        self
+    }
+
+    pub(crate) fn endpoints(mut self, name: &str, nodes: &[&str]) -> Self {
+        let endpoints: Vec<_> = nodes
+            .iter()
+            .map(|node| json!({ "nodeName": node }))
+            .collect();
+        self.index.slice(apply(slice(name, json!(endpoints))));
+        self
+    }
+
+    pub(crate) fn interfaces(mut self, names: &[&str]) -> Self {
+        self.index
+            .interfaces(names.iter().map(|&name| name.to_owned()).collect());
+        self
+    }
+
+    /// What the speaker on `node` decides about `default/web`.
+    pub(crate) fn decide(&self, node: &str) -> Decision {
+        let own = Own {
+            node: node.to_owned(),
+            ignore_exclude_lb: self.ignore_exclude_lb,
+        };
+        decide(&self.index, &own, &web())
+    }
+
+    /// The nodes that announce `default/web`.
+    pub(crate) fn announcers(&self) -> Vec<&str> {
+        let nodes = self.index.nodes.keys().map(AsRef::as_ref);
+        nodes
+            .filter(|node| matches!(self.decide(node), Decision::Announce(_)))
+            .collect()
+    }
+}
+
+/// The key of `default/web`.
+pub(crate) fn web() -> ObjectKey {
+    ObjectKey::new("default", "web")
+}
+
+pub(crate) fn touches_web() -> Touched {
+    Touched::Service(web())
+}
+
+/// A change to an object given as JSON.
+pub(crate) fn apply<K: DeserializeOwned>(object: Value) -> Change<K> {
+    Change::Apply(serde_json::from_value(object).unwrap())
+}
+
+/// A Service of type `LoadBalancer`; `metadata` is added to what is there.
+pub(crate) fn service(name: &str, metadata: Value, ips: &[&str]) -> Value {
+    let ingress: Vec<_> = ips.iter().map(|ip| json!({ "ip": ip })).collect();
+    let mut object = json!({
+        "metadata": { "namespace": "default", "name": name, "uid": "u1" },
+        "spec": { "type": "LoadBalancer" },
+        "status": { "loadBalancer": { "ingress": ingress } },
+    });
+    if let Value::Object(fields) = metadata {
+        object["metadata"].as_object_mut().unwrap().extend(fields);
+    }
+    object
+}
+
+/// An EndpointSlice of a Service.
+pub(crate) fn slice(service: &str, endpoints: Value) -> Value {
+    json!({
+        "metadata": {
+            "namespace": "default", "name": format!("{service}-1"),
+            "labels": { "kubernetes.io/service-name": service },
+        },
+        "endpoints": endpoints,
+    })
+}
+
+fn named(name: &str) -> Value {
+    json!({
+        "namespace": "metallb-system", "name": name,
+        "creationTimestamp": "2026-01-01T00:00:00Z", "labels": { "name": name },
+    })
+}

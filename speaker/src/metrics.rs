@@ -1,0 +1,150 @@
+//! The speaker's metrics, by upstream's names.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use metallb_kit::metrics::Metrics;
+use metallb_kit::watch::ObjectKey;
+use metallb_membership::Dropped;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+
+/// What layer 2 counts, by address.
+#[derive(Clone, Debug)]
+pub(crate) struct Layer2Metrics {
+    requests_received: IntCounterVec,
+    responses_sent: IntCounterVec,
+    gratuitous_sent: IntCounterVec,
+}
+
+impl Layer2Metrics {
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        let counter = |name, help| metrics.add(IntCounterVec::new(Opts::new(name, help), &["ip"]));
+        Self {
+            requests_received: counter(
+                "metallb_layer2_requests_received",
+                "Number of layer2 requests received for owned IPs",
+            ),
+            responses_sent: counter(
+                "metallb_layer2_responses_sent",
+                "Number of layer2 responses sent for owned IPs in response to requests",
+            ),
+            gratuitous_sent: counter(
+                "metallb_layer2_gratuitous_sent",
+                "Number of gratuitous layer2 packets sent for owned IPs as a result of failovers",
+            ),
+        }
+    }
+
+    pub(crate) fn request_received(&self, ip: IpAddr) {
+        self.requests_received
+            .with_label_values(&[&ip.to_string()])
+            .inc();
+    }
+
+    pub(crate) fn response_sent(&self, ip: IpAddr) {
+        self.responses_sent
+            .with_label_values(&[&ip.to_string()])
+            .inc();
+    }
+
+    pub(crate) fn gratuitous_sent(&self, ip: IpAddr) {
+        self.gratuitous_sent
+            .with_label_values(&[&ip.to_string()])
+            .inc();
+    }
+}
+
+/// What the membership counts. Upstream has no such metric.
+#[derive(Clone, Debug)]
+pub(crate) struct HeartbeatMetrics {
+    dropped: IntCounterVec,
+}
+
+impl HeartbeatMetrics {
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        let opts = Opts::new(
+            "metallb_speaker_heartbeats_dropped_total",
+            "Number of datagrams on the heartbeat port that were no fresh heartbeat of a speaker",
+        );
+        Self {
+            dropped: metrics.add(IntCounterVec::new(opts, &["reason"])),
+        }
+    }
+
+    /// Takes in the totals.
+    pub(crate) fn dropped(&self, totals: &BTreeMap<Dropped, u64>) {
+        for (reason, total) in totals {
+            let counter = self.dropped.with_label_values(&[reason.as_str()]);
+            counter.inc_by(total.saturating_sub(counter.get()));
+        }
+    }
+}
+
+/// What this node announces.
+#[derive(Clone, Debug)]
+pub(crate) struct AnnouncedMetric {
+    announced: IntGaugeVec,
+    node: String,
+}
+
+impl AnnouncedMetric {
+    pub(crate) fn new(metrics: &Metrics, node: &str) -> Self {
+        let opts = Opts::new(
+            "metallb_speaker_announced",
+            "Services being announced from this node. This is desired state, it does not \
+             guarantee that the routing protocols have converged.",
+        );
+        let labels = ["service", "protocol", "node", "ip"];
+        Self {
+            announced: metrics.add(IntGaugeVec::new(opts, &labels)),
+            node: node.to_owned(),
+        }
+    }
+
+    pub(crate) fn set(&self, service: &ObjectKey, ip: IpAddr) {
+        let (service, ip) = (service.to_string(), ip.to_string());
+        self.announced
+            .with_label_values(&[&service, "layer2", &self.node, &ip])
+            .set(1);
+    }
+
+    pub(crate) fn remove(&self, service: &ObjectKey, ip: IpAddr) {
+        let (service, ip) = (service.to_string(), ip.to_string());
+        // An error says that it is not there.
+        let _ = self
+            .announced
+            .remove_label_values(&[&service, "layer2", &self.node, &ip]);
+    }
+}
+
+/// How the speaker gets on with the API.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientMetrics {
+    pub(crate) updates: IntCounter,
+    pub(crate) update_errors: IntCounter,
+    pub(crate) config_loaded: IntGauge,
+    pub(crate) config_stale: IntGauge,
+}
+
+impl ClientMetrics {
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        Self {
+            updates: metrics.add(IntCounter::new(
+                "metallb_k8s_client_updates_total",
+                "Number of k8s object updates that have been processed.",
+            )),
+            update_errors: metrics.add(IntCounter::new(
+                "metallb_k8s_client_update_errors_total",
+                "Number of k8s object updates that failed for some reason.",
+            )),
+            config_loaded: metrics.add(IntGauge::new(
+                "metallb_k8s_client_config_loaded_bool",
+                "1 if the MetalLB configuration was successfully loaded at least once.",
+            )),
+            config_stale: metrics.add(IntGauge::new(
+                "metallb_k8s_client_config_stale_bool",
+                "1 if running on a stale configuration, because the latest config failed to load.",
+            )),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The protocol thread: heartbeats, ARP and NDP, on a runtime of their own, so that they never
+//! wait behind the API.
+//!
+//! ```text
+//!   main thread                         protocol thread
+//!   brain ── Command (unbounded) ──────► layer2 ── one task per port and protocol: answers
+//!     ▲  └── speakers (watch) ─────────► heartbeat
+//!     └───── Observed (unbounded) ◄──────┴─ both
+//! ```
+//!
+//! The channels are unbounded because neither side may wait for the other; what is in them is
+//! bounded by what changes. All loops are cancel-safe: a message is either taken or still there.
+
+mod heartbeat;
+mod layer2;
+mod port;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, UdpSocket};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use metallb_kit::ready::Condition;
+use metallb_kit::shutdown::CancellationToken;
+use metallb_membership::{Membership, Own};
+use tokio::sync::{mpsc, watch};
+use tokio::task::LocalSet;
+
+use crate::addresses::Command;
+use crate::exclude::Exclude;
+use crate::metrics::{HeartbeatMetrics, Layer2Metrics};
+
+/// What the thread needs to know at its start.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) exclude: Exclude,
+    /// Varies the times of announcements.
+    pub(crate) seed: u64,
+    /// Nothing when nobody watches who is alive.
+    pub(crate) heartbeat: Option<HeartbeatSetup>,
+    pub(crate) layer2_metrics: Layer2Metrics,
+    /// Met while all sockets are open.
+    pub(crate) ready: Condition,
+    /// When cancelled, the others are told that we leave, and after [`HANDOVER`] all stops.
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// Who we are among the speakers.
+#[derive(Debug)]
+pub(crate) struct HeartbeatSetup {
+    pub(crate) own: Own,
+    pub(crate) settings: metallb_membership::Settings,
+    /// Bound already, so that a port in use ends the program at its start.
+    pub(crate) socket: UdpSocket,
+    pub(crate) metrics: HeartbeatMetrics,
+}
+
+/// The brain's end of the thread.
+#[derive(Debug)]
+pub(crate) struct Protocol {
+    pub(crate) commands: mpsc::UnboundedSender<Command>,
+    /// All speakers by node.
+    pub(crate) speakers: watch::Sender<BTreeMap<String, IpAddr>>,
+    /// Ends when the thread does.
+    pub(crate) observed: mpsc::UnboundedReceiver<Observed>,
+    pub(crate) thread: JoinHandle<()>,
+}
+
+/// What the thread sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Observed {
+    /// The speakers that are alive.
+    Alive(BTreeSet<String>),
+    /// The interfaces that may announce, by name, whether they are up or not.
+    Interfaces(BTreeSet<String>),
+}
+
+/// Starts the thread.
+pub(crate) fn start(setup: Setup) -> io::Result<Protocol> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (commands, command_queue) = mpsc::unbounded_channel();
+    let (speakers, speakers_told) = watch::channel(BTreeMap::new());
+    let (seen, observed) = mpsc::unbounded_channel();
+    let thread = std::thread::Builder::new()
+        .name("protocol".to_owned())
+        .spawn(move || {
+            let all = run(setup, command_queue, speakers_told, seen);
+            runtime.block_on(LocalSet::new().run_until(all));
+        })?;
+    Ok(Protocol {
+        commands,
+        speakers,
+        observed,
+        thread,
+    })
+}
+
+async fn run(
+    setup: Setup,
+    commands: mpsc::UnboundedReceiver<Command>,
+    speakers: watch::Receiver<BTreeMap<String, IpAddr>>,
+    observer: mpsc::UnboundedSender<Observed>,
+) {
+    let shutdown = setup.shutdown.clone();
+    if let Some(HeartbeatSetup {
+        own,
+        settings,
+        socket,
+        metrics,
+    }) = setup.heartbeat
+    {
+        let membership = Membership::new(std::time::Instant::now(), own, settings);
+        let observer = observer.clone();
+        let leave = shutdown.clone();
+        tokio::task::spawn_local(async move {
+            let ended =
+                heartbeat::run(membership, socket, metrics, speakers, observer, leave).await;
+            if let Err(error) = ended {
+                tracing::error!(op = "heartbeat", %error, "no more heartbeats");
+            }
+        });
+    }
+    // The successors announce first; until they have, we still answer.
+    let stop = async move {
+        shutdown.cancelled().await;
+        tokio::time::sleep(HANDOVER).await;
+    };
+    let layer2 = layer2::Layer2::new(
+        setup.exclude,
+        setup.seed,
+        setup.layer2_metrics,
+        setup.ready,
+        observer,
+    );
+    tokio::select! {
+        biased;
+        () = stop => {}
+        () = layer2.run(commands) => {}
+    }
+}
+
+/// How long we go on answering after we have said that we leave. Others hear that within
+/// milliseconds and announce at once; this leaves room for lost datagrams and busy nodes.
+const HANDOVER: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! One interface that announces: its sockets, and a task for each that answers.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use metallb_l2::{MacAddr, Responder, ndp};
+use metallb_netio::{FRAME_MAX, Interface, MulticastGroups, PacketSocket};
+use tokio::task::JoinHandle;
+
+use crate::metrics::Layer2Metrics;
+
+/// An interface that answers for addresses. Dropping it ends its tasks and closes its sockets.
+#[derive(Debug)]
+pub(super) struct Port {
+    interface: Interface,
+    responder: Rc<RefCell<Responder>>,
+    arp: Option<Ear>,
+    /// Open only while there is an IPv6 address to answer for: the kernel asks it about every
+    /// IPv6 packet.
+    ndp: Option<Ear>,
+    groups: MulticastGroups,
+    metrics: Layer2Metrics,
+}
+
+/// A socket and the task that answers what comes in.
+#[derive(Debug)]
+struct Ear {
+    socket: Rc<PacketSocket>,
+    task: JoinHandle<()>,
+}
+
+impl Port {
+    /// Opens the interface. Answers for nothing yet.
+    pub(super) fn open(interface: &Interface, metrics: Layer2Metrics) -> io::Result<Self> {
+        let mac = interface.mac.ok_or(io::ErrorKind::InvalidInput)?;
+        let responder = Responder::new(MacAddr::from(mac), interface.link_local);
+        let mut port = Self {
+            interface: interface.clone(),
+            responder: Rc::new(RefCell::new(responder)),
+            arp: None,
+            ndp: None,
+            groups: MulticastGroups::new(interface.index),
+            metrics,
+        };
+        // Upstream's rule: ARP needs an interface that can broadcast, NDP one with a link-local
+        // address.
+        if interface.broadcast {
+            port.arp = Some(port.listen(PacketSocket::arp_requests(interface.index)?));
+        }
+        Ok(port)
+    }
+
+    /// Whether an announcer may use the interface at all: it is up, is nobody's port, resolves
+    /// addresses and has an Ethernet address.
+    pub(super) fn usable(interface: &Interface) -> bool {
+        interface.up && !interface.noarp && interface.master.is_none() && interface.mac.is_some()
+    }
+
+    /// Whether the port still is what it was opened as.
+    pub(super) fn fits(&self, interface: &Interface) -> bool {
+        let own = &self.interface;
+        own.name == interface.name
+            && own.mac == interface.mac
+            && own.link_local == interface.link_local
+            && own.broadcast == interface.broadcast
+    }
+
+    /// Whether frames can get through.
+    pub(super) fn is_running(&self) -> bool {
+        self.interface.running
+    }
+
+    /// Takes in whether frames can get through.
+    pub(super) fn set_running(&mut self, running: bool) {
+        self.interface.running = running;
+    }
+
+    /// The interface's name.
+    pub(super) fn name(&self) -> &str {
+        &self.interface.name
+    }
+
+    /// Answers for `ip` from now on, where the interface can. False if it did already.
+    pub(super) fn announce(&mut self, ip: IpAddr) -> io::Result<bool> {
+        match ip {
+            IpAddr::V4(_) if self.arp.is_none() => return Ok(false),
+            IpAddr::V6(_) if self.interface.link_local.is_none() => return Ok(false),
+            _ if !self.responder.borrow_mut().announce(ip) => return Ok(false),
+            IpAddr::V4(_) => return Ok(true),
+            IpAddr::V6(ip) => {
+                let opened = self.hear_solicitations();
+                let joined = opened.and_then(|()| self.groups.join(ndp::solicited_node(ip)));
+                if let Err(error) = joined {
+                    self.responder.borrow_mut().withdraw(IpAddr::V6(ip));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Answers for `ip` no longer.
+    pub(super) fn withdraw(&mut self, ip: IpAddr) {
+        if !self.responder.borrow_mut().withdraw(ip) {
+            return;
+        }
+        if let IpAddr::V6(ip) = ip {
+            if let Err(error) = self.groups.leave(ndp::solicited_node(ip)) {
+                tracing::debug!(op = "layer2", interface = self.name(), %error, "cannot leave group");
+            }
+            if !self.responder.borrow().announced().any(|ip| ip.is_ipv6()) {
+                self.ndp = None;
+            }
+        }
+    }
+
+    /// Tells the segment where `ip` is, if this port announces it.
+    pub(super) fn tell(&self, ip: IpAddr) {
+        let ear = if ip.is_ipv4() { &self.arp } else { &self.ndp };
+        let Some(Ear { socket, .. }) = ear else {
+            return;
+        };
+        for frame in self.responder.borrow().announcements(ip) {
+            match socket.try_send(&frame) {
+                Ok(()) => self.metrics.gratuitous_sent(ip),
+                Err(error) => tracing::debug!(
+                    op = "gratuitousAnnounce", interface = self.name(), %ip, %error,
+                    "announcement not sent"
+                ),
+            }
+        }
+    }
+
+    fn hear_solicitations(&mut self) -> io::Result<()> {
+        if self.ndp.is_none() {
+            let socket = PacketSocket::solicitations(self.interface.index)?;
+            self.ndp = Some(self.listen(socket));
+        }
+        Ok(())
+    }
+
+    fn listen(&self, socket: PacketSocket) -> Ear {
+        let socket = Rc::new(socket);
+        let task = answer(
+            Rc::clone(&socket),
+            Rc::clone(&self.responder),
+            self.metrics.clone(),
+            self.interface.name.clone(),
+        );
+        Ear {
+            socket,
+            task: tokio::task::spawn_local(task),
+        }
+    }
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Answers what comes in until the interface is gone.
+async fn answer(
+    socket: Rc<PacketSocket>,
+    responder: Rc<RefCell<Responder>>,
+    metrics: Layer2Metrics,
+    interface: String,
+) {
+    let mut buf = vec![0; FRAME_MAX];
+    loop {
+        let len = match socket.recv(&mut buf).await {
+            Ok(len) => len,
+            Err(error) => {
+                tracing::info!(op = "layer2", interface, %error, "interface no longer answers");
+                return;
+            }
+        };
+        let answer = responder.borrow().answer(&buf[..len]);
+        // Everything else is somebody else's address, or a frame that asks nothing.
+        if let Ok(answer) = answer {
+            metrics.request_received(answer.ip);
+            match socket.try_send(&answer.frame) {
+                Ok(()) => metrics.response_sent(answer.ip),
+                Err(error) => tracing::debug!(
+                    op = "layer2", interface, ip = %answer.ip, %error, "answer not sent"
+                ),
+            }
+        }
+    }
+}

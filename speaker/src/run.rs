@@ -1,0 +1,266 @@
+//! Wires the speaker together.
+//!
+//! ```text
+//!   API server ──watches──► brain: Index ─► decide ─► Apply ──Command──► protocol thread
+//!                             ▲                         │ └─Event──► API server
+//!                             └──────── Observed ───────┼──────────── (who is alive, interfaces)
+//!                                                       └─ metrics
+//! ```
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail};
+use futures::stream::{BoxStream, StreamExt as _};
+use kube::runtime::watcher;
+use kube::{Api, Client};
+use metallb_kit::events::Events;
+use metallb_kit::metrics::{Endpoint, Metrics};
+use metallb_kit::ready::Ready;
+use metallb_kit::shutdown::CancellationToken;
+use metallb_kit::tls::TlsOptions;
+use metallb_kit::watch::{watch, watch_with};
+use metallb_membership::{Key, Own, Settings};
+
+use crate::apply::Apply;
+use crate::args::{Args, Memberlist};
+use crate::brain::{Brain, Kind, News};
+use crate::decide;
+use crate::exclude::Exclude;
+use crate::index::Index;
+use crate::metrics::{AnnouncedMetric, ClientMetrics, HeartbeatMetrics, Layer2Metrics};
+use crate::protocol::{self, HeartbeatSetup};
+
+/// Reads the command line and runs.
+pub(crate) fn main() -> ExitCode {
+    let args: Args = metallb_kit::args::parse();
+    metallb_kit::log::init(args.log_level);
+    let ran = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
+        .and_then(|runtime| runtime.block_on(run(args)));
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(op = "startup", error = format!("{error:#}"), "speaker ends");
+            eprintln!("speaker: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<()> {
+    let node = args.node()?.to_owned();
+    let bgp_type = std::env::var("METALLB_BGP_TYPE").ok();
+    for (name, why) in args.without_effect(bgp_type.as_deref())? {
+        tracing::warn!(op = "startup", name, why, "this setting has no effect");
+    }
+    let namespace = metallb_kit::namespace::resolve(args.namespace.as_deref())?;
+    let exclude = Exclude::read(Path::new(EXCLUDE_FILE))?;
+    let tls = TlsOptions::parse(
+        &args.tls_min_version,
+        &args.tls_cipher_suites,
+        &args.tls_curve_preferences,
+    )?;
+    let metrics = Metrics::new();
+    let memberlist = args.memberlist();
+    if memberlist.is_none() {
+        tracing::warn!(op = "startup", "{MEMBERLIST_OFF}");
+    }
+    let heartbeat = memberlist
+        .as_ref()
+        .map(|memberlist| heartbeat(&args, &node, memberlist, &metrics))
+        .transpose()?;
+    tracing::info!(
+        op = "startup",
+        version = env!("CARGO_PKG_VERSION"),
+        node,
+        namespace,
+        "speaker starting"
+    );
+
+    let shutdown = metallb_kit::shutdown::on_signal()?;
+    let client = metallb_kit::client::connect("speaker", env!("CARGO_PKG_VERSION")).await?;
+    let ready = Ready::new();
+    let synced = ready.condition("caches in sync");
+    let sockets = ready.condition("sockets open");
+    let probes = SocketAddr::from((Ipv4Addr::LOCALHOST, args.health_probe_port));
+    // Probes and metrics last until the process ends, handover included.
+    let end = CancellationToken::new();
+    metallb_kit::probes::serve(probes, ready, end.clone())
+        .await
+        .with_context(|| format!("cannot listen for probes on {probes}"))?;
+    serve_metrics(&args, tls, metrics.clone(), client.clone(), end.clone()).await?;
+
+    let started = protocol::start(protocol::Setup {
+        exclude,
+        seed: rand::random(),
+        heartbeat,
+        layer2_metrics: Layer2Metrics::new(&metrics),
+        ready: sockets,
+        shutdown: shutdown.clone(),
+    })
+    .context("cannot start the protocol thread")?;
+
+    let events = Events::start(client.clone(), "metallb-speaker", Some(&node));
+    let apply = Apply::new(
+        node.clone(),
+        started.commands,
+        AnnouncedMetric::new(&metrics, &node),
+        Box::new(move |object, kind, reason, message| {
+            events.publish(object, kind, reason, message);
+        }),
+    );
+    let brain = Brain {
+        index: Index::new(args.class()),
+        own: decide::Own {
+            node,
+            ignore_exclude_lb: args.ignore_exclude_lb,
+        },
+        apply,
+        unknown: unknown(memberlist.is_some()),
+        synced,
+        speakers: started.speakers,
+        metrics: ClientMetrics::new(&metrics),
+    };
+    let labels = memberlist.map(|it| it.labels);
+    brain
+        .run(
+            watches(&client, &namespace, labels.as_deref()),
+            started.observed,
+        )
+        .await;
+
+    end.cancel();
+    if started.thread.join().is_err() || !shutdown.is_cancelled() {
+        bail!("the protocol thread ended");
+    }
+    tracing::info!(op = "shutdown", "done");
+    Ok(())
+}
+
+fn heartbeat(
+    args: &Args,
+    node: &str,
+    memberlist: &Memberlist,
+    metrics: &Metrics,
+) -> Result<HeartbeatSetup> {
+    let key = match &args.ml_secret_key_path {
+        Some(path) if !path.as_os_str().is_empty() => {
+            let path = path.join("secretkey");
+            let secret = std::fs::read(&path)
+                .with_context(|| format!("cannot read the memberlist secret {}", path.display()))?;
+            Key::derive(&secret)
+        }
+        _ => None,
+    };
+    if key.is_none() {
+        tracing::warn!(
+            op = "startup",
+            "no memberlist secret: heartbeats are not sealed"
+        );
+    }
+    let socket = UdpSocket::bind(memberlist.bind)
+        .with_context(|| format!("cannot listen for heartbeats on {}", memberlist.bind))?;
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let incarnation = u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX);
+    Ok(HeartbeatSetup {
+        own: Own {
+            name: node.to_owned(),
+            incarnation,
+            session: rand::random(),
+            key,
+        },
+        settings: if args.ml_wan_config {
+            Settings::wan()
+        } else {
+            Settings::default()
+        },
+        socket,
+        metrics: HeartbeatMetrics::new(metrics),
+    })
+}
+
+async fn serve_metrics(
+    args: &Args,
+    tls: TlsOptions,
+    metrics: Metrics,
+    client: Client,
+    end: CancellationToken,
+) -> Result<()> {
+    let mut last = None;
+    // A node may have no IPv6 at all.
+    for any in [
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    ] {
+        let endpoint = Endpoint {
+            addr: SocketAddr::new(any, args.port),
+            cert_dir: args.metrics_cert_dir.clone(),
+            tls: tls.clone(),
+        };
+        match metallb_kit::metrics::serve(metrics.clone(), endpoint, client.clone(), end.clone())
+            .await
+        {
+            Ok(_) => return Ok(()),
+            Err(error) => last = Some(error),
+        }
+    }
+    let error = last.expect("two addresses were tried");
+    Err(error).with_context(|| format!("cannot serve metrics on port {}", args.port))
+}
+
+/// What must be known before anything is decided.
+fn unknown(heartbeats: bool) -> BTreeSet<Kind> {
+    let mut unknown = BTreeSet::from([
+        Kind::Service,
+        Kind::Slice,
+        Kind::Node,
+        Kind::Pool,
+        Kind::L2Advertisement,
+        Kind::Interfaces,
+    ]);
+    if heartbeats {
+        unknown.insert(Kind::Alive);
+    }
+    unknown
+}
+
+/// All that the brain learns from the API server. `labels` are those of the speakers' pods.
+fn watches(
+    client: &Client,
+    namespace: &str,
+    labels: Option<&str>,
+) -> Vec<BoxStream<'static, News>> {
+    let slices = watcher::Config::default().labels("kubernetes.io/service-name");
+    let mut all = vec![
+        watch(Api::all(client.clone())).map(News::Service).boxed(),
+        watch_with(Api::all(client.clone()), slices)
+            .map(News::Slice)
+            .boxed(),
+        watch(Api::all(client.clone())).map(News::Node).boxed(),
+        watch(Api::namespaced(client.clone(), namespace))
+            .map(News::Pool)
+            .boxed(),
+        watch(Api::namespaced(client.clone(), namespace))
+            .map(News::L2Advertisement)
+            .boxed(),
+    ];
+    if let Some(labels) = labels {
+        let pods = watcher::Config::default().labels(labels);
+        let api = Api::namespaced(client.clone(), namespace);
+        all.push(watch_with(api, pods).map(News::Pod).boxed());
+    }
+    all
+}
+
+const EXCLUDE_FILE: &str = "/etc/metallb/excludel2.yaml";
+const MEMBERLIST_OFF: &str = "not enabling heartbeats (set METALLB_ML_LABELS and \
+    METALLB_ML_BIND_ADDR): a dead node is noticed only by what the API server says of it, and \
+    speakers must run on all nodes";
