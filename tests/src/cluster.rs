@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::{
-    cgroup,
+    cgroup, images,
     kubectl::Kubectl,
     node,
     options::{Name, Options, Router},
@@ -169,6 +169,11 @@ impl Cluster {
         )
     }
 
+    /// The archive of an image that every node has from the start: `web` or `pause`.
+    pub fn image_archive(&self, name: &str) -> PathBuf {
+        images::archive(&self.state.kube, name)
+    }
+
     /// Pushes an image archive into the fabric's registry, from which every node can pull it as
     /// `192.0.2.2:5000/NAME`; the name includes the tag.
     pub fn push(&self, archive: &Path, name: &str) -> Result<()> {
@@ -229,14 +234,13 @@ impl Cluster {
         cgroup::processes(&format!("{}/kubepods", self.cgroup(node)))
     }
 
-    /// Resident memory of every process of the cluster, in bytes; pages that processes share count
-    /// for each of them.
+    /// The memory of all processes of the cluster, in bytes; a page that several share counts once.
     pub fn memory(&self) -> Result<u64> {
         let mut all = BTreeSet::new();
         for place in self.places() {
             all.extend(self.processes(place)?);
         }
-        Ok(all.into_iter().map(Process::resident).sum())
+        Ok(all.into_iter().map(Process::proportional).sum())
     }
 
     /// The cgroup of a node, below each hierarchy's root; every process of the node, pods

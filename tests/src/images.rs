@@ -27,6 +27,11 @@ pub(crate) fn pack(kube: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The archive of the image that is called `metallb.test/NAME:1`.
+pub(crate) fn archive(kube: &Path, name: &str) -> PathBuf {
+    kube.join(format!("{name}.tar"))
+}
+
 /// The packed images.
 pub(crate) fn archives(kube: &Path) -> Vec<PathBuf> {
     IMAGES
@@ -124,11 +129,14 @@ fn append<W: std::io::Write>(
 }
 
 fn digest(content: &[u8]) -> String {
-    let hex: String = Sha256::digest(content)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("sha256:{hex}")
+    format!("sha256:{}", hex(&Sha256::digest(content)))
+}
+
+/// The digits of a digest.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |digits, byte| {
+        digits + &format!("{byte:02x}")
+    })
 }
 
 #[cfg(target_arch = "aarch64")]

@@ -178,12 +178,7 @@ fn key(sources: &Path) -> Result<String> {
         hash.update(content.len().to_be_bytes());
         hash.update(content);
     }
-    Ok(hash
-        .finalize()
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(images::hex(&hash.finalize()[..8]))
 }
 
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster/kube");

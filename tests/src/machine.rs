@@ -30,6 +30,15 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Whether a test that needs a cluster has to be skipped; it says so, which `cargo xtask test`
+/// counts, and takes for a failure under CI.
+pub fn needs_root() -> bool {
+    if !is_root() {
+        println!("skipped: a cluster needs root");
+    }
+    !is_root()
+}
+
 /// A program or file, and the Debian package that has it.
 type Needed = (&'static str, &'static str);
 

@@ -85,6 +85,11 @@ fn hold(cluster: &Cluster, node: Place) -> Result<()> {
         fs::create_dir_all(path).with_context(|| format!("cannot make {path}"))?;
         writeln!(script, "mount --bind {} {path}", own.display())?;
     }
+    writeln!(
+        script,
+        "mount --bind {} /etc/hosts",
+        dir.join("hosts").display()
+    )?;
     // The kubelet wants these settings of the machine and would make them. Bound files let it find
     // them as it likes, and leave the machine alone.
     for (name, value) in KERNEL_SETTINGS {
@@ -141,7 +146,8 @@ fn write_files(cluster: &Cluster, node: Place) -> Result<()> {
         fs::create_dir_all(&wanted).with_context(|| format!("cannot make {}", wanted.display()))?;
     }
     fs::write(dir.join("containerd.toml"), containerd(cluster, node))?;
-    fs::write(registry.join("hosts.toml"), hosts(cluster))?;
+    fs::write(registry.join("hosts.toml"), registry_hosts())?;
+    fs::write(dir.join("hosts"), etc_hosts(cluster))?;
     fs::write(
         dir.join("cni-conf/10-pods.conflist"),
         cni(cluster, node).to_string(),
@@ -198,12 +204,27 @@ config_path = "{dir}/registries"
     )
 }
 
-fn hosts(cluster: &Cluster) -> String {
-    let address = plan::first_address(Place::Fabric, cluster.options().family);
-    let server = std::net::SocketAddr::new(address, plan::REGISTRY_PORT);
-    format!(
-        "server = \"http://{server}\"\n[host.\"http://{server}\"]\ncapabilities = [\"pull\", \"resolve\"]\n"
-    )
+/// The registry by its host name, which has whatever addresses the cluster has: containerd 1.6
+/// cannot read a key with the brackets of an IPv6 address.
+fn registry_hosts() -> String {
+    let server = format!("http://{}:{}", Place::Fabric, plan::REGISTRY_PORT);
+    format!("server = \"{server}\"\n[host.\"{server}\"]\ncapabilities = [\"pull\", \"resolve\"]\n")
+}
+
+/// The node's `/etc/hosts`.
+fn etc_hosts(cluster: &Cluster) -> String {
+    let mut lines = "127.0.0.1 localhost\n::1 localhost\n".to_owned();
+    for place in cluster.places() {
+        let address = place.address();
+        for ip in cluster
+            .options()
+            .family
+            .of(address.v4.into(), address.v6.into())
+        {
+            lines = lines + &format!("{ip} {place}\n");
+        }
+    }
+    lines
 }
 
 fn cni(cluster: &Cluster, node: Place) -> Value {

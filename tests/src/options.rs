@@ -1,6 +1,6 @@
 //! What a cluster is asked to be.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -154,6 +154,20 @@ impl Family {
     /// Whether IPv6 is part of it.
     pub fn ipv6(self) -> bool {
         self != Self::Ipv4
+    }
+
+    /// Keeps of an IPv4 and an IPv6 address what the family has.
+    pub fn of(self, v4: IpAddr, v6: IpAddr) -> Vec<IpAddr> {
+        [v4, v6]
+            .into_iter()
+            .filter(|ip| {
+                if ip.is_ipv4() {
+                    self.ipv4()
+                } else {
+                    self.ipv6()
+                }
+            })
+            .collect()
     }
 
     /// Keeps of an IPv4 and an IPv6 form what the family has, joined by `,` as Kubernetes reads

@@ -57,10 +57,19 @@ impl Process {
 
     /// Resident memory in bytes, 0 when it is gone.
     pub fn resident(self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        kib.unwrap_or(0) * 1024
+        self.kibibytes("status", "VmRSS:") * 1024
+    }
+
+    /// Memory in bytes of which pages shared with others count in part, so that it can be summed.
+    pub fn proportional(self) -> u64 {
+        self.kibibytes("smaps_rollup", "Pss:") * 1024
+    }
+
+    fn kibibytes(self, file: &str, key: &str) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/{file}", self.pid)).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix(key));
+        line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok())
+            .unwrap_or(0)
     }
 }
 

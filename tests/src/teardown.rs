@@ -25,18 +25,18 @@ use crate::{
 impl Cluster {
     /// Ends every process of the cluster and removes its mounts, cgroups, namespaces and files.
     ///
-    /// Works for what a crash left too. `Ok(false)`: there was nothing.
-    pub fn down(name: &Name) -> Result<bool> {
+    /// Works for what a crash left too, and when there is nothing.
+    pub fn down(name: &Name) -> Result<()> {
         ensure!(
             machine::is_root(),
             "taking a cluster down needs root, as bringing it up did"
         );
         let _busy = Files::of(name).lock()?;
-        clear(name)
+        clear(name).map(drop)
     }
 }
 
-/// As [`Cluster::down`], for a caller who holds the lock.
+/// As [`Cluster::down`], for a caller who holds the lock; whether there was anything.
 pub(crate) fn clear(name: &Name) -> Result<bool> {
     let files = Files::of(name);
     let cgroups = cgroup::names(|found| is_ours(name, found))?;

@@ -1,6 +1,6 @@
 //! Bringing a cluster up.
 
-use std::{fs, thread, time::Duration};
+use std::{fmt::Write as _, fs, thread, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::Value;
@@ -78,19 +78,12 @@ impl Cluster {
         control_plane::start(self)?;
         self.state.api_port = control_plane::open_to_host(self)?;
         self.state.write(&self.files)?;
-        self.on_all_nodes(
-            |cluster, node| node::start_containerd(cluster, node),
-            |cluster| {
-                control_plane::wait_until_serving(cluster)?;
-                progress
-                    .step("starting kube-controller-manager and kube-scheduler, and the kubelets");
-                control_plane::start_controllers(cluster)
-            },
-        )?;
-        self.on_all_nodes(
-            |cluster, node| node::start_kubelet(cluster, node),
-            |_| Ok(()),
-        )?;
+        self.on_all_nodes(node::start_containerd, |cluster| {
+            control_plane::wait_until_serving(cluster)?;
+            progress.step("starting kube-controller-manager and kube-scheduler, and the kubelets");
+            control_plane::start_controllers(cluster)
+        })?;
+        self.on_all_nodes(node::start_kubelet, |_| Ok(()))?;
 
         progress.step("waiting until all nodes are Ready");
         self.start_routers()?;
@@ -159,7 +152,7 @@ impl Cluster {
                 .get(lines.len().saturating_sub(5)..)
                 .unwrap_or_default()
                 .join("\n  ");
-            text.push_str(&format!("\n{program} had ended, its last words:\n  {tail}"));
+            let _ = write!(text, "\n{program} had ended, its last words:\n  {tail}");
         }
         text
     }
