@@ -20,11 +20,16 @@ pub(crate) fn or_true<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool
     Ok(Option::deserialize(deserializer)?.unwrap_or(true))
 }
 
+/// `N`, for a field that is left out.
+pub(crate) fn number<T: From<u16>, const N: u16>() -> T {
+    T::from(N)
+}
+
 /// Reads `null` as `N`.
 pub(crate) fn or_number<'de, D, T, const N: u16>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de> + From<u16>,
 {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_else(|| T::from(N)))
+    Ok(Option::deserialize(deserializer)?.unwrap_or_else(number::<T, N>))
 }

@@ -52,15 +52,18 @@ use crate::{null, schema};
 pub struct BGPAdvertisementSpec {
     /// Length of the announced IPv4 prefixes, 1 to 32. Below 32, one route covers several
     /// addresses; the pool must then hold whole prefixes of that length. Default: 32.
-    #[serde(default = "host_v4", deserialize_with = "null::or_number::<_, _, 32>")]
+    #[serde(
+        default = "null::number::<i32, HOST_V4>",
+        deserialize_with = "null::or_number::<_, _, HOST_V4>"
+    )]
     #[schemars(range(min = 1))]
     pub aggregation_length: i32,
 
     /// Length of the announced IPv6 prefixes, up to 128. Default: 128.
     #[serde(
-        default = "host_v6",
+        default = "null::number::<i32, HOST_V6>",
         rename = "aggregationLengthV6",
-        deserialize_with = "null::or_number::<_, _, 128>"
+        deserialize_with = "null::or_number::<_, _, HOST_V6>"
     )]
     pub aggregation_length_v6: i32,
 
@@ -134,8 +137,8 @@ pub struct BGPAdvertisementStatus {}
 impl Default for BGPAdvertisementSpec {
     fn default() -> Self {
         Self {
-            aggregation_length: host_v4(),
-            aggregation_length_v6: host_v6(),
+            aggregation_length: i32::from(HOST_V4),
+            aggregation_length_v6: i32::from(HOST_V6),
             local_pref: None,
             communities: Vec::new(),
             ip_address_pools: Vec::new(),
@@ -147,10 +150,7 @@ impl Default for BGPAdvertisementSpec {
     }
 }
 
-fn host_v4() -> i32 {
-    32
-}
-
-fn host_v6() -> i32 {
-    128
-}
+/// A prefix of one IPv4 address.
+const HOST_V4: u16 = 32;
+/// A prefix of one IPv6 address.
+const HOST_V6: u16 = 128;

@@ -77,7 +77,10 @@ pub struct BGPPeerSpec {
     pub source_address: Option<String>,
 
     /// TCP port of the router, 1 to 16384. Default: 179.
-    #[serde(default = "bgp", deserialize_with = "null::or_number::<_, _, 179>")]
+    #[serde(
+        default = "null::number::<u16, PORT>",
+        deserialize_with = "null::or_number::<_, _, PORT>"
+    )]
     #[schemars(schema_with = "schema::port::<1>")]
     pub peer_port: u16,
 
@@ -201,7 +204,7 @@ impl Default for BGPPeerSpec {
             peer_address: None,
             interface: None,
             source_address: None,
-            peer_port: bgp(),
+            peer_port: PORT,
             hold_time: None,
             keepalive_time: None,
             connect_time: None,
@@ -219,6 +222,5 @@ impl Default for BGPPeerSpec {
     }
 }
 
-fn bgp() -> u16 {
-    179
-}
+/// BGP's own port (RFC 4271).
+const PORT: u16 = 179;
