@@ -2,3 +2,4 @@
 //! `cargo xtask bench` holds them against their bars.
 
 pub mod allocate;
+pub mod arp_echo;
