@@ -1,9 +1,20 @@
 //! The operator: turns the `MetalLB` object into everything that runs it, and keeps it so.
 
+mod apply;
+mod args;
+mod conditions;
+mod counters;
+mod decide;
+mod index;
 mod object;
+mod observed;
 mod render;
+mod run;
 mod settings;
 mod validate;
+mod watches;
 mod yaml;
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    run::run()
+}

@@ -9,8 +9,8 @@ pub(super) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
     let mut objects = Vec::from(inputs.account(
         Component::Controller,
         "controller",
-        rules::controller_cluster(),
-        rules::controller_namespaced(),
+        &rules::controller_cluster(),
+        &rules::controller_namespaced(),
     ));
     objects.push(inputs.object(
         Kind::Deployment,
@@ -51,7 +51,7 @@ fn deployment(inputs: &Inputs<'_>) -> Value {
                 "ports": [{ "name": "metricshttps", "containerPort": inputs.ports.metrics }],
                 "livenessProbe": pod::liveness(inputs.ports.probes, None),
                 "readinessProbe": pod::readiness(inputs.ports.probes, None),
-                "resources": pod::resources(config, json!({ "cpu": "10m", "memory": "20Mi" })),
+                "resources": pod::resources(config, &json!({ "cpu": "10m", "memory": "20Mi" })),
                 "securityContext": pod::confined(&[]),
             }],
         }),

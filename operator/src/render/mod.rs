@@ -106,8 +106,8 @@ impl Inputs<'_> {
         &self,
         component: Component,
         name: &str,
-        cluster: Vec<rules::Rule>,
-        namespaced: Vec<rules::Rule>,
+        cluster: &[rules::Rule],
+        namespaced: &[rules::Rule],
     ) -> [Object; 5] {
         let cluster_name = rules::cluster_name(self.namespace, name);
         let binding = |role: Kind, role_name: &str| {

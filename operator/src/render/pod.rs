@@ -38,7 +38,7 @@ pub(super) fn merge(object: &mut Value, more: Value) {
 }
 
 /// What the user wants for the main container, else `requests` without limits.
-pub(super) fn resources(config: Option<&Config>, requests: Value) -> Value {
+pub(super) fn resources(config: Option<&Config>, requests: &Value) -> Value {
     match config.and_then(|config| config.resources.as_ref()) {
         Some(resources) => json!(resources),
         None => json!({ "requests": requests }),

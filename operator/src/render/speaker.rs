@@ -9,8 +9,8 @@ pub(super) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
     let mut objects = Vec::from(inputs.account(
         Component::Speaker,
         "speaker",
-        rules::speaker_cluster(),
-        rules::speaker_namespaced(),
+        &rules::speaker_cluster(),
+        &rules::speaker_namespaced(),
     ));
     objects.push(inputs.object(
         Kind::DaemonSet,
@@ -50,7 +50,7 @@ fn daemon_set(inputs: &Inputs<'_>) -> Value {
                 ],
                 "livenessProbe": pod::liveness(inputs.ports.probes, Some("127.0.0.1")),
                 "readinessProbe": pod::readiness(inputs.ports.probes, Some("127.0.0.1")),
-                "resources": pod::resources(config, json!({ "cpu": "20m", "memory": "20Mi" })),
+                "resources": pod::resources(config, &json!({ "cpu": "20m", "memory": "20Mi" })),
                 "securityContext": pod::confined_as(0, &["NET_RAW"]),
                 "volumeMounts": [
                     { "name": "memberlist", "mountPath": MEMBERLIST_PATH, "readOnly": true },

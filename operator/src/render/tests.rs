@@ -106,23 +106,26 @@ fn everything() {
 #[test]
 fn backends() {
     let default = documents(&render_spec(json!({})));
-    let mut changes = String::new();
+    let mut changes = Vec::new();
     for backend in ["", "native", "frr", "frr-k8s", "frr-k8s-external"] {
         let spec = json!({
             "bgpBackend": backend,
             "frrk8sConfig": { "secretPassthrough": true },
         });
-        changes += &format!("bgpBackend: {backend:?}\n");
+        changes.push(format!("bgpBackend: {backend:?}"));
         let rendered = documents(&render_spec(spec));
-        let only_in = |one: &str, other: &str, sign: char| -> String {
-            one.lines()
+        let mut add_only_in = |one: &str, other: &str, sign: char| {
+            for line in one
+                .lines()
                 .filter(|line| !other.lines().any(|l| l == *line))
-                .map(|line| format!("{sign} {}\n", line.trim()))
-                .collect()
+            {
+                changes.push(format!("{sign} {}", line.trim()));
+            }
         };
-        changes += &only_in(&default, &rendered, '-');
-        changes += &only_in(&rendered, &default, '+');
+        add_only_in(&default, &rendered, '-');
+        add_only_in(&rendered, &default, '+');
     }
+    let changes = changes.join("\n");
     insta::assert_snapshot!(changes);
 }
 

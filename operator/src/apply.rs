@@ -1,0 +1,228 @@
+//! Does what was decided. The only place that writes to the API server.
+
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
+use kube::{Client, ResourceExt as _};
+use metallb_crds::v1beta1::MetalLB;
+use metallb_kit::events::{EventType, Events, reference};
+use metallb_kit::watch::ObjectKey;
+use serde_json::json;
+use thiserror::Error;
+
+use crate::decide::{FINALIZER, Report};
+use crate::object::{Key, Kind, Object};
+use crate::observed::{Fingerprint, PlainObject};
+use crate::render::{CONTROLLER_LEASE, FIELD_MANAGER, MEMBERLIST_KEY, MEMBERLIST_SECRET};
+
+/// Holds the client.
+#[derive(Clone)]
+pub(crate) struct Applier {
+    client: Client,
+    namespace: String,
+    events: Events,
+}
+
+/// Why a write did not come to pass.
+#[derive(Debug, Error)]
+#[error("{message}")]
+pub(crate) struct Refused {
+    pub(crate) message: String,
+    /// The same request will be refused until somebody changes something.
+    pub(crate) permanent: bool,
+}
+
+/// What came of a deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deleted {
+    /// It is gone or going.
+    Yes,
+    /// Somebody else made it; it was left alone.
+    NotOurs,
+}
+
+impl Applier {
+    pub(crate) fn new(client: Client, namespace: &str, events: Events) -> Self {
+        Self {
+            client,
+            namespace: namespace.to_owned(),
+            events,
+        }
+    }
+
+    /// Server-side apply. What others set is overwritten where we want it otherwise, and kept
+    /// where we want nothing.
+    pub(crate) async fn apply(&self, object: &Object) -> Result<Fingerprint, Refused> {
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let applied = self
+            .api(object.key.kind)
+            .patch_metadata(&object.key.name, &params, &Patch::Apply(&object.manifest))
+            .await?;
+        Ok(Fingerprint::of(&applied.metadata))
+    }
+
+    /// Deletes the object with that `uid`, and no other of its name. A workload stays until its
+    /// pods are gone.
+    pub(crate) async fn delete(&self, key: &Key, uid: &str) -> Result<Deleted, Refused> {
+        let api = self.api(key.kind);
+        let Some(seen) = api.get_metadata_opt(&key.name).await? else {
+            return Ok(Deleted::Yes);
+        };
+        if seen.uid().as_deref() != Some(uid) {
+            return Ok(Deleted::Yes);
+        }
+        // The label alone proves nothing: it is copied with `kubectl get -o yaml`.
+        let ours =
+            |managed: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry| {
+                managed.manager.as_deref() == Some(FIELD_MANAGER)
+            };
+        if !seen.managed_fields().iter().any(ours) {
+            return Ok(Deleted::NotOurs);
+        }
+        let policy = if key.kind.is_workload() {
+            PropagationPolicy::Foreground
+        } else {
+            PropagationPolicy::Background
+        };
+        let params = DeleteParams {
+            propagation_policy: Some(policy),
+            preconditions: Some(Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: seen.resource_version(),
+            }),
+            ..DeleteParams::default()
+        };
+        match api.delete(&key.name, &params).await {
+            Err(error) if is_gone_or_changed(&error) => Ok(Deleted::Yes),
+            result => Ok(result.map(|_| Deleted::Yes)?),
+        }
+    }
+
+    /// The key in the memberlist Secret, and the state of the Secret.
+    pub(crate) async fn memberlist_key(
+        &self,
+    ) -> Result<Option<(Option<Vec<u8>>, Fingerprint)>, Refused> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+        let Some(secret) = api.get_opt(MEMBERLIST_SECRET).await? else {
+            return Ok(None);
+        };
+        let key = secret
+            .data
+            .unwrap_or_default()
+            .remove(MEMBERLIST_KEY)
+            .map(|bytes| bytes.0);
+        let key = key.filter(|key| !key.is_empty());
+        Ok(Some((key, Fingerprint::of(&secret.metadata))))
+    }
+
+    /// Adds or removes our finalizer, provided that `metallb` is still as it was seen.
+    pub(crate) async fn set_finalizer(&self, metallb: &MetalLB, hold: bool) -> Result<(), Refused> {
+        let mut finalizers = metallb.finalizers().to_vec();
+        finalizers.retain(|finalizer| finalizer != FINALIZER);
+        if hold {
+            finalizers.push(FINALIZER.to_owned());
+        }
+        let patch = json!({ "metadata": {
+            "resourceVersion": metallb.resource_version(),
+            "finalizers": finalizers,
+        } });
+        let key = ObjectKey::of(metallb);
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..<_>::default()
+        };
+        match self
+            .metallbs(&key)
+            .patch(&key.name, &params, &Patch::Merge(patch))
+            .await
+        {
+            // The change that came in between is on its way to us, and is decided upon anew.
+            Err(error) if is_gone_or_changed(&error) => Ok(()),
+            result => Ok(result.map(drop)?),
+        }
+    }
+
+    /// Frees the next installation of waiting for the Lease of the last one's controller.
+    pub(crate) async fn delete_controller_lease(&self) -> Result<(), Refused> {
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), &self.namespace);
+        match api.delete(CONTROLLER_LEASE, &DeleteParams::default()).await {
+            Err(error) if is_gone_or_changed(&error) => Ok(()),
+            result => Ok(result.map(drop)?),
+        }
+    }
+
+    /// Writes the status, and an Event for what has turned.
+    pub(crate) async fn report(&self, metallb: &MetalLB, report: &Report) -> Result<(), Refused> {
+        let status = json!({
+            "apiVersion": "metallb.io/v1beta1",
+            "kind": "MetalLB",
+            "metadata": { "name": report.metallb.name, "uid": metallb.uid() },
+            "status": {
+                "conditions": report.conditions,
+                "observedGeneration": report.generation,
+            },
+        });
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let api = self.metallbs(&report.metallb);
+        match api
+            .patch_status(&report.metallb.name, &params, &Patch::Apply(status))
+            .await
+        {
+            Err(error) if is_gone_or_changed(&error) => return Ok(()),
+            result => drop(result?),
+        }
+        for turn in &report.turns {
+            let event_type = if turn.is_warning {
+                EventType::Warning
+            } else {
+                EventType::Normal
+            };
+            self.events
+                .publish(reference(metallb), event_type, &turn.reason, &turn.message);
+        }
+        Ok(())
+    }
+
+    fn metallbs(&self, key: &ObjectKey) -> Api<MetalLB> {
+        Api::namespaced(self.client.clone(), &key.namespace)
+    }
+
+    fn api(&self, kind: Kind) -> Api<PlainObject> {
+        let resource = kind.api_resource();
+        if kind.is_namespaced() {
+            Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
+        } else {
+            Api::all_with(self.client.clone(), &resource)
+        }
+    }
+}
+
+impl From<kube::Error> for Refused {
+    fn from(error: kube::Error) -> Self {
+        let kube::Error::Api(status) = &error else {
+            return Self {
+                message: error.to_string(),
+                permanent: false,
+            };
+        };
+        let permanent = match status.code {
+            // Not 403 or 404: rights and kinds that were just made take a moment to be known.
+            400 | 405 | 406 | 413 | 415 | 422 => true,
+            // The schema of the server lacks a field that we set: it is older than we are.
+            500 => status.message.contains("field not declared in schema"),
+            _ => false,
+        };
+        Self {
+            message: status.message.clone(),
+            permanent,
+        }
+    }
+}
+
+/// The object went or changed under our hands; the watch tells us.
+fn is_gone_or_changed(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 404 | 409))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! The command line: upstream's flags, and two commands that print manifests.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use metallb_kit::args::{LogLevel, go_bool};
+
+/// Turns the MetalLB object into a running MetalLB, and keeps it so.
+#[derive(Debug, Parser)]
+#[command(name = "operator", version)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+}
+
+/// What to do instead of running.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Print the manifest that installs the operator.
+    Manifests {
+        /// The image of operator, controller and speaker.
+        #[arg(long, default_value = "metallb:dev")]
+        image: String,
+        /// Where to install it.
+        #[arg(long, default_value = "metallb-system")]
+        namespace: String,
+    },
+    /// Print what a MetalLB object is turned into. The memberlist key is random.
+    Render {
+        /// The file with the object.
+        #[arg(long, short)]
+        file: PathBuf,
+        /// The image of controller and speaker.
+        #[arg(long, default_value = "metallb:dev")]
+        image: String,
+    },
+}
+
+/// The flags of the operator proper.
+#[derive(Args, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "upstream has that many switches"
+)]
+pub(crate) struct Flags {
+    /// Where to serve metrics, as `:PORT` or `ADDRESS:PORT`; 0 serves none.
+    #[arg(long, default_value = "0")]
+    pub(crate) metrics_addr: String,
+    /// Let one of several replicas act, chosen by a Lease.
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
+    pub(crate) enable_leader_election: bool,
+    /// Port of /healthz and /readyz.
+    #[arg(long, default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// The least important messages that are still logged.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) log_level: LogLevel,
+    /// Take certificates as they are; has no effect yet.
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
+    pub(crate) disable_cert_rotation: bool,
+    /// Folder of the webhook's certificate; has no effect yet.
+    #[arg(long)]
+    pub(crate) cert_dir: Option<PathBuf>,
+    /// Service that the webhook's certificate is for; has no effect yet.
+    #[arg(long)]
+    pub(crate) cert_service_name: Option<String>,
+    /// Serve webhooks by HTTP/2, too; has no effect yet.
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
+    pub(crate) webhook_http2: bool,
+    /// Webhooks of the configuration are served elsewhere; has no effect yet.
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
+    pub(crate) external_metallb_webhook_server: bool,
+}
+
+impl Flags {
+    /// The flags that were given and have no effect yet.
+    pub(crate) fn without_effect(&self) -> Vec<&'static str> {
+        [
+            (self.disable_cert_rotation, "--disable-cert-rotation"),
+            (self.cert_dir.is_some(), "--cert-dir"),
+            (self.cert_service_name.is_some(), "--cert-service-name"),
+            (self.webhook_http2, "--webhook-http2"),
+            (
+                self.external_metallb_webhook_server,
+                "--external-metallb-webhook-server",
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(given, flag)| given.then_some(flag))
+        .collect()
+    }
+
+    /// Where metrics are served, if at all. Go takes `:PORT` for all addresses.
+    pub(crate) fn metrics_endpoint(&self) -> Result<Option<std::net::SocketAddr>, String> {
+        let text = match self.metrics_addr.as_str() {
+            "" | "0" => return Ok(None),
+            text if text.starts_with(':') => format!("[::]{text}"),
+            text => text.to_owned(),
+        };
+        text.parse().map(Some).map_err(|_| {
+            format!(
+                "--metrics-addr is {:?}: it must be :PORT, ADDRESS:PORT or 0",
+                self.metrics_addr
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(line: &str) -> Flags {
+        Arguments::parse_from(std::iter::once("operator").chain(line.split_whitespace())).flags
+    }
+
+    #[test]
+    fn upstreams_command_lines_are_taken() {
+        let bundle = flags(
+            "--enable-leader-election --disable-cert-rotation=true \
+             --external-metallb-webhook-server",
+        );
+        assert!(bundle.enable_leader_election);
+        assert_eq!(
+            bundle.without_effect(),
+            [
+                "--disable-cert-rotation",
+                "--external-metallb-webhook-server"
+            ]
+        );
+        let none = flags("--enable-leader-election=false --webhook-http2=false");
+        assert!(!none.enable_leader_election);
+        assert!(none.without_effect().is_empty());
+    }
+
+    #[test]
+    fn metrics_are_off_unless_they_have_an_address() {
+        let endpoint = |line: &str| flags(line).metrics_endpoint();
+        assert_eq!(endpoint(""), Ok(None));
+        assert_eq!(endpoint("--metrics-addr=0"), Ok(None));
+        assert_eq!(
+            endpoint("--metrics-addr=:8443"),
+            Ok(Some("[::]:8443".parse().unwrap()))
+        );
+        assert_eq!(
+            endpoint("--metrics-addr=127.0.0.1:8443"),
+            Ok(Some("127.0.0.1:8443".parse().unwrap()))
+        );
+        assert!(
+            endpoint("--metrics-addr=metrics")
+                .unwrap_err()
+                .contains("metrics")
+        );
+    }
+}

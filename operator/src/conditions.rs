@@ -1,0 +1,471 @@
+//! What the operator says of a `MetalLB` object: four conditions, in upstream's order.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::observed::{Pod, Problem, Workload};
+
+/// How things stand with one `MetalLB` object.
+#[derive(Clone, Debug)]
+pub(crate) enum Standing<'a> {
+    /// It is not the one that counts.
+    Ignored {
+        reason: &'static str,
+        message: String,
+    },
+    /// It is being removed.
+    Leaving { message: String },
+    /// It is in effect.
+    InEffect(Health<'a>),
+}
+
+/// What the conditions of the object in effect are made from.
+#[derive(Clone, Debug)]
+pub(crate) struct Health<'a> {
+    /// Why the spec is not in effect.
+    pub(crate) invalid: Option<String>,
+    /// What could not be applied, and why.
+    pub(crate) failures: Vec<String>,
+    /// The workloads that there should be, by name.
+    pub(crate) workloads: [(&'static str, Option<&'a Workload>); 2],
+    pub(crate) pods: &'a BTreeMap<String, Pod>,
+    /// Whether the Available condition was true before.
+    pub(crate) was_available: bool,
+}
+
+/// One condition, without its dates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Verdict {
+    holds: bool,
+    reason: &'static str,
+    message: String,
+}
+
+pub(crate) const AVAILABLE: &str = "Available";
+pub(crate) const UPGRADEABLE: &str = "Upgradeable";
+pub(crate) const PROGRESSING: &str = "Progressing";
+pub(crate) const DEGRADED: &str = "Degraded";
+
+/// The conditions for `standing`. One whose status is as in `before` keeps its date.
+pub(crate) fn conditions(
+    standing: &Standing<'_>,
+    before: &[Condition],
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    [AVAILABLE, UPGRADEABLE, PROGRESSING, DEGRADED]
+        .into_iter()
+        .zip(standing.verdicts())
+        .map(
+            |(
+                type_,
+                Verdict {
+                    holds,
+                    reason,
+                    message,
+                },
+            )| {
+                let status = if holds { "True" } else { "False" };
+                let same = before
+                    .iter()
+                    .find(|c| c.type_ == type_ && c.status == status);
+                Condition {
+                    type_: type_.to_owned(),
+                    status: status.to_owned(),
+                    reason: reason.to_owned(),
+                    message,
+                    observed_generation: generation,
+                    last_transition_time: same.map_or_else(
+                        // Kubernetes' own clocks tell seconds.
+                        || Time(Timestamp::from_second(now.as_second()).unwrap_or(now)),
+                        |condition| condition.last_transition_time.clone(),
+                    ),
+                }
+            },
+        )
+        .collect()
+}
+
+/// Whether the condition `type_` is true in `conditions`.
+pub(crate) fn is_true(conditions: &[Condition], type_: &str) -> bool {
+    conditions
+        .iter()
+        .any(|condition| condition.type_ == type_ && condition.status == "True")
+}
+
+impl Standing<'_> {
+    /// Available, Upgradeable, Progressing, Degraded.
+    fn verdicts(&self) -> [Verdict; 4] {
+        match self {
+            Self::Ignored { reason, message } => [
+                Verdict::no(reason, ""),
+                Verdict::no(reason, ""),
+                Verdict::no(PROGRESSING, ""),
+                Verdict::yes(reason, message),
+            ],
+            Self::Leaving { message } => [
+                Verdict::no("Deleting", message),
+                Verdict::no("Deleting", message),
+                Verdict::yes("Deleting", message),
+                Verdict::no(DEGRADED, ""),
+            ],
+            Self::InEffect(health) => health.verdicts(),
+        }
+    }
+}
+
+impl Health<'_> {
+    fn verdicts(&self) -> [Verdict; 4] {
+        let progress = self.progress();
+        let complete = self
+            .workloads
+            .iter()
+            .all(|(_, w)| w.is_some_and(Workload::is_complete));
+        let works = self
+            .workloads
+            .iter()
+            .all(|(_, w)| w.is_some_and(Workload::works));
+
+        let degraded = self.degraded();
+        // A valid change that is not out yet, for whatever reason, is still on its way.
+        let progressing = if complete {
+            Verdict::no(PROGRESSING, "")
+        } else {
+            Verdict::yes(PROGRESSING, &progress)
+        };
+        // As upstream: available is who has everything up. But who was available stays so while
+        // there is somebody left to do the work, as in a rolling update or when a node is down.
+        let available = if complete || (self.was_available && works) {
+            Verdict::yes(AVAILABLE, &progress)
+        } else {
+            let cause = if degraded.holds {
+                &degraded
+            } else {
+                &progressing
+            };
+            Verdict::no(cause.reason, &cause.message)
+        };
+        let upgradeable = match [&degraded, &progressing].into_iter().find(|v| v.holds) {
+            Some(cause) => Verdict::no(cause.reason, &cause.message),
+            None => Verdict::yes(UPGRADEABLE, ""),
+        };
+        [available, upgradeable, progressing, degraded]
+    }
+
+    /// How many pods of each workload do their work.
+    fn progress(&self) -> String {
+        let of = |(name, workload): &(&str, Option<&Workload>)| match workload {
+            None => format!("{name}: not there yet"),
+            Some(w) if !w.observed => format!("{name}: just changed"),
+            Some(w) if w.updated < w.desired => {
+                format!(
+                    "{name}: {} of {} ready, {} updated",
+                    w.ready, w.desired, w.updated
+                )
+            }
+            Some(w) => format!("{name}: {} of {} ready", w.ready, w.desired),
+        };
+        self.workloads.iter().map(of).collect::<Vec<_>>().join("; ")
+    }
+
+    /// The gravest thing that needs somebody's attention.
+    fn degraded(&self) -> Verdict {
+        if let Some(invalid) = &self.invalid {
+            return Verdict::yes("InvalidConfiguration", invalid);
+        }
+        if !self.failures.is_empty() {
+            return Verdict::yes("ApplyFailed", &capped(&self.failures));
+        }
+        for (name, workload) in &self.workloads {
+            if let Some(complaint) = workload.and_then(|workload| workload.complaint.as_ref()) {
+                return Verdict::yes("PodsRefused", &format!("{name}: {complaint}"));
+            }
+        }
+        let mut problems: BTreeMap<(&str, &Problem), Vec<&str>> = BTreeMap::new();
+        for pod in self.pods.values() {
+            if let Some(problem) = &pod.problem {
+                problems
+                    .entry((&pod.component, problem))
+                    .or_default()
+                    .push(&pod.name);
+            }
+        }
+        let Some(((_, first), _)) = problems.first_key_value() else {
+            return Verdict::no(DEGRADED, "");
+        };
+        let reason = if first.is_image_pull() {
+            "ImagePullFailed"
+        } else if first.is_crash_loop() {
+            "CrashLooping"
+        } else {
+            "PodsNotStarting"
+        };
+        let lines: Vec<String> = problems
+            .iter()
+            .map(|((component, problem), pods)| {
+                let more = match pods.len() {
+                    1 => String::new(),
+                    n => format!(" and {} more", n - 1),
+                };
+                let detail = match problem.message.as_str() {
+                    "" => String::new(),
+                    message => format!(": {message}"),
+                };
+                format!(
+                    "{component}: {} in {}{more}{detail}",
+                    problem.reason, pods[0]
+                )
+            })
+            .collect();
+        Verdict::yes(reason, &capped(&lines))
+    }
+}
+
+impl Verdict {
+    fn yes(reason: &'static str, message: &str) -> Self {
+        Self {
+            holds: true,
+            reason,
+            message: message.to_owned(),
+        }
+    }
+
+    fn no(reason: &'static str, message: &str) -> Self {
+        Self {
+            holds: false,
+            reason,
+            message: message.to_owned(),
+        }
+    }
+}
+
+/// The first few lines; who has more trouble than that reads the log.
+fn capped(lines: &[String]) -> String {
+    let first = lines
+        .iter()
+        .take(MOST)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join("; ");
+    match lines.len() {
+        n if n > MOST => format!("{first}; and {} more", n - MOST),
+        _ => first,
+    }
+}
+
+const MOST: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workload(ready: i32, desired: i32) -> Workload {
+        Workload {
+            observed: true,
+            desired,
+            updated: desired,
+            ready,
+            current: desired,
+            complaint: None,
+        }
+    }
+
+    fn pod(name: &str, reason: &str, message: &str) -> (String, Pod) {
+        let problem = Problem {
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+        };
+        let pod = Pod {
+            name: name.to_owned(),
+            component: "speaker".to_owned(),
+            problem: Some(problem),
+        };
+        (name.to_owned(), pod)
+    }
+
+    /// `Available=True …` and so on, for reading.
+    fn told(health: Health<'_>) -> Vec<String> {
+        conditions(
+            &Standing::InEffect(health),
+            &[],
+            Some(1),
+            Timestamp::UNIX_EPOCH,
+        )
+        .into_iter()
+        .map(|c| format!("{}={} {}: {}", c.type_, c.status, c.reason, c.message))
+        .collect()
+    }
+
+    fn health<'a>(
+        controller: Option<&'a Workload>,
+        speaker: Option<&'a Workload>,
+        pods: &'a BTreeMap<String, Pod>,
+    ) -> Health<'a> {
+        Health {
+            invalid: None,
+            failures: Vec::new(),
+            workloads: [("controller", controller), ("speaker", speaker)],
+            pods,
+            was_available: false,
+        }
+    }
+
+    #[test]
+    fn all_ready_is_available_and_upgradeable() {
+        let (controller, speaker, pods) = (workload(2, 2), workload(3, 3), BTreeMap::new());
+        assert_eq!(
+            told(health(Some(&controller), Some(&speaker), &pods)),
+            [
+                "Available=True Available: controller: 2 of 2 ready; speaker: 3 of 3 ready",
+                "Upgradeable=True Upgradeable: ",
+                "Progressing=False Progressing: ",
+                "Degraded=False Degraded: ",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_first_rollout_is_progressing_until_it_is_complete() {
+        let (controller, pods) = (workload(1, 2), BTreeMap::new());
+        let message = "controller: 1 of 2 ready; speaker: not there yet";
+        assert_eq!(
+            told(health(Some(&controller), None, &pods)),
+            [
+                format!("Available=False Progressing: {message}"),
+                format!("Upgradeable=False Progressing: {message}"),
+                format!("Progressing=True Progressing: {message}"),
+                "Degraded=False Degraded: ".to_owned(),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_node_that_is_down_does_not_make_metallb_unavailable() {
+        let (controller, speaker, pods) = (workload(1, 2), workload(2, 3), BTreeMap::new());
+        let before = Health {
+            was_available: true,
+            ..health(Some(&controller), Some(&speaker), &pods)
+        };
+        let told_now = told(before.clone());
+        assert!(told_now[0].starts_with("Available=True"), "{told_now:?}");
+        assert!(told_now[2].starts_with("Progressing=True"), "{told_now:?}");
+        let nobody = workload(0, 3);
+        let gone = Health {
+            workloads: [before.workloads[0], ("speaker", Some(&nobody))],
+            ..before
+        };
+        assert!(told(gone)[0].starts_with("Available=False"));
+    }
+
+    #[test]
+    fn trouble_is_told_in_order_of_gravity() {
+        let (controller, speaker) = (workload(2, 2), workload(0, 3));
+        let pods: BTreeMap<_, _> = [
+            pod("speaker-a", "ImagePullBackOff", "metallb:dev"),
+            pod("speaker-b", "ImagePullBackOff", "metallb:dev"),
+        ]
+        .into();
+        let mut health = health(Some(&controller), Some(&speaker), &pods);
+        assert_eq!(
+            told(health.clone())[3],
+            "Degraded=True ImagePullFailed: \
+             speaker: ImagePullBackOff in speaker-a and 1 more: metallb:dev"
+        );
+        let refused = Workload {
+            complaint: Some("pods are forbidden".to_owned()),
+            ..workload(0, 2)
+        };
+        health.workloads[0].1 = Some(&refused);
+        assert_eq!(
+            told(health.clone())[3],
+            "Degraded=True PodsRefused: controller: pods are forbidden"
+        );
+        health.failures = (1..=5).map(|n| format!("failure {n}")).collect();
+        assert_eq!(
+            told(health.clone())[3],
+            "Degraded=True ApplyFailed: failure 1; failure 2; failure 3; and 2 more"
+        );
+        health.invalid = Some("invalid CIDR x in AlwaysBlock".to_owned());
+        let told = told(health);
+        assert_eq!(
+            told[3],
+            "Degraded=True InvalidConfiguration: invalid CIDR x in AlwaysBlock"
+        );
+        assert_eq!(
+            told[0],
+            "Available=False InvalidConfiguration: invalid CIDR x in AlwaysBlock"
+        );
+    }
+
+    #[test]
+    fn a_condition_is_dated_when_its_status_changes() {
+        let (controller, speaker, pods) = (workload(2, 2), workload(2, 3), BTreeMap::new());
+        let full = workload(3, 3);
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let standing =
+            |speaker| Standing::InEffect(health(Some(&controller), Some(speaker), &pods));
+        let first = conditions(&standing(&speaker), &[], Some(1), at(100));
+        let second = conditions(&standing(&full), &first, Some(2), at(200));
+        let times: Vec<_> = second
+            .iter()
+            .map(|c| (c.type_.as_str(), c.last_transition_time.0.as_second()))
+            .collect();
+        assert_eq!(
+            times,
+            [
+                (AVAILABLE, 200),
+                (UPGRADEABLE, 200),
+                (PROGRESSING, 200),
+                (DEGRADED, 100)
+            ]
+        );
+        assert_eq!(
+            conditions(&standing(&full), &second, Some(2), at(300)),
+            second
+        );
+    }
+
+    /// The schema of the CRD refuses other reasons, and with them the whole status.
+    #[test]
+    fn reasons_are_single_words() {
+        let (controller, speaker) = (workload(2, 2), workload(0, 3));
+        let no_pods = BTreeMap::new();
+        let mut healths = vec![
+            health(None, None, &no_pods),
+            Health {
+                invalid: Some("x".to_owned()),
+                ..health(None, None, &no_pods)
+            },
+            Health {
+                failures: vec!["x".to_owned()],
+                ..health(None, None, &no_pods)
+            },
+        ];
+        let pods = ["ImagePullBackOff", "CrashLoopBackOff", "RunContainerError"]
+            .map(|reason| BTreeMap::from([pod("speaker-a", reason, "")]));
+        healths.extend(
+            pods.iter()
+                .map(|pods| health(Some(&controller), Some(&speaker), pods)),
+        );
+        let standings = healths.into_iter().map(Standing::InEffect).chain([
+            Standing::Ignored {
+                reason: "WrongNamespace",
+                message: String::new(),
+            },
+            Standing::Leaving {
+                message: String::new(),
+            },
+        ]);
+        for standing in standings {
+            for condition in conditions(&standing, &[], None, Timestamp::UNIX_EPOCH) {
+                let word = condition.reason;
+                assert!(
+                    !word.is_empty() && word.chars().all(|c| c.is_ascii_alphabetic()),
+                    "{word}"
+                );
+            }
+        }
+    }
+}

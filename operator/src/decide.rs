@@ -1,0 +1,360 @@
+//! From what is known to what should be done; nothing here does it.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{Resource as _, ResourceExt as _};
+use metallb_crds::v1beta1::{MetalLB, MetalLBSpec};
+use metallb_kit::watch::ObjectKey;
+
+use crate::conditions::{AVAILABLE, DEGRADED, Health, Standing, conditions, is_true};
+use crate::index::{Due, Index};
+use crate::object::{Key, Kind, Object};
+use crate::observed::Workload;
+use crate::render::{Inputs, MEMBERLIST_SECRET, METALLB_NAME, render};
+use crate::settings::Settings;
+use crate::validate::validate;
+
+/// What to do, in order, and when to look again without news.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) actions: Vec<Action>,
+    pub(crate) wake_at: Option<Instant>,
+}
+
+/// One write, or the one read that a write needs.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Learn the key in the memberlist Secret, if there is one.
+    ReadMemberlistKey,
+    /// Hold the `MetalLB` object back when it is deleted, or let it go.
+    SetFinalizer { metallb: ObjectKey, hold: bool },
+    /// `repairs` says that it was so before and somebody changed it.
+    Apply {
+        object: Object,
+        wanted: u64,
+        repairs: bool,
+    },
+    /// `uid` must still be the same object's.
+    Delete { key: Key, uid: String },
+    /// The controllers make their Lease themselves and nobody removes it.
+    DeleteControllerLease,
+    /// Nothing of the `MetalLB` object is left.
+    Forget,
+}
+
+/// A status to write, because it differs from the one that is there.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) metallb: ObjectKey,
+    pub(crate) generation: Option<i64>,
+    pub(crate) conditions: Vec<Condition>,
+    /// What has turned out so, for an Event.
+    pub(crate) turns: Vec<Turn>,
+}
+
+/// Something about a `MetalLB` object that is worth an Event.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Turn {
+    pub(crate) is_warning: bool,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+}
+
+/// Holds back the `MetalLB` object until all that was made for it is gone.
+pub(crate) const FINALIZER: &str = "metallb.io/operator";
+
+/// The namespace and name of the one `MetalLB` object that counts.
+pub(crate) fn own_key(settings: &Settings) -> ObjectKey {
+    ObjectKey::new(&settings.namespace, METALLB_NAME)
+}
+
+/// The spec to keep in effect if later ones are not valid.
+pub(crate) fn valid_spec<'a>(index: &'a Index, settings: &Settings) -> Option<&'a MetalLBSpec> {
+    let spec = &index.metallbs.get(&own_key(settings))?.spec;
+    validate(spec, settings.frr_k8s_namespace.as_deref())
+        .is_ok()
+        .then_some(spec)
+}
+
+/// What to do about objects.
+pub(crate) fn decide(index: &Index, settings: &Settings, now: Instant, wall: Timestamp) -> Plan {
+    let own = own_key(settings);
+    let mut plan = Plan::default();
+    // A MetalLB that lost its place, as when the operator moved, must not be held back.
+    for (key, metallb) in &index.metallbs {
+        if *key != own && is_leaving(metallb) && is_held(metallb) {
+            plan.actions.push(Action::SetFinalizer {
+                metallb: key.clone(),
+                hold: false,
+            });
+        }
+    }
+    match index.metallbs.get(&own) {
+        None => remove(index, None, &mut plan, now, wall),
+        Some(metallb) if is_leaving(metallb) => remove(index, Some(metallb), &mut plan, now, wall),
+        Some(metallb) => maintain(index, settings, metallb, &mut plan, now),
+    }
+    plan
+}
+
+/// Everything as the object wants it, and nothing else.
+fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Plan, now: Instant) {
+    let own = own_key(settings);
+    if !is_held(metallb) {
+        plan.actions.push(Action::SetFinalizer {
+            metallb: own,
+            hold: true,
+        });
+    }
+    // An invalid edit leaves the last valid form in effect; without one, all stays as it is.
+    let Some(spec) = &index.last_valid else {
+        return;
+    };
+    if must_read_memberlist_key(index) {
+        plan.actions.push(Action::ReadMemberlistKey);
+        return;
+    }
+    let objects = render(&Inputs {
+        spec,
+        namespace: &settings.namespace,
+        uid: metallb.meta().uid.as_deref().unwrap_or_default(),
+        images: &settings.images,
+        ports: settings.ports,
+        frr_k8s_namespace: settings.frr_k8s_namespace.as_deref(),
+        existing_memberlist_key: index.memberlist.existing.as_deref(),
+        fresh_memberlist_key: index.memberlist.fresh,
+        version: env!("CARGO_PKG_VERSION"),
+    });
+    let stale = index
+        .inventory()
+        .filter(|(key, operand)| !operand.deleting && objects.iter().all(|o| o.key != **key))
+        .map(|(key, operand)| Action::Delete {
+            key: key.clone(),
+            uid: operand.uid.clone(),
+        })
+        .collect::<Vec<_>>();
+    for object in objects {
+        let wanted = hash(&object);
+        match index.due(&object.key, wanted, now) {
+            Due::Not => {}
+            Due::Now => {
+                let repairs = index.was_applied(&object.key, wanted);
+                plan.actions.push(Action::Apply {
+                    object,
+                    wanted,
+                    repairs,
+                });
+            }
+            Due::At(at) => plan.wake_by(at),
+        }
+    }
+    // What is not wanted goes last: what replaces it is there by then.
+    plan.actions.extend(stale);
+}
+
+/// Unknown yet, or somebody has edited the Secret, whose data wins.
+fn must_read_memberlist_key(index: &Index) -> bool {
+    if !index.memberlist.known {
+        return true;
+    }
+    let secret = Key::new(Kind::Secret, MEMBERLIST_SECRET);
+    let Some(seen) = index
+        .operands
+        .get(&secret)
+        .filter(|operand| !operand.deleting)
+    else {
+        return false;
+    };
+    !index.is_as_applied(&secret, seen)
+        && index.memberlist.read_at.as_ref() != Some(&seen.fingerprint)
+}
+
+/// Nothing of it left. First the workloads, and their pods with them, so that announcements end
+/// in good order while the rights for that are still there; then the rest, rights last.
+fn remove(
+    index: &Index,
+    metallb: Option<&MetalLB>,
+    plan: &mut Plan,
+    now: Instant,
+    wall: Timestamp,
+) {
+    if index.inventory().next().is_none() {
+        if let Some(metallb) = metallb.filter(|metallb| is_held(metallb)) {
+            let metallb = ObjectKey::of(metallb);
+            plan.actions.push(Action::DeleteControllerLease);
+            plan.actions.push(Action::SetFinalizer {
+                metallb,
+                hold: false,
+            });
+        }
+        plan.actions.push(Action::Forget);
+        return;
+    }
+    plan.wake_by(now + LOOK_AGAIN);
+    let since = metallb.and_then(|metallb| metallb.meta().deletion_timestamp.as_ref());
+    let stops = index.inventory().any(|(key, _)| key.kind.is_workload());
+    // The pods of a node that is down never report their end.
+    let patient = since.is_some_and(|since| wall.as_second() - since.0.as_second() < PATIENCE);
+    let of_this_stage = |key: &Key| key.kind.is_workload() || !(stops && patient);
+    for (key, operand) in index.inventory().rev() {
+        if of_this_stage(key) && !operand.deleting {
+            plan.actions.push(Action::Delete {
+                key: key.clone(),
+                uid: operand.uid.clone(),
+            });
+        }
+    }
+}
+
+/// What to write into statuses.
+pub(crate) fn reports(index: &Index, settings: &Settings, wall: Timestamp) -> Vec<Report> {
+    let own = own_key(settings);
+    let mut reports = Vec::new();
+    for (key, metallb) in &index.metallbs {
+        let standing = if *key == own {
+            standing(index, settings, metallb)
+        } else {
+            ignored(key, settings)
+        };
+        reports.extend(report(key, metallb, &standing, wall));
+    }
+    reports
+}
+
+fn standing<'a>(index: &'a Index, settings: &Settings, metallb: &MetalLB) -> Standing<'a> {
+    if is_leaving(metallb) {
+        let left: BTreeMap<&str, usize> =
+            index
+                .inventory()
+                .fold(BTreeMap::new(), |mut left, (key, _)| {
+                    *left.entry(key.kind.names().2).or_default() += 1;
+                    left
+                });
+        let left: Vec<String> = left.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+        return Standing::Leaving {
+            message: format!("still to be removed: {}", left.join(", ")),
+        };
+    }
+    let workload = |kind, name: &'static str| -> (&'static str, Option<&'a Workload>) {
+        let operand = index.operands.get(&Key::new(kind, name));
+        (
+            name,
+            operand
+                .filter(|o| !o.deleting)
+                .and_then(|operand| operand.workload.as_ref()),
+        )
+    };
+    let before = metallb
+        .status
+        .as_ref()
+        .map(|status| status.conditions.as_slice());
+    Standing::InEffect(Health {
+        invalid: validate(&metallb.spec, settings.frr_k8s_namespace.as_deref())
+            .err()
+            .map(|invalid| invalid.to_string()),
+        failures: index
+            .failures()
+            .map(|(key, failure)| format!("{key}: {}", failure.message))
+            .collect(),
+        workloads: [
+            workload(Kind::Deployment, "controller"),
+            workload(Kind::DaemonSet, "speaker"),
+        ],
+        pods: &index.pods,
+        was_available: is_true(before.unwrap_or_default(), AVAILABLE),
+    })
+}
+
+fn ignored(key: &ObjectKey, settings: &Settings) -> Standing<'static> {
+    let ObjectKey { name, namespace } = key;
+    let ours = &settings.namespace;
+    if **namespace == **ours {
+        return Standing::Ignored {
+            reason: "IncorrectMetalLBResourceName",
+            // Upstream's words, then what to do.
+            message: format!(
+                "Incorrect MetalLB resource name: {name}. This object is ignored: the operator \
+                 acts on the one named {METALLB_NAME}. Create that one and delete this one."
+            ),
+        };
+    }
+    Standing::Ignored {
+        reason: "WrongNamespace",
+        message: format!(
+            "This object is ignored: the operator acts on the MetalLB object named \
+             {METALLB_NAME} in its own namespace, {ours}. Create that one and delete this one."
+        ),
+    }
+}
+
+/// `None` when the status already says so.
+fn report(
+    key: &ObjectKey,
+    metallb: &MetalLB,
+    standing: &Standing<'_>,
+    wall: Timestamp,
+) -> Option<Report> {
+    let generation = metallb.meta().generation;
+    let status = metallb.status.clone().unwrap_or_default();
+    let before = status.conditions;
+    let after = conditions(standing, &before, generation, wall);
+    if before == after && status.observed_generation == generation {
+        return None;
+    }
+    let turns = after
+        .iter()
+        .filter(|condition| condition.status == "True")
+        .filter(|condition| [AVAILABLE, DEGRADED].contains(&condition.type_.as_str()))
+        .filter(|condition| {
+            let of_type = before.iter().find(|c| c.type_ == condition.type_);
+            of_type.is_none_or(|b| b.status != condition.status || b.reason != condition.reason)
+        })
+        .map(|condition| Turn {
+            is_warning: condition.type_ == DEGRADED,
+            reason: condition.reason.clone(),
+            message: condition.message.clone(),
+        })
+        .collect();
+    Some(Report {
+        metallb: key.clone(),
+        generation,
+        conditions: after,
+        turns,
+    })
+}
+
+fn is_leaving(metallb: &MetalLB) -> bool {
+    metallb.meta().deletion_timestamp.is_some()
+}
+
+fn is_held(metallb: &MetalLB) -> bool {
+    metallb
+        .finalizers()
+        .iter()
+        .any(|finalizer| finalizer == FINALIZER)
+}
+
+fn hash(object: &Object) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    object.manifest.to_string().hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Plan {
+    fn wake_by(&mut self, at: Instant) {
+        self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
+    }
+}
+
+/// While something is being removed: how often to look, should a request have failed.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How long pods may take to stop before their rights go, in seconds: the time they are given,
+/// and as much again.
+const PATIENCE: i64 = 60;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,422 @@
+//! The little that is kept of operands and pods, and how it is read from the API's objects.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{DynamicObject, Object, PartialObjectMeta};
+use serde::{Deserialize, Serialize};
+
+/// One operand as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Operand {
+    pub(crate) name: String,
+    pub(crate) uid: String,
+    /// It was deleted and waits for what it owns.
+    pub(crate) deleting: bool,
+    pub(crate) fingerprint: Fingerprint,
+    /// How its pods are, if it has any.
+    pub(crate) workload: Option<Workload>,
+}
+
+/// Changes whenever somebody changes what an operand is, but not when only its status changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fingerprint {
+    uid: String,
+    version: Version,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Version {
+    /// For kinds that have a generation: that, and a hash of the metadata beside it.
+    Generation(i64, u64),
+    Resource(String),
+}
+
+/// How far a Deployment or a `DaemonSet` is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Workload {
+    /// Its controller has seen the newest form.
+    pub(crate) observed: bool,
+    /// Pods there should be.
+    pub(crate) desired: i32,
+    /// Pods of the newest form.
+    pub(crate) updated: i32,
+    pub(crate) ready: i32,
+    /// Pods there are, of whatever form.
+    pub(crate) current: i32,
+    /// What its controller complains about, such as pods that admission refuses.
+    pub(crate) complaint: Option<String>,
+}
+
+/// One pod of an operand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pod {
+    pub(crate) name: String,
+    /// The `component` label.
+    pub(crate) component: String,
+    pub(crate) problem: Option<Problem>,
+}
+
+/// Why a pod does not come up.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Problem {
+    /// The word that Kubernetes has for it, such as `CrashLoopBackOff`.
+    pub(crate) reason: String,
+    pub(crate) message: String,
+}
+
+/// A Deployment or a `DaemonSet`, read no further than needed.
+pub(crate) type WorkloadObject = Object<WorkloadSpec, WorkloadStatus>;
+/// Any other operand.
+pub(crate) type PlainObject = PartialObjectMeta<DynamicObject>;
+/// A pod, read no further than needed.
+pub(crate) type PodObject = Object<PodSpec, PodStatus>;
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct WorkloadSpec {
+    replicas: Option<i32>,
+}
+
+/// The status fields of both kinds, which do not clash.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct WorkloadStatus {
+    observed_generation: i64,
+    conditions: Vec<Condition>,
+    // Deployment
+    replicas: i32,
+    updated_replicas: i32,
+    ready_replicas: i32,
+    // DaemonSet
+    desired_number_scheduled: Option<i32>,
+    current_number_scheduled: i32,
+    updated_number_scheduled: i32,
+    number_ready: i32,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+struct Condition {
+    r#type: String,
+    status: String,
+    reason: String,
+    message: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct PodSpec {}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct PodStatus {
+    conditions: Vec<Condition>,
+    container_statuses: Vec<ContainerStatus>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+struct ContainerStatus {
+    image: String,
+    state: ContainerState,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+struct ContainerState {
+    waiting: Option<Waiting>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+struct Waiting {
+    reason: String,
+    message: String,
+}
+
+impl Fingerprint {
+    pub(crate) fn of(meta: &ObjectMeta) -> Self {
+        let version = match meta.generation {
+            Some(generation) => {
+                let mut hasher = DefaultHasher::new();
+                (&meta.labels, &meta.annotations).hash(&mut hasher);
+                for owner in meta.owner_references.iter().flatten() {
+                    owner.uid.hash(&mut hasher);
+                }
+                Version::Generation(generation, hasher.finish())
+            }
+            None => Version::Resource(meta.resource_version.clone().unwrap_or_default()),
+        };
+        Self {
+            uid: meta.uid.clone().unwrap_or_default(),
+            version,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_version(uid: &str, version: &str) -> Self {
+        Self {
+            uid: uid.to_owned(),
+            version: Version::Resource(version.to_owned()),
+        }
+    }
+}
+
+impl Operand {
+    pub(crate) fn of(meta: &ObjectMeta, workload: Option<Workload>) -> Self {
+        Self {
+            name: meta.name.clone().unwrap_or_default(),
+            uid: meta.uid.clone().unwrap_or_default(),
+            deleting: meta.deletion_timestamp.is_some(),
+            fingerprint: Fingerprint::of(meta),
+            workload,
+        }
+    }
+
+    pub(crate) fn of_workload(object: &WorkloadObject) -> Self {
+        Self::of(&object.metadata, Some(Workload::of(object)))
+    }
+}
+
+impl Workload {
+    fn of(object: &WorkloadObject) -> Self {
+        let default = WorkloadStatus::default();
+        let status = object.status.as_ref().unwrap_or(&default);
+        let observed = object.metadata.generation.unwrap_or(0) <= status.observed_generation;
+        let failure = status
+            .conditions
+            .iter()
+            .find(|condition| condition.r#type == "ReplicaFailure" && condition.status == "True");
+        let complaint = failure.map(|condition| condition.message.clone());
+        match (object.spec.replicas, status.desired_number_scheduled) {
+            // Only Deployments have replicas; the API server fills them in.
+            (Some(desired), _) => Self {
+                observed,
+                desired,
+                updated: status.updated_replicas,
+                ready: status.ready_replicas,
+                current: status.replicas,
+                complaint,
+            },
+            (None, desired) => Self {
+                observed: observed && desired.is_some(),
+                desired: desired.unwrap_or(0),
+                updated: status.updated_number_scheduled,
+                ready: status.number_ready,
+                current: status.current_number_scheduled,
+                complaint,
+            },
+        }
+    }
+
+    /// All pods are there, of the newest form, and ready. A `DaemonSet` without a node to run on
+    /// is complete, as upstream has it.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.observed
+            && self.current == self.desired
+            && self.updated == self.desired
+            && self.ready == self.desired
+    }
+
+    /// At least one pod does its work, or none is wanted.
+    pub(crate) fn works(&self) -> bool {
+        self.ready > 0 || (self.observed && self.desired == 0)
+    }
+}
+
+impl Pod {
+    pub(crate) fn of(object: &PodObject) -> Self {
+        let label = |key| {
+            object
+                .metadata
+                .labels
+                .as_ref()
+                .and_then(|labels| labels.get(key))
+        };
+        Self {
+            name: object.metadata.name.clone().unwrap_or_default(),
+            component: label("component").cloned().unwrap_or_default(),
+            // One that is on its way out may fail as it likes.
+            problem: match object.metadata.deletion_timestamp {
+                None => object.status.as_ref().and_then(Problem::of),
+                Some(_) => None,
+            },
+        }
+    }
+}
+
+impl Problem {
+    fn of(status: &PodStatus) -> Option<Self> {
+        let containers = status
+            .container_statuses
+            .iter()
+            .filter_map(Self::of_container);
+        let unscheduled = status.conditions.iter().filter(|condition| {
+            condition.r#type == "PodScheduled"
+                && condition.status == "False"
+                && condition.reason == "Unschedulable"
+        });
+        let scheduling = unscheduled.map(|c| Self {
+            reason: c.reason.clone(),
+            message: c.message.clone(),
+        });
+        containers.chain(scheduling).next()
+    }
+
+    fn of_container(status: &ContainerStatus) -> Option<Self> {
+        let waiting = status.state.waiting.as_ref()?;
+        if ORDINARY.contains(&waiting.reason.as_str()) {
+            return None;
+        }
+        let mut problem = Self {
+            reason: waiting.reason.clone(),
+            message: waiting.message.clone(),
+        };
+        // These two count seconds or change their words while nothing changes.
+        if problem.is_image_pull() {
+            problem.message.clone_from(&status.image);
+        } else if problem.is_crash_loop() {
+            problem.message.clear();
+        }
+        Some(problem)
+    }
+
+    pub(crate) fn is_image_pull(&self) -> bool {
+        [
+            "ErrImagePull",
+            "ImagePullBackOff",
+            "InvalidImageName",
+            "ErrImageNeverPull",
+        ]
+        .contains(&self.reason.as_str())
+    }
+
+    pub(crate) fn is_crash_loop(&self) -> bool {
+        self.reason == "CrashLoopBackOff"
+    }
+}
+
+/// What a container waits for on its way up.
+const ORDINARY: [&str; 3] = ["", "ContainerCreating", "PodInitializing"];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn workload(object: Value) -> Workload {
+        Workload::of(&serde_json::from_value(object).expect("a workload"))
+    }
+
+    #[test]
+    fn a_daemon_set_is_complete_when_every_node_runs_the_newest_pod() {
+        let daemon_set = |status: Value| {
+            workload(json!({
+                "metadata": { "name": "speaker", "generation": 2 }, "spec": {}, "status": status,
+            }))
+        };
+        let full = json!({
+            "observedGeneration": 2, "desiredNumberScheduled": 3, "currentNumberScheduled": 3,
+            "updatedNumberScheduled": 3, "numberReady": 3,
+        });
+        assert!(daemon_set(full.clone()).is_complete());
+        for (field, value) in [
+            ("observedGeneration", 1),
+            ("currentNumberScheduled", 4),
+            ("updatedNumberScheduled", 2),
+            ("numberReady", 2),
+        ] {
+            let mut status = full.clone();
+            status[field] = value.into();
+            let workload = daemon_set(status);
+            assert!(!workload.is_complete(), "{field}");
+            assert!(workload.works(), "{field}");
+        }
+        let nowhere = json!({ "observedGeneration": 2, "desiredNumberScheduled": 0 });
+        assert!(daemon_set(nowhere).is_complete(), "no node to run on");
+        assert!(
+            !daemon_set(json!({})).is_complete(),
+            "its controller has not seen it"
+        );
+        assert!(!daemon_set(json!({})).works());
+    }
+
+    #[test]
+    fn a_deployment_says_what_admission_refused() {
+        let deployment = workload(json!({
+            "metadata": { "name": "controller", "generation": 1 },
+            "spec": { "replicas": 2 },
+            "status": {
+                "observedGeneration": 1,
+                "conditions": [
+                    { "type": "ReplicaFailure", "status": "True", "message": "forbidden" },
+                ],
+            },
+        }));
+        assert_eq!(deployment.complaint.as_deref(), Some("forbidden"));
+        assert_eq!(deployment.desired, 2);
+        assert!(!deployment.is_complete() && !deployment.works());
+    }
+
+    #[test]
+    fn a_pod_tells_why_it_waits() {
+        let pod = |status: Value| {
+            let object = json!({
+                "metadata": { "name": "speaker-x", "labels": { "component": "speaker" } },
+                "spec": {}, "status": status,
+            });
+            Pod::of(&serde_json::from_value(object).expect("a pod"))
+                .problem
+                .map(|p| p.reason)
+        };
+        let waiting = |reason: &str| json!({ "containerStatuses": [{ "state": { "waiting": { "reason": reason } } }] });
+        assert_eq!(
+            pod(waiting("CrashLoopBackOff")).as_deref(),
+            Some("CrashLoopBackOff")
+        );
+        assert_eq!(pod(waiting("ContainerCreating")), None);
+        assert_eq!(
+            pod(json!({ "containerStatuses": [{ "state": { "running": {} } }] })),
+            None
+        );
+        let unschedulable =
+            json!([{ "type": "PodScheduled", "status": "False", "reason": "Unschedulable" }]);
+        assert_eq!(
+            pod(json!({ "conditions": unschedulable })).as_deref(),
+            Some("Unschedulable")
+        );
+    }
+
+    #[test]
+    fn a_fingerprint_sees_edits_and_not_status() {
+        let meta = |generation, version: &str, label: &str| {
+            Fingerprint::of(&ObjectMeta {
+                uid: Some("1".to_owned()),
+                generation,
+                resource_version: Some(version.to_owned()),
+                labels: Some([("app".to_owned(), label.to_owned())].into()),
+                ..ObjectMeta::default()
+            })
+        };
+        assert_eq!(
+            meta(Some(1), "10", "metallb"),
+            meta(Some(1), "11", "metallb"),
+            "status"
+        );
+        assert_ne!(
+            meta(Some(1), "10", "metallb"),
+            meta(Some(2), "11", "metallb"),
+            "spec"
+        );
+        assert_ne!(
+            meta(Some(1), "10", "metallb"),
+            meta(Some(1), "11", "other"),
+            "label"
+        );
+        assert_ne!(
+            meta(None, "10", "metallb"),
+            meta(None, "11", "metallb"),
+            "no generation"
+        );
+    }
+}
