@@ -32,6 +32,9 @@ pub(crate) fn create(name: &str) -> Result<()> {
         let top = hierarchy.mount.join(name);
         let system = top.join(SYSTEM);
         fs::create_dir_all(&system).with_context(|| format!("cannot make {}", system.display()))?;
+        if hierarchy.alone() {
+            hand_down(&[&hierarchy.mount, &top]);
+        }
         if hierarchy.has("cpuset") {
             // A new cpuset of version 1 is empty and takes no process.
             for file in ["cpuset.cpus", "cpuset.mems"] {
@@ -140,13 +143,23 @@ pub(crate) fn names(ours: impl Fn(&str) -> bool) -> Result<BTreeSet<String>> {
     Ok(names)
 }
 
+/// Lets the children of these cgroups use the controllers that the kubelet asks for. Which ones a
+/// kernel has differs, and the kubelet says which it misses.
+fn hand_down(parents: &[&Path]) {
+    for parent in parents {
+        for controller in ["+cpuset", "+cpu", "+io", "+memory", "+hugetlb", "+pids"] {
+            let _ = fs::write(parent.join("cgroup.subtree_control"), controller);
+        }
+    }
+}
+
 fn set_frozen(name: &str, frozen: bool) -> Result<()> {
     for hierarchy in hierarchies()? {
         let top = hierarchy.mount.join(name);
         let (file, word, state, proof) = if hierarchy.has("freezer") {
             let word = if frozen { "FROZEN" } else { "THAWED" };
             ("freezer.state", word, "freezer.state", word.to_owned())
-        } else if hierarchy.v2 && hierarchy.mount == Path::new(V2_ALONE) {
+        } else if hierarchy.alone() {
             let word = if frozen { "1" } else { "0" };
             (
                 "cgroup.freeze",
@@ -210,6 +223,11 @@ fn walk(dir: &Path, visit: &mut impl FnMut(&Path)) {
 }
 
 impl Hierarchy {
+    /// Whether this is version 2 on a machine without version 1.
+    fn alone(&self) -> bool {
+        self.v2 && self.mount == Path::new(V2_ALONE)
+    }
+
     fn has(&self, controller: &str) -> bool {
         !self.v2 && self.options.iter().any(|option| option == controller)
     }

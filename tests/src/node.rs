@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, fs, path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::{
@@ -124,7 +124,7 @@ fn hold(cluster: &Cluster, node: Place) -> Result<()> {
         Duration::from_secs(10),
         || {
             let log = || fs::read_to_string(cluster.files.log(node, HOLDER)).unwrap_or_default();
-            anyhow::ensure!(process.alive(), "they failed: {}", log());
+            ensure!(process.alive(), "they failed: {}", log());
             let program = fs::read_link(format!("/proc/{}/exe", process.pid()))?;
             Ok(if program == holder {
                 Ok(())
@@ -147,7 +147,7 @@ fn write_files(cluster: &Cluster, node: Place) -> Result<()> {
     }
     fs::write(dir.join("containerd.toml"), containerd(cluster, node))?;
     fs::write(registry.join("hosts.toml"), registry_hosts())?;
-    fs::write(dir.join("hosts"), etc_hosts(cluster))?;
+    fs::write(dir.join("hosts"), etc_hosts(cluster)?)?;
     fs::write(
         dir.join("cni-conf/10-pods.conflist"),
         cni(cluster, node).to_string(),
@@ -212,7 +212,7 @@ fn registry_hosts() -> String {
 }
 
 /// The node's `/etc/hosts`.
-fn etc_hosts(cluster: &Cluster) -> String {
+fn etc_hosts(cluster: &Cluster) -> Result<String> {
     let mut lines = "127.0.0.1 localhost\n::1 localhost\n".to_owned();
     for place in cluster.places() {
         let address = place.address();
@@ -221,10 +221,10 @@ fn etc_hosts(cluster: &Cluster) -> String {
             .family
             .of(address.v4.into(), address.v6.into())
         {
-            lines = lines + &format!("{ip} {place}\n");
+            writeln!(lines, "{ip} {place}")?;
         }
     }
-    lines
+    Ok(lines)
 }
 
 fn cni(cluster: &Cluster, node: Place) -> Value {

@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use crate::{
     cgroup,
     cluster::Cluster,
-    machine,
+    interrupt, machine,
     options::Name,
     place::Place,
     process::{self, Process},
@@ -31,6 +31,8 @@ impl Cluster {
             machine::is_root(),
             "taking a cluster down needs root, as bringing it up did"
         );
+        // The signal that asked for the end shall not end the clearing.
+        interrupt::clear();
         let _busy = Files::of(name).lock()?;
         clear(name).map(drop)
     }
