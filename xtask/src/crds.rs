@@ -11,13 +11,16 @@ use crate::workspace;
 /// Writes `crds/*.yaml` from the types; with `check`, only says which differ, and fails if any
 /// does.
 pub(crate) fn run(check: bool) -> Result<()> {
-    let folder = workspace::root().join("crds");
+    sync(&workspace::root().join("crds"), check)
+}
+
+fn sync(folder: &Path, check: bool) -> Result<()> {
     let wanted = metallb_crds::all()
         .iter()
         .map(|crd| Ok((folder.join(metallb_crds::file_name(crd)), yaml(crd)?)))
         .collect::<Result<Vec<_>>>()?;
 
-    let mut stale = strangers(&folder, &wanted)?;
+    let mut stale = strangers(folder, &wanted)?;
     for (path, text) in &wanted {
         if read(path)?.as_deref() != Some(text) {
             stale.push(path.clone());
@@ -84,5 +87,38 @@ fn read(path: &Path) -> Result<Option<String>> {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stale_missing_and_left_over_files_are_named_and_put_right() {
+        let folder = workspace::scratch("crds");
+        let pools = folder.join("metallb.io_ipaddresspools.yaml");
+
+        let error = sync(&folder, true)
+            .expect_err("nothing is there yet")
+            .to_string();
+        assert!(error.contains("metallb.io_ipaddresspools.yaml"), "{error}");
+        sync(&folder, false).unwrap();
+        sync(&folder, true).expect("what was just written is right");
+
+        let right = fs::read_to_string(&pools).unwrap();
+        fs::write(&pools, right.replace("default: true", "default: false")).unwrap();
+        fs::write(folder.join("metallb.io_addresspools.yaml"), "kind: Old").unwrap();
+        let error = sync(&folder, true)
+            .expect_err("two files are wrong")
+            .to_string();
+        assert!(error.contains("metallb.io_ipaddresspools.yaml"), "{error}");
+        assert!(error.contains("metallb.io_addresspools.yaml"), "{error}");
+        assert!(!error.contains("bgppeers"), "{error}");
+
+        sync(&folder, false).unwrap();
+        assert_eq!(fs::read_to_string(&pools).unwrap(), right);
+        assert!(!folder.join("metallb.io_addresspools.yaml").exists());
+        fs::remove_dir_all(&folder).unwrap();
     }
 }
