@@ -11,6 +11,8 @@ mod index;
 mod metrics;
 mod protocol;
 mod run;
+#[cfg(test)]
+mod tests;
 
 use std::process::ExitCode;
 

@@ -217,7 +217,7 @@ async fn serve_metrics(
 }
 
 /// What must be known before anything is decided.
-fn unknown(heartbeats: bool) -> BTreeSet<Kind> {
+pub(crate) fn unknown(heartbeats: bool) -> BTreeSet<Kind> {
     let mut unknown = BTreeSet::from([
         Kind::Service,
         Kind::Slice,

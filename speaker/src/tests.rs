@@ -1,0 +1,354 @@
+//! Speakers on a wire, all of them but the API server: what the watches would tell comes from the
+//! test. Each node is a network namespace, and a bridge joins them with a client.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::process::Command;
+use std::rc::Rc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use metallb_kit::metrics::Metrics;
+use metallb_kit::ready::Ready;
+use metallb_kit::shutdown::CancellationToken;
+use metallb_kit::watch::Change;
+use metallb_membership::{Key, Own, Settings};
+use metallb_netio::NetworkNamespace;
+use serde_json::json;
+
+use crate::apply::Apply;
+use crate::brain::{Brain, News};
+use crate::exclude::Exclude;
+use crate::index::Index;
+use crate::index::fixtures::{apply, service, slice};
+use crate::metrics::{AnnouncedMetric, ClientMetrics, HeartbeatMetrics, Layer2Metrics};
+use crate::protocol::{self, HeartbeatSetup, Setup};
+use crate::{decide, run};
+
+/// What every test announces.
+const IPS: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
+
+/// A client, and nodes with the names `a`, `b`, `c`; `IPS` fall to `c` first, then to `a`.
+struct Lan {
+    bridge: NetworkNamespace,
+    client: NetworkNamespace,
+    speakers: Vec<Speaker>,
+}
+
+/// A speaker in a thread of its own.
+struct Speaker {
+    name: &'static str,
+    shutdown: CancellationToken,
+    /// Gives the text of the metrics and the Events.
+    thread: JoinHandle<(String, Vec<String>)>,
+}
+
+impl Lan {
+    /// None, with the reason printed, where there are no rights to make one.
+    fn of(nodes: &[&'static str]) -> Option<Self> {
+        let bridge = match NetworkNamespace::create() {
+            Ok(namespace) => namespace,
+            Err(error) => {
+                eprintln!("skipped: cannot make a network namespace: {error}; run it as root");
+                return None;
+            }
+        };
+        bridge.run(|| ip("link add lan type bridge")).unwrap();
+        bridge.run(|| ip("link set lan up")).unwrap();
+        let mut lan = Self {
+            client: plug(&bridge, "user", "192.0.2.200", "2001:db8::200"),
+            bridge,
+            speakers: Vec::new(),
+        };
+        for (at, &name) in nodes.iter().enumerate() {
+            let address = node_address(at);
+            let node = plug(
+                &lan.bridge,
+                name,
+                &address.to_string(),
+                &format!("2001:db8::{at}a"),
+            );
+            let all = nodes.to_vec();
+            let shutdown = CancellationToken::new();
+            let token = shutdown.clone();
+            let thread = std::thread::spawn(move || {
+                node.run(|| speak(name, SocketAddr::new(address, 7946), &all, token))
+                    .unwrap()
+            });
+            lan.speakers.push(Speaker {
+                name,
+                shutdown,
+                thread,
+            });
+        }
+        Some(lan)
+    }
+
+    /// The node that answers the client for the address first, within so many milliseconds.
+    fn answering(&self, address: &str, wait: u32) -> Option<String> {
+        let asked = if address.contains(':') {
+            format!("ndisc6 -q -r 1 -w {wait} {address} eth0")
+        } else {
+            format!(
+                "arping -r -C 1 -w {} -i eth0 {address}",
+                f64::from(wait) / 1000.0
+            )
+        };
+        let heard = self.client.run(|| output(&asked)).unwrap().to_lowercase();
+        let node = heard.lines().next()?.strip_prefix("02:00:00:00:00:")?;
+        let byte = u8::from_str_radix(node, 16).ok()?;
+        Some(char::from(byte).to_string())
+    }
+
+    /// Waits until the node answers for all addresses; says how long that took.
+    fn until_answered_by(&self, node: &str) -> Duration {
+        let start = Instant::now();
+        while IPS
+            .iter()
+            .any(|address| self.answering(address, 100).as_deref() != Some(node))
+        {
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "{node} never answered"
+            );
+        }
+        start.elapsed()
+    }
+
+    /// Pulls the cable of a node.
+    fn cut(&self, node: &str) {
+        self.bridge
+            .run(|| ip(&format!("link set dev {node} down")))
+            .unwrap();
+    }
+
+    fn heal(&self, node: &str) {
+        self.bridge
+            .run(|| ip(&format!("link set dev {node} up")))
+            .unwrap();
+    }
+
+    /// Stops a speaker as SIGTERM does; gives its metrics and Events.
+    fn stop(&mut self, node: &str) -> (String, Vec<String>) {
+        let at = self
+            .speakers
+            .iter()
+            .position(|speaker| speaker.name == node)
+            .unwrap();
+        let speaker = self.speakers.remove(at);
+        speaker.shutdown.cancel();
+        speaker.thread.join().unwrap()
+    }
+}
+
+impl Drop for Lan {
+    fn drop(&mut self) {
+        for speaker in &self.speakers {
+            speaker.shutdown.cancel();
+        }
+    }
+}
+
+/// A namespace with `eth0` on the bridge, whose MAC ends in the name's first letter.
+fn plug(bridge: &NetworkNamespace, name: &str, v4: &str, v6: &str) -> NetworkNamespace {
+    let namespace = NetworkNamespace::create().unwrap();
+    let path = namespace.path().display().to_string();
+    let letter = name.as_bytes()[0];
+    bridge
+        .run(|| {
+            ip(&format!(
+                "link add name {name} type veth peer name eth0 address 02:00:00:00:00:{letter:02x} \
+                 netns {path}"
+            ));
+            ip(&format!("link set dev {name} master lan"));
+            ip(&format!("link set dev {name} up"));
+        })
+        .unwrap();
+    namespace
+        .run(|| {
+            // Without the check for duplicates, the link-local address can be used at once.
+            std::fs::write("/proc/sys/net/ipv6/conf/eth0/accept_dad", "0").unwrap();
+            ip("link set eth0 up");
+            ip(&format!("address add {v4}/24 dev eth0"));
+            ip(&format!("address add {v6}/64 dev eth0 nodad"));
+        })
+        .unwrap();
+    namespace
+}
+
+fn node_address(at: usize) -> IpAddr {
+    IpAddr::from([192, 0, 2, 100 + u8::try_from(at).unwrap()])
+}
+
+/// Runs a speaker on the calling thread until it is shut down.
+fn speak(
+    name: &str,
+    bind: SocketAddr,
+    nodes: &[&'static str],
+    shutdown: CancellationToken,
+) -> (String, Vec<String>) {
+    let metrics = Metrics::new();
+    let own = Own {
+        name: name.to_owned(),
+        incarnation: 1,
+        session: [name.as_bytes()[0]; 16],
+        key: Key::derive(b"a secret"),
+    };
+    let ready = Ready::new();
+    let protocol = protocol::start(Setup {
+        exclude: Exclude::default(),
+        seed: 1,
+        heartbeat: Some(HeartbeatSetup {
+            own,
+            settings: Settings::default(),
+            socket: UdpSocket::bind(bind).unwrap(),
+            metrics: HeartbeatMetrics::new(&metrics),
+        }),
+        layer2_metrics: Layer2Metrics::new(&metrics),
+        ready: ready.condition("sockets open"),
+        shutdown,
+    })
+    .unwrap();
+    let events = Rc::new(RefCell::new(Vec::new()));
+    let published = Rc::clone(&events);
+    let brain = Brain {
+        index: Index::new(None),
+        own: decide::Own {
+            node: name.to_owned(),
+            ignore_exclude_lb: false,
+        },
+        apply: Apply::new(
+            name.to_owned(),
+            protocol.commands,
+            AnnouncedMetric::new(&metrics, name),
+            Box::new(move |_, _, reason, _| published.borrow_mut().push(reason.to_owned())),
+        ),
+        unknown: run::unknown(true),
+        synced: ready.condition("caches in sync"),
+        speakers: protocol.speakers,
+        metrics: ClientMetrics::new(&metrics),
+    };
+    let news = futures::stream::iter(news(nodes))
+        .chain(futures::stream::pending())
+        .boxed();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(brain.run(vec![news], protocol.observed));
+    protocol.thread.join().unwrap();
+    assert_eq!(ready.missing(), [""; 0], "it was ready before");
+    let events = events.borrow().clone();
+    (metrics.text(), events)
+}
+
+/// What the watches tell of a cluster with a Service that has `IPS`.
+fn news(nodes: &[&'static str]) -> Vec<News> {
+    let endpoint = json!([{ "nodeName": nodes[0] }]);
+    let mut news = vec![
+        News::Pool(apply(json!({
+            "metadata": { "namespace": "metallb-system", "name": "pool" },
+            "spec": { "addresses": ["192.0.2.1/32", "2001:db8::1/128"] },
+        }))),
+        News::L2Advertisement(apply(json!({
+            "metadata": { "namespace": "metallb-system", "name": "all" }, "spec": {},
+        }))),
+        News::Service(apply(service("web", json!({}), &IPS))),
+        News::Slice(apply(slice("web", endpoint))),
+    ];
+    for (at, node) in nodes.iter().enumerate() {
+        news.push(News::Node(apply(json!({ "metadata": { "name": node } }))));
+        news.push(News::Pod(apply(json!({
+            "metadata": { "namespace": "metallb-system", "name": format!("speaker-{node}") },
+            "spec": { "nodeName": node },
+            "status": { "podIP": node_address(at), "phase": "Running" },
+        }))));
+    }
+    news.extend([
+        News::Service(Change::Synced),
+        News::Slice(Change::Synced),
+        News::Node(Change::Synced),
+        News::Pool(Change::Synced),
+        News::L2Advertisement(Change::Synced),
+        News::Pod(Change::Synced),
+    ]);
+    news
+}
+
+fn ip(arguments: &str) {
+    let heard = output(&format!("ip {arguments}"));
+    assert_eq!(heard, "", "ip {arguments}");
+}
+
+fn output(command: &str) -> String {
+    let mut words = command.split_whitespace();
+    let program = words.next().unwrap();
+    let done = Command::new(program).args(words).output();
+    let done =
+        done.unwrap_or_else(|e| panic!("{program}: {e}; the packages arping and ndisc6 have them"));
+    String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned()
+}
+
+#[test]
+fn one_node_answers_and_tells_of_it() {
+    let Some(mut lan) = Lan::of(&["a", "b", "c"]) else {
+        return;
+    };
+    lan.until_answered_by("c");
+    let (metrics, events) = lan.stop("c");
+    assert_eq!(events, ["nodeAssigned"]);
+    for metric in [
+        "metallb_layer2_requests_received{ip=\"192.0.2.1\"}",
+        "metallb_layer2_responses_sent{ip=\"2001:db8::1\"}",
+        "metallb_layer2_gratuitous_sent{ip=\"192.0.2.1\"}",
+        "metallb_speaker_announced{ip=\"192.0.2.1\",node=\"c\",protocol=\"layer2\",service=\"default/web\"} 1",
+        "metallb_k8s_client_config_loaded_bool 1",
+        "metallb_k8s_client_config_stale_bool 0",
+    ] {
+        assert!(metrics.contains(metric), "{metric} is not in\n{metrics}");
+    }
+    let (metrics, events) = lan.stop("b");
+    assert_eq!(events, [""; 0]);
+    assert!(
+        !metrics.contains("metallb_layer2_responses_sent{"),
+        "b never answered"
+    );
+}
+
+#[test]
+fn another_node_takes_over_from_a_node_without_a_cable_and_gives_back() {
+    let Some(lan) = Lan::of(&["a", "b", "c"]) else {
+        return;
+    };
+    lan.until_answered_by("c");
+    lan.cut("c");
+    let took = lan.until_answered_by("a");
+    println!("cut: both addresses answered from elsewhere after {took:?}");
+    assert!(took < Duration::from_secs(3), "it took {took:?}");
+    lan.heal("c");
+    let took = lan.until_answered_by("c");
+    println!("heal: both addresses answered from where they were after {took:?}");
+}
+
+#[test]
+fn a_speaker_that_is_told_to_stop_hands_over_without_a_gap() {
+    let Some(mut lan) = Lan::of(&["a", "b", "c"]) else {
+        return;
+    };
+    lan.until_answered_by("c");
+    let speaker = lan.speakers.pop().unwrap();
+    let start = Instant::now();
+    speaker.shutdown.cancel();
+    let mut answers = BTreeSet::new();
+    while !speaker.thread.is_finished() {
+        answers.insert(lan.answering(IPS[0], 1000));
+    }
+    let took = start.elapsed();
+    println!("stop: the speaker ended after {took:?}, meanwhile {answers:?} answered");
+    assert!(!answers.contains(&None), "somebody always answers");
+    assert!(took < Duration::from_secs(2), "it took {took:?}");
+    assert_eq!(lan.answering(IPS[0], 1000).as_deref(), Some("a"));
+    speaker.thread.join().unwrap();
+}
