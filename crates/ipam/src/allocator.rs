@@ -132,11 +132,11 @@ impl Allocator {
     /// One that holds addresses which satisfy the request keeps them; one that holds others gives
     /// them up first.
     pub fn allocate(&mut self, request: &Request<'_>) -> Result<Assignment, Refusal> {
-        if let Some(held) = self.assignment(request.service) {
-            if self.check(request, held).is_ok() {
-                return Ok(held.clone());
-            }
-            self.release(request.service);
+        let held = self.release(request.service);
+        let kept = held.filter(|held| self.check(request, held).is_ok());
+        if let Some(held) = kept {
+            self.hold(request.service, request.created, held.clone());
+            return Ok(held);
         }
         let assignment = match (request.ips, request.pool) {
             (Some(ips), _) => self.requested_ips(request, ips)?,
