@@ -2,7 +2,7 @@
 
 use std::{os::unix::process::CommandExt as _, path::PathBuf, process::Command};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Subcommand};
 use metallb_tests::{
     Cluster, Family, Kubernetes, Name, Options, Place, Router, Terminal, api_faults,
@@ -171,7 +171,13 @@ pub fn run(args: ClusterArgs) -> Result<()> {
         } => {
             let shell = vec!["sh".to_owned()];
             let command = if command.is_empty() { &shell } else { &command };
-            replace(named.open()?.exec(place, command))
+            let cluster = named.open()?;
+            ensure!(
+                cluster.places().contains(&place),
+                "cluster {} has no {place}",
+                named.name
+            );
+            replace(cluster.exec(place, command))
         }
         Verb::Logs {
             named,
