@@ -21,7 +21,7 @@ pub(crate) enum Command {
     /// Print the manifest that installs the operator.
     Manifests {
         /// The image of operator, controller and speaker.
-        #[arg(long, default_value = "metallb:dev")]
+        #[arg(long, default_value = "metallb.io/metallb:dev")]
         image: String,
         /// Where to install it.
         #[arg(long, default_value = "metallb-system")]
@@ -33,7 +33,7 @@ pub(crate) enum Command {
         #[arg(long, short)]
         file: PathBuf,
         /// The image of controller and speaker.
-        #[arg(long, default_value = "metallb:dev")]
+        #[arg(long, default_value = "metallb.io/metallb:dev")]
         image: String,
     },
 }
