@@ -1,2 +1,22 @@
-//! TODO
-fn main() {}
+//! The controller: gives Services of type `LoadBalancer` their addresses.
+
+mod apply;
+mod args;
+mod decide;
+#[cfg(test)]
+mod fixtures;
+mod index;
+mod memberlist;
+mod metrics;
+mod run;
+mod service;
+
+fn main() {
+    let args: args::Args = metallb_kit::args::parse();
+    metallb_kit::log::init(args.log_level);
+    if let Err(error) = run::run(&args) {
+        tracing::error!("{error:#}");
+        eprintln!("controller: {error:#}");
+        std::process::exit(1);
+    }
+}

@@ -1,0 +1,116 @@
+//! The command line: upstream's flags and environment.
+
+use std::net::{Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::Parser;
+use metallb_kit::args::{LogLevel, go_bool};
+
+/// Gives Services of type `LoadBalancer` their addresses.
+#[derive(Parser, Debug)]
+#[command(name = "controller", version)]
+pub(crate) struct Args {
+    /// HTTPS port of /metrics; 0 turns it off.
+    #[arg(long, default_value_t = 9120)]
+    pub(crate) port: u16,
+    /// Namespace of the configuration; default: that of the pod.
+    #[arg(long, env = "METALLB_NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+    /// Name of the memberlist Secret to create if it is missing.
+    #[arg(long, env = "METALLB_ML_SECRET_NAME", default_value = "")]
+    pub(crate) ml_secret_name: String,
+    /// Name of the controller's own Deployment, which then owns that Secret.
+    #[arg(long, env = "METALLB_DEPLOYMENT", default_value = "")]
+    pub(crate) deployment: String,
+    /// How much to log.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) log_level: LogLevel,
+    /// Port of /healthz and /readyz.
+    #[arg(long, default_value_t = 17472)]
+    pub(crate) health_probe_port: u16,
+    /// Serve only Services of this loadBalancerClass; without it, those that name none.
+    #[arg(long, default_value = "")]
+    pub(crate) lb_class: String,
+    /// Name of the pod, used in the Lease.
+    #[arg(long, env = "METALLB_POD_NAME", default_value = "")]
+    pub(crate) pod_name: String,
+    /// Lowest TLS version of /metrics: `VersionTLS12` or `VersionTLS13` (default).
+    #[arg(long, default_value = "")]
+    pub(crate) tls_min_version: String,
+    /// TLS 1.2 cipher suites of /metrics, separated by commas.
+    #[arg(long, default_value = "")]
+    pub(crate) tls_cipher_suites: String,
+    /// Curves of /metrics by their IANA numbers, separated by commas.
+    #[arg(long, default_value = "")]
+    pub(crate) tls_curve_preferences: String,
+    /// Folder with tls.crt and tls.key for /metrics; default: a self-signed certificate.
+    #[arg(long)]
+    pub(crate) metrics_cert_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) ineffective: Ineffective,
+}
+
+/// Flags that are taken and do nothing yet.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Ineffective {
+    /// Has no effect: there is no profiler.
+    #[arg(long, default_value = "")]
+    pprof_bind_address: String,
+    /// Has no effect yet.
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
+    disable_cert_rotation: bool,
+    /// Has no effect yet.
+    #[arg(long, default_value = "/tmp/k8s-webhook-server/serving-certs")]
+    cert_dir: String,
+    /// Has no effect yet.
+    #[arg(long, default_value = "metallb-webhook-service")]
+    cert_service_name: String,
+    /// Has no effect yet.
+    #[arg(long, default_value = "metallb-webhook-cert")]
+    webhook_secret: String,
+    /// Has no effect yet: no webhooks are served. enabled, disabled or onlywebhook.
+    #[arg(long, default_value = "enabled", value_parser = ["enabled", "disabled", "onlywebhook"])]
+    webhook_mode: String,
+    /// Has no effect yet.
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
+    webhook_http2: bool,
+}
+
+impl Args {
+    /// Where /metrics is served, in both families where the node has both.
+    pub(crate) fn metrics_addr(&self) -> SocketAddr {
+        (Ipv6Addr::UNSPECIFIED, self.port).into()
+    }
+
+    /// Where the probes are served.
+    pub(crate) fn probes_addr(&self) -> SocketAddr {
+        (Ipv6Addr::UNSPECIFIED, self.health_probe_port).into()
+    }
+}
+
+impl Ineffective {
+    /// The flags that were given a value that asks for something.
+    pub(crate) fn given(&self) -> Vec<&'static str> {
+        [
+            ("--pprof-bind-address", !self.pprof_bind_address.is_empty()),
+            ("--disable-cert-rotation", self.disable_cert_rotation),
+            (
+                "--cert-dir",
+                self.cert_dir != "/tmp/k8s-webhook-server/serving-certs",
+            ),
+            (
+                "--cert-service-name",
+                self.cert_service_name != "metallb-webhook-service",
+            ),
+            (
+                "--webhook-secret",
+                self.webhook_secret != "metallb-webhook-cert",
+            ),
+            ("--webhook-mode", self.webhook_mode != "disabled"),
+            ("--webhook-http2", self.webhook_http2),
+        ]
+        .into_iter()
+        .filter_map(|(name, given)| given.then_some(name))
+        .collect()
+    }
+}
