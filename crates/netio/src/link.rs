@@ -26,7 +26,8 @@ pub struct Interface {
     pub mac: Option<[u8; 6]>,
     /// Switched on by the administrator.
     pub up: bool,
-    /// Up and with a carrier: frames can get through.
+    /// Up, with a carrier, and operational: frames can get through. Those that are sent before are
+    /// lost, even if there is a carrier.
     pub running: bool,
     /// It has no address resolution.
     pub noarp: bool,
@@ -183,7 +184,7 @@ impl LinkWatch {
         let before = interface.clone();
         interface.index = message.header.index;
         interface.up = flags.contains(LinkFlags::Up);
-        interface.running = flags.contains(LinkFlags::Up | LinkFlags::LowerUp);
+        interface.running = flags.contains(LinkFlags::Up | LinkFlags::LowerUp | LinkFlags::Running);
         interface.noarp = flags.contains(LinkFlags::Noarp);
         interface.broadcast = flags.contains(LinkFlags::Broadcast);
         interface.master = None;
