@@ -61,6 +61,11 @@ pub(crate) fn join(name: &str, command: &Command) -> Result<Command> {
         .arg(script)
         .arg(command.get_program())
         .args(command.get_args());
+    shell.envs(
+        command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
     Ok(shell)
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    env, fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
@@ -108,6 +108,12 @@ impl Cluster {
     /// mounts and under its host name.
     pub fn exec<S: AsRef<str>>(&self, place: Place, command: &[S]) -> Command {
         let mut nsenter = Command::new("nsenter");
+        // A release may bring its own containerd; iptables and others are not on everybody's PATH.
+        let path = env::var("PATH").unwrap_or_default();
+        nsenter.env(
+            "PATH",
+            format!("{}:{path}:/usr/sbin:/sbin", self.state.kube.display()),
+        );
         nsenter.arg(format!("--net=/run/netns/{}", self.netns(place)));
         if let Some(holder) = self.holder(place) {
             nsenter.arg(format!("--mount=/proc/{}/ns/mnt", holder.pid()));

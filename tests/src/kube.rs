@@ -10,44 +10,38 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use sha2::{Digest as _, Sha256};
 
-use crate::{images, interrupt, progress::Progress};
+use crate::{
+    images, interrupt,
+    progress::Progress,
+    release::{Program, Release},
+};
 
 /// The directory that holds `kube`, `pause`, `agnhost` and the images; built if it is not there.
-pub(crate) fn ensure_built(progress: &mut dyn Progress) -> Result<PathBuf> {
-    let sources = Path::new(SOURCES);
+pub(crate) fn ensure_built(release: &Release, progress: &mut dyn Progress) -> Result<PathBuf> {
     let cache = cache()?;
-    let built = cache.join(key(sources)?);
-    if built.join("web.tar").exists() {
+    let built = cache.join(key(release)?);
+    if built.exists() {
         return Ok(built);
     }
     fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
     // Another command may be at the same build; then its result is ours too.
     let lock = fs::File::create(cache.join(".lock"))?;
     lock.lock()?;
-    if built.join("web.tar").exists() {
+    if built.exists() {
         return Ok(built);
     }
-    let go = go()?;
+    let go = go(release)?;
     let partial = cache.join(".partial");
     if partial.exists() {
         fs::remove_dir_all(&partial)?;
     }
     fs::create_dir_all(&partial)?;
-    for (what, package) in [
-        ("building kube-apiserver, kubelet and the rest", "."),
-        ("building the pause program", "./pause"),
-        (
-            "building agnhost, the web backend",
-            "k8s.io/kubernetes/test/images/agnhost",
-        ),
-    ] {
-        let when = if package == "." {
-            ", about 6 minutes the first time on 2 cores"
-        } else {
-            ""
-        };
-        progress.step(&format!("{what} (Kubernetes {VERSION}{when})"));
-        build(&go, sources, package, &partial, progress)?;
+    for program in release.programs {
+        progress.step(&format!(
+            "building Kubernetes {}: {}",
+            release.version, program.what
+        ));
+        build(&go, release, program, &partial, progress)?;
     }
     images::pack(&partial)?;
     fs::rename(&partial, &built)
@@ -57,33 +51,28 @@ pub(crate) fn ensure_built(progress: &mut dyn Progress) -> Result<PathBuf> {
 
 fn build(
     go: &Path,
-    sources: &Path,
-    package: &str,
+    release: &Release,
+    program: &Program,
     out: &Path,
     progress: &mut dyn Progress,
 ) -> Result<()> {
-    let version = "k8s.io/component-base/version";
-    let (major, rest) = VERSION.split_once('.').expect("a version has dots");
-    let minor = rest
-        .split('.')
-        .next()
-        .expect("split gives one part at least");
+    let version = release.version;
+    let mut numbers = version.split('.');
+    let (major, minor) = (
+        numbers.next().unwrap_or_default(),
+        numbers.next().unwrap_or_default(),
+    );
+    let package = "k8s.io/component-base/version";
     let flags = format!(
-        "-s -w -X {version}.gitVersion=v{VERSION} -X {version}.gitMajor={major} -X {version}.gitMinor={minor}"
+        "-s -w -X {package}.gitVersion=v{version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"
     );
     let mut child = Command::new(go)
-        .current_dir(sources)
-        .args([
-            "build",
-            "-trimpath",
-            "-buildvcs=false",
-            "-mod=readonly",
-            "-ldflags",
-            &flags,
-            "-o",
-        ])
+        .current_dir(SOURCES)
+        .args(["build", "-trimpath", "-buildvcs=false", "-mod=readonly"])
+        .arg(format!("-modfile={}", release.modules))
+        .args(["-ldflags", &flags, "-o"])
         .arg(format!("{}/", out.display()))
-        .arg(package)
+        .args(program.packages)
         .env("CGO_ENABLED", "0")
         .stdin(Stdio::null())
         .spawn()
@@ -120,14 +109,14 @@ fn wait(child: &mut Child, progress: &mut dyn Progress) -> Result<()> {
 }
 
 /// A Go that is new enough, on the PATH or where its archive is usually unpacked.
-fn go() -> Result<PathBuf> {
+fn go(release: &Release) -> Result<PathBuf> {
     let mut seen = Vec::new();
     for candidate in ["go", "/usr/local/go/bin/go", "/usr/lib/go-1.24/bin/go"] {
         let Ok(output) = Command::new(candidate).arg("version").output() else {
             continue;
         };
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        if go_version(&text).is_some_and(|version| version >= (1, 24)) {
+        if go_version(&text).is_some_and(|version| version >= release.go) {
             return Ok(candidate.into());
         }
         seen.push(format!("{candidate} is {:?}", text.trim()));
@@ -137,9 +126,11 @@ fn go() -> Result<PathBuf> {
     } else {
         seen.join(", ")
     };
+    let (major, minor) = release.go;
     bail!(
-        "building Kubernetes needs Go 1.24 or newer and {found}; \
-         get it from https://go.dev/dl and run: tar -C /usr/local -xzf go1.*.linux-*.tar.gz"
+        "building Kubernetes {} needs Go {major}.{minor} or newer and {found}; \
+         get it from https://go.dev/dl and run: tar -C /usr/local -xzf go1.*.linux-*.tar.gz",
+        release.version
     )
 }
 
@@ -160,19 +151,20 @@ fn cache() -> Result<PathBuf> {
     Ok(base.join("metallb-rs/kube"))
 }
 
-fn key(sources: &Path) -> Result<String> {
+/// What the result depends on: all sources, the module file and its sums, how images are packed.
+fn key(release: &Release) -> Result<String> {
     let mut hash = Sha256::new();
     hash.update(FORMAT);
-    hash.update(VERSION);
+    let sums = release.modules.replace(".mod", ".sum");
     for name in [
-        "go.mod",
-        "go.sum",
+        release.modules,
+        &sums,
         "main.go",
         "forward.go",
         "push.go",
         "pause/main.go",
     ] {
-        let path = sources.join(name);
+        let path = Path::new(SOURCES).join(name);
         let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         hash.update(name);
         hash.update(content.len().to_be_bytes());
@@ -182,7 +174,6 @@ fn key(sources: &Path) -> Result<String> {
 }
 
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster/kube");
-const VERSION: &str = "1.34.4";
 /// Changes when the images are packed otherwise.
 const FORMAT: &str = "1";
 
@@ -198,11 +189,5 @@ mod tests {
             Some((1, 24))
         );
         assert_eq!(go_version("go: not found"), None);
-    }
-
-    #[test]
-    fn the_version_is_the_one_in_go_mod() {
-        let go_mod = fs::read_to_string(Path::new(SOURCES).join("go.mod")).unwrap();
-        assert!(go_mod.contains(&format!("k8s.io/kubernetes v{VERSION}")));
     }
 }

@@ -24,6 +24,7 @@ pub mod probe;
 mod process;
 pub mod product;
 mod progress;
+mod release;
 pub mod routers;
 mod state;
 mod teardown;

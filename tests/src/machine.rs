@@ -6,10 +6,10 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::{
-    options::{Kubernetes, Options, Router},
+    options::{Options, Router},
     process,
     progress::Progress,
 };
@@ -21,8 +21,7 @@ pub(crate) fn prepare(options: &Options, progress: &mut dyn Progress) -> Result<
         "a cluster needs root, for network namespaces, mounts and cgroups; run this as root or with sudo -E"
     );
     install_missing(options, progress)?;
-    check_kernel()?;
-    check_kubernetes(options.kubernetes)
+    check_kernel()
 }
 
 /// Whether this process may do all that a cluster needs.
@@ -160,17 +159,6 @@ fn check_kernel() -> Result<()> {
         "no cgroups are mounted at /sys/fs/cgroup, and the kubelet needs them"
     );
     Ok(())
-}
-
-fn check_kubernetes(kubernetes: Kubernetes) -> Result<()> {
-    if kubernetes == Kubernetes::V1_34 {
-        return Ok(());
-    }
-    let version = process::run(Command::new("containerd").arg("--version"))?;
-    bail!(
-        "--kubernetes newest: from 1.36 on the kubelet asks for containerd 2, and this is {}",
-        version.trim()
-    )
 }
 
 /// A program on the PATH or in the directories of system programs, or a file by its full path.

@@ -1,6 +1,6 @@
 //! Processes that outlive this program: started in a place, found again by pid file, ended.
 
-use std::{fs, os::unix::process::CommandExt as _, path::Path, process::Command};
+use std::{fs, iter, os::unix::process::CommandExt as _, path::Path, process::Command};
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process};
@@ -76,7 +76,7 @@ impl Process {
 /// Starts `command` so that it lives on without us: own process group, output to `log`, number and
 /// start time in `pid_file`.
 pub(crate) fn launch(mut command: Command, log: &Path, pid_file: &Path) -> Result<Process> {
-    let shown = format!("{command:?}");
+    let shown = shown(&command);
     let out = fs::OpenOptions::new()
         .create(true)
         .append(true)
@@ -101,7 +101,7 @@ pub(crate) fn launch(mut command: Command, log: &Path, pid_file: &Path) -> Resul
 
 /// Runs `command` to its end; its error output is part of the error.
 pub(crate) fn run(command: &mut Command) -> Result<String> {
-    let shown = format!("{command:?}");
+    let shown = shown(command);
     let output = command
         .output()
         .with_context(|| format!("cannot run {shown}"))?;
@@ -112,6 +112,15 @@ pub(crate) fn run(command: &mut Command) -> Result<String> {
         String::from_utf8_lossy(&output.stderr).trim()
     );
     String::from_utf8(output.stdout).with_context(|| format!("{shown} printed no UTF-8"))
+}
+
+/// A command as one would type it, without its environment.
+fn shown(command: &Command) -> String {
+    let words = iter::once(command.get_program()).chain(command.get_args());
+    words
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ pub fn rolled_out(kubectl: &Kubectl, namespace: &str, workload: &str) -> Result<
             "--timeout=60s",
         ])
         .map(drop)
-        .or_else(|error| Err(error.context(why_not_running(kubectl, namespace))))
+        .map_err(|error| error.context(why_not_running(kubectl, namespace)))
 }
 
 /// Waits until the `MetalLB` object says that all of it runs.
@@ -79,7 +79,7 @@ pub fn available(kubectl: &Kubectl) -> Result<()> {
     ]);
     waited
         .map(drop)
-        .or_else(|error| Err(error.context(why_not_running(kubectl, NAMESPACE))))
+        .map_err(|error| error.context(why_not_running(kubectl, NAMESPACE)))
 }
 
 /// The addresses that a Service has, in the order of its status.

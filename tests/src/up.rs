@@ -27,7 +27,7 @@ impl Cluster {
         options.check()?;
         interrupt::watch();
         machine::prepare(options, progress)?;
-        let kube = kube::ensure_built(progress)?;
+        let kube = kube::ensure_built(options.kubernetes.release(), progress)?;
 
         let files = Files::of(&options.name);
         let _busy = files.lock()?;
@@ -90,7 +90,7 @@ impl Cluster {
         self.wait_until_ready(Duration::from_mins(1))?;
         self.state.complete = true;
         self.state.write(&self.files)?;
-        progress.step(&format!("{} nodes are Ready", self.options().nodes));
+        progress.step("all nodes are Ready");
         Ok(())
     }
 
