@@ -144,4 +144,4 @@ async fn run(
 
 /// How long we go on answering after we have said that we leave. Others hear that within
 /// milliseconds and announce at once; this leaves room for lost datagrams and busy nodes.
-const HANDOVER: Duration = Duration::from_millis(500);
+const HANDOVER: Duration = Duration::from_millis(300);

@@ -46,7 +46,6 @@ pub(crate) fn main() -> ExitCode {
     match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(op = "startup", error = format!("{error:#}"), "speaker ends");
             eprintln!("speaker: {error:#}");
             ExitCode::FAILURE
         }
@@ -106,7 +105,7 @@ async fn run(args: Args) -> Result<()> {
     })
     .context("cannot start the protocol thread")?;
 
-    let events = Events::start(client.clone(), "metallb-speaker", Some(&node));
+    let events = Events::start(client.clone(), "metallb-speaker", None);
     let apply = Apply::new(
         node.clone(),
         started.commands,

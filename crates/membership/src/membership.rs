@@ -121,6 +121,8 @@ impl Membership {
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
         self.stretch(now);
         match input {
+            // Nobody can be told from a stranger yet.
+            Input::Datagram { .. } if self.settle == Settle::Unlisted => {}
             Input::Datagram { from, bytes } => {
                 if let Err(reason) = self.datagram(now, from, bytes) {
                     *self.dropped.entry(reason).or_default() += 1;
@@ -507,6 +509,14 @@ mod tests {
             assert_eq!(hear(&mut m, now, from, bytes), reason, "{what}");
             assert_eq!(m.peers["n2"].is_alive(), reason.is_none(), "{what}");
         }
+    }
+
+    #[test]
+    fn nobody_is_foreign_before_the_list_has_come() {
+        let now = Instant::now();
+        let mut m = Membership::new(now, own(1, 1, KEY), Settings::default());
+        assert_eq!(hear(&mut m, now, 2, &heartbeat(2, 1, KEY)), None);
+        assert!(m.peers.is_empty());
     }
 
     #[test]

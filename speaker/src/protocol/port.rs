@@ -52,10 +52,14 @@ impl Port {
         Ok(port)
     }
 
-    /// Whether an announcer may use the interface at all: it is up, is nobody's port, resolves
-    /// addresses and has an Ethernet address.
+    /// Whether the interface can announce at all: it is up, is nobody's port, resolves addresses,
+    /// has an Ethernet address, and ARP or NDP works on it.
     pub(super) fn usable(interface: &Interface) -> bool {
-        interface.up && !interface.noarp && interface.master.is_none() && interface.mac.is_some()
+        interface.up
+            && !interface.noarp
+            && interface.master.is_none()
+            && interface.mac.is_some()
+            && (interface.broadcast || interface.link_local.is_some())
     }
 
     /// Whether the port still is what it was opened as.
