@@ -3,7 +3,8 @@ use std::mem::size_of;
 use std::net::UdpSocket as StdUdpSocket;
 use std::os::fd::OwnedFd;
 
-use socket2::{Domain, Protocol, SockAddr, SockFilter, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockFilter, SockRef, Socket, Type};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use crate::filter;
@@ -60,25 +61,14 @@ impl PacketSocket {
         }
     }
 
-    /// A frame that is there already.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] if there is none; else as [`PacketSocket::recv`].
-    pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.socket.try_recv(buf) {
-                Err(error) if error.kind() == io::ErrorKind::NetworkDown => {}
-                result => return result,
-            }
-        }
-    }
-
     /// Sends a whole Ethernet frame out of the link, waiting for room in its queue.
     ///
     /// # Errors
     /// The link is down or gone, or refuses the frame.
     pub async fn send(&self, frame: &[u8]) -> io::Result<()> {
-        self.socket.send(frame).await.map(drop)
+        self.socket
+            .async_io(Interest::WRITABLE, || self.try_send(frame))
+            .await
     }
 
     /// Sends a whole Ethernet frame out of the link, now or not at all.
@@ -86,7 +76,15 @@ impl PacketSocket {
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] if the queue is full; else as [`PacketSocket::send`].
     pub fn try_send(&self, frame: &[u8]) -> io::Result<()> {
-        self.socket.try_send(frame).map(drop)
+        // Not by way of tokio, which thinks a new socket busy until its reactor has run once: the
+        // first announcement would be lost.
+        let socket = SockRef::from(&self.socket);
+        match socket.send(frame) {
+            // Tells once that the link has been down, even if it no longer is.
+            Err(error) if error.kind() == io::ErrorKind::NetworkDown => socket.send(frame),
+            result => result,
+        }
+        .map(drop)
     }
 
     /// Protocol 0 keeps the socket deaf until the filter is in place and the link is bound, so no
