@@ -8,9 +8,10 @@ use std::sync::Arc;
 use metallb_config::{AddrRange, Config, Family};
 
 use crate::ips::Ips;
-use crate::pool::{Counters, Offer, PoolState, Shortfall};
+use crate::pool::{Counters, PoolState};
 use crate::refusal::Refusal;
 use crate::request::{Families, Request, ServiceKey};
+use crate::shelf::{Place, Shelf};
 
 /// The pools, and which Service holds which of their addresses.
 ///
@@ -20,10 +21,10 @@ use crate::request::{Families, Request, ServiceKey};
 #[derive(Debug, Default)]
 pub struct Allocator {
     pools: BTreeMap<Arc<str>, PoolState>,
-    /// The pools for some Services only, in the order in which they are tried unasked.
-    reserved: Vec<Arc<str>>,
-    /// The pools for all Services, in the order in which they are tried unasked.
-    general: Vec<Arc<str>>,
+    /// The pools for some Services only that are given out unasked.
+    reserved: Shelf,
+    /// The pools for all Services that are given out unasked.
+    general: Shelf,
     /// All ranges of all pools, by their first address.
     ranges: BTreeMap<IpAddr, (AddrRange, Arc<str>)>,
     holdings: HashMap<ServiceKey, Holding>,
@@ -161,7 +162,7 @@ impl Allocator {
         let added = state
             .offer(missing)
             .ok_or_else(|| state.exhausted(missing))?;
-        let ips = Ips::pair(ip, added.ips.first().copied());
+        let ips = Ips::pair(ip, added.first().copied());
         let assignment = Assignment { pool, ips };
         self.release(request.service);
         self.hold(request.service, request.created, assignment.clone());
@@ -171,14 +172,7 @@ impl Allocator {
     /// Frees what a Service holds, and says what it was.
     pub fn release(&mut self, service: &ServiceKey) -> Option<Assignment> {
         let Holding { assignment, .. } = self.holdings.remove(service)?;
-        let state = self
-            .pools
-            .get_mut(&assignment.pool)
-            .expect("a holding is in a pool");
-        for &ip in &*assignment.ips {
-            state.space_mut(Family::of(ip)).give_back(ip);
-        }
-        state.services -= 1;
+        self.change_pool(&assignment.pool, |state| state.give_back(&assignment.ips));
         Some(assignment)
     }
 
@@ -216,19 +210,10 @@ impl Allocator {
                 self.ranges.insert(range.first(), (*range, name.clone()));
             }
         }
-        let unasked = || {
-            self.pools
-                .iter()
-                .filter(|(_, state)| state.pool.auto_assign)
-        };
-        let rank = |state: &PoolState| Some(state.pool.service_allocation.as_ref()?.rank());
-        let mut reserved: Vec<_> = unasked()
-            .filter_map(|(name, state)| Some((rank(state)?, name.clone())))
-            .collect();
-        reserved.sort();
-        let general = unasked().filter(|(_, state)| rank(state).is_none());
-        self.general = general.map(|(name, _)| name.clone()).collect();
-        self.reserved = reserved.into_iter().map(|(_, name)| name).collect();
+        (self.reserved, self.general) = (Shelf::default(), Shelf::default());
+        for name in self.pools.keys().cloned().collect::<Vec<_>>() {
+            self.restock(&name);
+        }
     }
 
     /// Finds the pools for those whose pool changed its addresses or is gone.
@@ -315,7 +300,7 @@ impl Allocator {
             .get_key_value(pool)
             .ok_or_else(|| Refusal::UnknownPool(pool.to_owned()))?;
         state.check_is_for(request)?;
-        let Offer { ips, .. } = state
+        let ips = state
             .offer(request.families)
             .ok_or_else(|| state.exhausted(request.families))?;
         Ok(Assignment {
@@ -325,57 +310,61 @@ impl Allocator {
     }
 
     fn out_of_any_pool(&self, request: &Request<'_>) -> Result<Assignment, Refusal> {
+        let is_for = |pool: &Arc<str>| self.pools[pool].check_is_for(request).is_ok();
         // A pool that is reserved for the Service goes before all general ones, even with one
         // family of two.
-        self.best_offer(&self.reserved, request)
-            .or_else(|| self.best_offer(&self.general, request))
-            .ok_or(Refusal::Exhausted)
-    }
-
-    /// Of the pools that are for the Service, the first with all that is wanted, else the first
-    /// with what is least short of it.
-    fn best_offer(&self, pools: &[Arc<str>], request: &Request<'_>) -> Option<Assignment> {
-        let mut best: Option<(&Arc<str>, Offer)> = None;
-        for name in pools {
-            let state = &self.pools[name];
-            if state.check_is_for(request).is_err() {
-                continue;
-            }
-            let Some(offer) = state.offer(request.families) else {
-                continue;
-            };
-            if best
-                .as_ref()
-                .is_none_or(|(_, best)| offer.shortfall < best.shortfall)
-            {
-                let enough = offer.shortfall == Shortfall::Nothing;
-                best = Some((name, offer));
-                if enough {
-                    break;
-                }
-            }
-        }
-        best.map(|(name, offer)| Assignment {
-            pool: name.clone(),
-            ips: offer.ips,
+        let pool = self
+            .reserved
+            .best(request.families, is_for)
+            .or_else(|| self.general.best(request.families, |_| true))
+            .ok_or(Refusal::Exhausted)?;
+        let ips = self.pools[pool]
+            .offer(request.families)
+            .ok_or(Refusal::Exhausted)?;
+        Ok(Assignment {
+            pool: pool.clone(),
+            ips,
         })
     }
 
     fn hold(&mut self, service: &ServiceKey, created: i64, assignment: Assignment) {
-        let state = self
-            .pools
-            .get_mut(&assignment.pool)
-            .expect("what is given out is in a pool");
-        for &ip in &*assignment.ips {
-            state.space_mut(Family::of(ip)).take(ip, service.clone());
-        }
-        state.services += 1;
+        self.change_pool(&assignment.pool, |state| {
+            state.take(&assignment.ips, service);
+        });
         self.holdings.insert(
             service.clone(),
             Holding {
                 assignment,
                 created,
             },
+        );
+    }
+
+    fn change_pool(&mut self, pool: &Arc<str>, change: impl FnOnce(&mut PoolState)) {
+        let state = self.pools.get_mut(pool).expect("what is held is in a pool");
+        let before = state.stock();
+        change(state);
+        if state.stock() != before {
+            self.restock(pool);
+        }
+    }
+
+    /// Notes what a pool has left.
+    fn restock(&mut self, name: &Arc<str>) {
+        let state = &self.pools[name];
+        if !state.pool.auto_assign {
+            return;
+        }
+        let (pools, rank) = match &state.pool.service_allocation {
+            Some(allocation) => (&mut self.reserved, allocation.rank()),
+            None => (&mut self.general, Default::default()),
+        };
+        pools.put(
+            &Place {
+                rank,
+                name: name.clone(),
+            },
+            state.stock(),
         );
     }
 

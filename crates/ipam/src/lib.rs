@@ -14,6 +14,7 @@ mod pool;
 mod refusal;
 mod request;
 mod runs;
+mod shelf;
 mod space;
 
 pub use allocator::{Adopted, Allocator, Assignment, PoolsChanged};

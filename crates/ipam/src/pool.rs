@@ -5,6 +5,7 @@ use metallb_config::{Family, Pool};
 use crate::ips::Ips;
 use crate::refusal::Refusal;
 use crate::request::{Families, Request, ServiceKey};
+use crate::shelf::Stock;
 use crate::space::Space;
 
 /// How much of a pool is in use.
@@ -33,22 +34,7 @@ pub(crate) struct PoolState {
     pub(crate) pool: Pool,
     v4: Space,
     v6: Space,
-    /// How many Services hold addresses of it.
-    pub(crate) services: usize,
-}
-
-/// What a pool has for a Service.
-pub(crate) struct Offer {
-    pub(crate) ips: Ips,
-    pub(crate) shortfall: Shortfall,
-}
-
-/// How far an offer is from what is wanted; the order is that of preference.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Shortfall {
-    Nothing,
-    SecondFamily,
-    FirstFamily,
+    services: usize,
 }
 
 impl Usage {
@@ -94,39 +80,36 @@ impl PoolState {
         }
     }
 
-    /// The first free addresses of these families, as far as there are any to satisfy a Service.
-    pub(crate) fn offer(&self, families: Families) -> Option<Offer> {
+    /// The first free addresses of these families, if they can satisfy a Service.
+    pub(crate) fn offer(&self, families: Families) -> Option<Ips> {
         let free = |family| self.space(family).lowest_free();
         let both = || Some(Ips::pair(free(Family::V4)?, Some(free(Family::V6)?)));
         let one = |family| free(family).map(Ips::from);
-        let enough = |ips| Offer {
-            ips,
-            shortfall: Shortfall::Nothing,
-        };
         match families {
-            Families::One(family) => one(family).map(enough),
-            Families::Both => both().map(enough),
-            Families::PreferBoth { first } => both()
-                .map(enough)
-                .or_else(|| {
-                    one(first).map(|ips| Offer {
-                        ips,
-                        shortfall: Shortfall::SecondFamily,
-                    })
-                })
-                .or_else(|| {
-                    one(first.other()).map(|ips| Offer {
-                        ips,
-                        shortfall: Shortfall::FirstFamily,
-                    })
-                }),
+            Families::One(family) => one(family),
+            Families::Both => both(),
+            Families::PreferBoth { first } => {
+                both().or_else(|| one(first)).or_else(|| one(first.other()))
+            }
+        }
+    }
+
+    /// In which families it has addresses left.
+    pub(crate) fn stock(&self) -> Stock {
+        let has = |space: &Space| space.lowest_free().is_some();
+        Stock {
+            v4: has(&self.v4),
+            v6: has(&self.v6),
         }
     }
 
     pub(crate) fn exhausted(&self, families: Families) -> Refusal {
         let pool = self.pool.name.clone();
-        match (self.v4.lowest_free(), self.v6.lowest_free()) {
-            (None, None) => Refusal::PoolExhausted(pool),
+        match self.stock() {
+            Stock {
+                v4: false,
+                v6: false,
+            } => Refusal::PoolExhausted(pool),
             _ => Refusal::FamilyExhausted { pool, families },
         }
     }
@@ -146,7 +129,23 @@ impl PoolState {
         }
     }
 
-    pub(crate) fn space_mut(&mut self, family: Family) -> &mut Space {
+    /// Gives these addresses, which are free, to `service`.
+    pub(crate) fn take(&mut self, ips: &Ips, service: &ServiceKey) {
+        for &ip in &**ips {
+            self.space_mut(Family::of(ip)).take(ip, service.clone());
+        }
+        self.services += 1;
+    }
+
+    /// One Service holds these addresses no more.
+    pub(crate) fn give_back(&mut self, ips: &Ips) {
+        for &ip in &**ips {
+            self.space_mut(Family::of(ip)).give_back(ip);
+        }
+        self.services -= 1;
+    }
+
+    fn space_mut(&mut self, family: Family) -> &mut Space {
         match family {
             Family::V4 => &mut self.v4,
             Family::V6 => &mut self.v6,

@@ -376,3 +376,22 @@ fn many_ranges_cost_no_more_than_one() {
     }
     assert_eq!(story.allocate("late", V4), "no available IPs");
 }
+
+#[test]
+fn many_pools_cost_no_more_than_one() {
+    // Those that are used up are not looked at again.
+    let names: Vec<_> = (0..10_000).map(|n| format!("p{n:05}")).collect();
+    let range = |n: usize| format!("10.{}.{}.{}/32", n >> 16, n >> 8 & 255, n & 255);
+    let pools = names
+        .iter()
+        .enumerate()
+        .map(|(n, name)| pool(name, &range(n)));
+    let mut story = Story::with(pools.collect());
+    for name in &names {
+        let given = story.allocate(name, PREFER);
+        assert_eq!(given.split(':').next(), Some(&**name));
+    }
+    assert_eq!(story.allocate("late", PREFER), "no available IPs");
+    story.allocator.release(&key("p00042"));
+    assert_eq!(story.allocate("late", PREFER), "p00042: 10.0.0.42");
+}
