@@ -56,8 +56,8 @@ impl Place {
         }
     }
 
-    /// The fabric's end of this place's cable: `vn1`, `vr1`, `vclient`, `vcp`; on the service LAN
-    /// with a `2` before it: `v2n1`.
+    /// The fabric's end of this place's cable: `vn1`, `vr1`, `vclient`, `vcp`; that of the second
+    /// card: `v1n1`.
     pub fn port(self, nic: u8) -> String {
         if nic == 1 {
             format!("v{nic}{self}")
