@@ -328,3 +328,6 @@ impl SplitMix {
 
 /// client-go's `JitterFactor`.
 const JITTER: f64 = 1.2;
+
+#[cfg(test)]
+mod tests;
