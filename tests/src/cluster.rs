@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     env, fs,
-    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -12,12 +11,10 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::{
-    cgroup, images,
+    cgroup,
     kubectl::Kubectl,
-    node,
     options::{Name, Options, Router},
     place::Place,
-    plan,
     process::{self, Process},
     state::{Files, State},
 };
@@ -163,32 +160,6 @@ impl Cluster {
     pub fn get(&self, path: &str) -> Result<Value> {
         let text = self.get_text(path)?;
         serde_json::from_str(&text).with_context(|| format!("{path} is no JSON"))
-    }
-
-    /// Imports an image archive (docker-archive or OCI layout) into every node.
-    pub fn load(&self, archive: &Path) -> Result<()> {
-        let archive = fs::canonicalize(archive)
-            .with_context(|| format!("there is no image archive {}", archive.display()))?;
-        self.on_all_nodes(
-            |cluster, node| node::import(cluster, node, &archive),
-            |_| Ok(()),
-        )
-    }
-
-    /// The archive of an image that every node has from the start: `web` or `pause`.
-    pub fn image_archive(&self, name: &str) -> PathBuf {
-        images::archive(&self.state.kube, name)
-    }
-
-    /// Pushes an image archive into the fabric's registry, from which every node can pull it as
-    /// `192.0.2.2:5000/NAME`; the name includes the tag.
-    pub fn push(&self, archive: &Path, name: &str) -> Result<()> {
-        let registry = plan::first_address(Place::Fabric, self.options().family);
-        let registry = SocketAddr::new(registry, plan::REGISTRY_PORT);
-        let reference = format!("{registry}/{name}");
-        let push = [archive.display().to_string(), reference];
-        self.output(Place::Fabric, &self.kube_program("push", &push))
-            .map(drop)
     }
 
     /// The log of a program, such as `kube-apiserver` or `n1/kubelet`.

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::Write as _,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -10,12 +11,42 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::{cluster::Cluster, node, place::Place, plan};
+
 /// The image of every pod's sandbox.
 pub(crate) const PAUSE: &str = "metallb.test/pause:1";
 /// `agnhost`, the usual backend of end-to-end tests; without arguments it is `netexec`, which
 /// answers `/hostname`, `/clientip` and `/echo` over HTTP on port 8080 and the same over UDP on
 /// port 8081.
 pub const WEB: &str = "metallb.test/web:1";
+
+impl Cluster {
+    /// Imports an image archive (docker-archive or OCI layout) into every node.
+    pub fn load(&self, archive: &Path) -> Result<()> {
+        let archive = fs::canonicalize(archive)
+            .with_context(|| format!("there is no image archive {}", archive.display()))?;
+        self.on_all_nodes(
+            |cluster, node| node::import(cluster, node, &archive),
+            |_| Ok(()),
+        )
+    }
+
+    /// The archive of an image that every node has from the start: `web` or `pause`.
+    pub fn image_archive(&self, name: &str) -> PathBuf {
+        archive(&self.state.kube, name)
+    }
+
+    /// Pushes an image archive into the fabric's registry, from which every node can pull it as
+    /// `192.0.2.2:5000/NAME`; the name includes the tag.
+    pub fn push(&self, archive: &Path, name: &str) -> Result<()> {
+        let registry = plan::first_address(Place::Fabric, self.options().family);
+        let registry = SocketAddr::new(registry, plan::REGISTRY_PORT);
+        let reference = format!("{registry}/{name}");
+        let push = [archive.display().to_string(), reference];
+        self.output(Place::Fabric, &self.kube_program("push", &push))
+            .map(drop)
+    }
+}
 
 /// Packs the images beside the programs that they hold.
 pub(crate) fn pack(kube: &Path) -> Result<()> {
