@@ -159,6 +159,7 @@ impl Health<'_> {
         let of = |(name, workload): &(&str, Option<&Workload>)| match workload {
             None => format!("{name}: not there yet"),
             Some(w) if !w.observed => format!("{name}: just changed"),
+            Some(w) if w.desired == 0 => format!("{name}: no node to run on"),
             Some(w) if w.updated < w.desired => {
                 format!(
                     "{name}: {} of {} ready, {} updated",

@@ -253,7 +253,6 @@ impl Index {
         self.last_valid = None;
         self.memberlist = Memberlist::default();
         self.attempts.clear();
-        self.foreign.clear();
     }
 
     /// What could not be applied, and why.

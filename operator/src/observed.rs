@@ -138,7 +138,8 @@ impl Fingerprint {
         let version = match meta.generation {
             Some(generation) => {
                 let mut hasher = DefaultHasher::new();
-                (&meta.labels, &meta.annotations).hash(&mut hasher);
+                // Not the annotations: we set none there, and their controllers set some.
+                meta.labels.hash(&mut hasher);
                 for owner in meta.owner_references.iter().flatten() {
                     owner.uid.hash(&mut hasher);
                 }
@@ -273,6 +274,8 @@ impl Problem {
         };
         // These two count seconds or change their words while nothing changes.
         if problem.is_image_pull() {
+            // It alternates between this and ErrImagePull.
+            "ImagePullBackOff".clone_into(&mut problem.reason);
             problem.message.clone_from(&status.image);
         } else if problem.is_crash_loop() {
             problem.message.clear();

@@ -314,7 +314,14 @@ impl Operator {
         self.counters.applied(key.kind, repairs, result.is_ok());
         match result {
             Ok(fingerprint) => {
-                if repairs {
+                let seen = self
+                    .index
+                    .operands
+                    .get(&key)
+                    .map(|operand| &operand.fingerprint);
+                if seen == Some(&fingerprint) {
+                    tracing::debug!(object = %key, "already as wanted");
+                } else if repairs {
                     tracing::info!(object = %key, "repaired: somebody changed or deleted it");
                 } else {
                     tracing::info!(object = %key, "applied");

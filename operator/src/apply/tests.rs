@@ -1,1 +1,167 @@
+//! What goes over the wire, against a server that is two closures long.
 
+use http::{Method, Request, Response, StatusCode};
+use kube::client::Body;
+use serde_json::{Value, json};
+use tower_test::mock;
+
+use super::*;
+
+/// Answers every request with what `server` says; gives back what `ask` gave.
+async fn against<T>(
+    server: impl Fn(&Request<Body>) -> (u16, Value) + Send + 'static,
+    ask: impl AsyncFnOnce(Applier) -> T,
+) -> T {
+    let (service, mut handle) = mock::pair::<Request<Body>, Response<Body>>();
+    let answers = tokio::spawn(async move {
+        while let Some((request, send)) = handle.next_request().await {
+            let (status, body) = server(&request);
+            let response = Response::builder()
+                .status(StatusCode::from_u16(status).expect("a status"))
+                .body(Body::from(body.to_string().into_bytes()))
+                .expect("a response");
+            send.send_response(response);
+        }
+    });
+    let client = Client::new(service, "default");
+    let events = Events::start(client.clone(), "metallb-operator", None);
+    let result = ask(Applier::new(client, "metallb-system", events)).await;
+    answers.abort();
+    result
+}
+
+fn refusal(code: u16, message: &str) -> (u16, Value) {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure",
+        "code": code, "reason": "Refused", "message": message,
+    });
+    (code, status)
+}
+
+fn config_map() -> Object {
+    Object::new(
+        Kind::ConfigMap,
+        "metallb-excludel2",
+        json!({ "namespace": "metallb-system" }),
+        json!({ "data": {} }),
+    )
+}
+
+fn seen(manager: &str) -> Value {
+    json!({
+        "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+        "metadata": {
+            "name": "speaker", "uid": "1", "resourceVersion": "7",
+            "managedFields": [{ "manager": manager, "operation": "Apply" }],
+        },
+    })
+}
+
+#[tokio::test]
+async fn objects_are_applied_by_the_server_with_force() {
+    let applied = against(
+        |request| {
+            assert_eq!(request.method(), Method::PATCH);
+            let uri = request.uri().to_string();
+            assert!(
+                uri.starts_with("/api/v1/namespaces/metallb-system/configmaps/metallb-excludel2?"),
+                "{uri}"
+            );
+            assert!(uri.contains("force=true") && uri.contains("fieldManager=metallb-operator"));
+            assert_eq!(
+                request.headers()["content-type"],
+                "application/apply-patch+yaml"
+            );
+            (200, seen("metallb-operator"))
+        },
+        async |applier| applier.apply(&config_map()).await,
+    )
+    .await;
+    assert_eq!(
+        applied.expect("it is taken"),
+        Fingerprint::of_version("1", "7")
+    );
+}
+
+#[tokio::test]
+async fn refusals_are_told_apart() {
+    for (code, message, permanent) in [
+        (422, "spec is invalid", true),
+        (
+            500,
+            "failed to create typed patch object: .spec.x: field not declared in schema",
+            true,
+        ),
+        (500, "etcdserver: request timed out", false),
+        (403, "forbidden", false),
+        (404, "namespaces \"metallb-system\" not found", false),
+        (409, "the object has been modified", false),
+    ] {
+        let refused = against(
+            move |_| refusal(code, message),
+            async |applier| applier.apply(&config_map()).await,
+        )
+        .await
+        .expect_err("it is refused");
+        assert_eq!(
+            (refused.message.as_str(), refused.permanent),
+            (message, permanent),
+            "{code}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn only_what_we_applied_is_deleted() {
+    let key = Key::new(Kind::DaemonSet, "speaker");
+    let copy = against(
+        |request| {
+            assert_eq!(
+                request.method(),
+                Method::GET,
+                "a copy is looked at and left alone"
+            );
+            (200, seen("kubectl-client-side-apply"))
+        },
+        async |applier| applier.delete(&key, "1").await,
+    )
+    .await;
+    assert_eq!(copy.expect("no error"), Deleted::NotOurs);
+
+    let ours = |request: &Request<Body>| match *request.method() {
+        Method::GET => (200, seen("metallb-operator")),
+        _ => {
+            assert_eq!(request.method(), Method::DELETE);
+            refusal(404, "not found")
+        }
+    };
+    let gone = against(ours, async |applier| applier.delete(&key, "1").await).await;
+    assert_eq!(gone.expect("what is gone is deleted"), Deleted::Yes);
+
+    let successor = |request: &Request<Body>| {
+        assert_eq!(
+            request.method(),
+            Method::GET,
+            "another object of that name is not touched"
+        );
+        (200, seen("metallb-operator"))
+    };
+    let other = against(successor, async |applier| applier.delete(&key, "0").await).await;
+    assert_eq!(other.expect("no error"), Deleted::Yes);
+}
+
+#[tokio::test]
+async fn an_empty_memberlist_key_is_none() {
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": { "name": "metallb-memberlist", "uid": "1", "resourceVersion": "7" },
+        "data": { "secretkey": "" },
+    });
+    let read = against(
+        move |_| (200, secret.clone()),
+        async |applier| applier.memberlist_key().await,
+    )
+    .await;
+    let (key, _) = read.expect("no error").expect("there is a Secret");
+    assert_eq!(key, None);
+}

@@ -26,8 +26,9 @@ pub(crate) const OPERATOR_LEASE: &str = "metallb.io.metallboperator";
 
 pub(crate) fn controller_cluster() -> Vec<Rule> {
     let mut rules = vec![
-        rule("", &["services", "namespaces"], READ),
-        rule("", &["services/status"], &["patch", "update"]),
+        rule("", &["services"], &["get", "list", "watch"]),
+        rule("", &["services/status"], &["update"]),
+        rule("", &["namespaces"], WATCH),
         rule("", &["events"], &["create", "patch"]),
     ];
     rules.extend(metrics_reviews());
@@ -36,12 +37,7 @@ pub(crate) fn controller_cluster() -> Vec<Rule> {
 
 pub(crate) fn controller_namespaced() -> Vec<Rule> {
     vec![
-        rule("metallb.io", CONFIGURATION, READ),
-        rule(
-            "metallb.io",
-            &["ipaddresspools/status"],
-            &["patch", "update"],
-        ),
+        rule("metallb.io", &["ipaddresspools"], WATCH),
         // The name is not known to the authoriser on creation.
         rule("coordination.k8s.io", &["leases"], &["create"]),
         rule("coordination.k8s.io", &["leases"], &["get", "update"]).named(CONTROLLER_LEASE),
@@ -50,8 +46,8 @@ pub(crate) fn controller_namespaced() -> Vec<Rule> {
 
 pub(crate) fn speaker_cluster() -> Vec<Rule> {
     let mut rules = vec![
-        rule("", &["services", "nodes", "namespaces"], READ),
-        rule("discovery.k8s.io", &["endpointslices"], READ),
+        rule("", &["services", "nodes"], WATCH),
+        rule("discovery.k8s.io", &["endpointslices"], WATCH),
         rule("", &["events"], &["create", "patch"]),
     ];
     rules.extend(metrics_reviews());
@@ -60,14 +56,8 @@ pub(crate) fn speaker_cluster() -> Vec<Rule> {
 
 pub(crate) fn speaker_namespaced() -> Vec<Rule> {
     vec![
-        rule("", &["pods"], READ),
-        rule("metallb.io", CONFIGURATION, READ),
-        rule("metallb.io", &["servicel2statuses"], STATUS_OBJECTS),
-        rule(
-            "metallb.io",
-            &["servicel2statuses/status"],
-            &["patch", "update"],
-        ),
+        rule("", &["pods"], WATCH),
+        rule("metallb.io", &["ipaddresspools", "l2advertisements"], WATCH),
     ]
 }
 
@@ -81,7 +71,7 @@ pub(crate) fn operator_own_cluster(namespace: &str) -> Vec<Rule> {
         rule("metallb.io", &["metallbs/status"], &["patch"]),
         rule("", &["events"], &["create", "patch"]),
         rule(group, &roles, &["list", "watch", "create"]),
-        rule(group, &roles, &["patch", "delete"])
+        rule(group, &roles, &["get", "patch", "delete"])
             .named(cluster_name(namespace, "controller"))
             .named(cluster_name(namespace, "speaker")),
     ]
@@ -89,15 +79,14 @@ pub(crate) fn operator_own_cluster(namespace: &str) -> Vec<Rule> {
 
 /// What the operator does itself in its own namespace.
 pub(crate) fn operator_own_namespaced() -> Vec<Rule> {
-    let make = &["list", "watch", "create", "patch", "delete"];
     vec![
-        rule("", &["serviceaccounts", "configmaps", "services"], make),
+        rule("", &["serviceaccounts", "configmaps", "services"], MAKE),
         rule(
             "rbac.authorization.k8s.io",
             &["roles", "rolebindings"],
-            make,
+            MAKE,
         ),
-        rule("apps", &["deployments", "daemonsets"], make),
+        rule("apps", &["deployments", "daemonsets"], MAKE),
         rule("", &["secrets"], &["create"]),
         rule(
             "",
@@ -135,20 +124,9 @@ pub(crate) fn cluster_name(namespace: &str, component: &str) -> String {
     format!("{namespace}:{component}")
 }
 
-const READ: &[&str] = &["get", "list", "watch"];
-const STATUS_OBJECTS: &[&str] = &[
-    "create", "delete", "get", "list", "patch", "update", "watch",
-];
-
-/// The kinds that a user configures MetalLB with.
-const CONFIGURATION: &[&str] = &[
-    "bfdprofiles",
-    "bgpadvertisements",
-    "bgppeers",
-    "communities",
-    "ipaddresspools",
-    "l2advertisements",
-];
+const WATCH: &[&str] = &["list", "watch"];
+/// What it takes to make objects, to see them changed, and to remove what is ours.
+const MAKE: &[&str] = &["create", "delete", "get", "list", "patch", "watch"];
 
 /// Whoever scrapes `/metrics` shows a token, which the scraped one has reviewed.
 fn metrics_reviews() -> [Rule; 2] {
@@ -267,48 +245,69 @@ mod tests {
         }
     }
 
-    /// Every right that the operator holds for itself, with the code that uses it. A right that
-    /// is not here has no user and must go.
+    /// Every right, with the code that uses it. A right that is not here has no user and must go.
     #[test]
-    fn the_operator_uses_every_right_of_its_own() {
-        let used: &[(&str, &[&str], &str)] = &[
+    fn every_right_is_used() {
+        let controller: &[Use] = &[
+            ("services", &["list", "watch"], "run: watch"),
+            (
+                "services",
+                &["get"],
+                "apply: the newest form, to put an address into",
+            ),
+            ("services/status", &["update"], "apply: addresses"),
+            (
+                "namespaces",
+                &["list", "watch"],
+                "run: pools that name namespaces by label",
+            ),
+            ("ipaddresspools", &["list", "watch"], "run: watch"),
+            ("leases", &["create", "get", "update"], "kit::leader"),
+            ("events", &["create", "patch"], "kit::events"),
+            ("tokenreviews", &["create"], "kit::review"),
+            ("subjectaccessreviews", &["create"], "kit::review"),
+        ];
+        used(
+            &[controller_cluster(), controller_namespaced()].concat(),
+            controller,
+        );
+
+        let speaker: &[Use] = &[
+            ("services", &["list", "watch"], "run: watches"),
+            ("endpointslices", &["list", "watch"], "run: watches"),
+            ("nodes", &["list", "watch"], "run: watches"),
+            (
+                "pods",
+                &["list", "watch"],
+                "run: watches, for who else is a speaker",
+            ),
+            ("ipaddresspools", &["list", "watch"], "run: watches"),
+            ("l2advertisements", &["list", "watch"], "run: watches"),
+            ("events", &["create", "patch"], "kit::events"),
+            ("tokenreviews", &["create"], "kit::review"),
+            ("subjectaccessreviews", &["create"], "kit::review"),
+        ];
+        used(&[speaker_cluster(), speaker_namespaced()].concat(), speaker);
+
+        let operator: &[Use] = &[
             ("metallbs", &["list", "watch"], "watches::metallbs"),
             ("metallbs", &["patch"], "apply: the finalizer"),
             ("metallbs/status", &["patch"], "apply: conditions"),
-            ("events", &["create", "patch"], "run: kit::events"),
-            ("clusterroles", &["list", "watch"], "watches::operands"),
-            ("clusterroles", &["create", "patch", "delete"], "apply"),
-            (
-                "clusterrolebindings",
-                &["list", "watch"],
-                "watches::operands",
-            ),
-            (
-                "clusterrolebindings",
-                &["create", "patch", "delete"],
-                "apply",
-            ),
-            ("serviceaccounts", &["list", "watch"], "watches::operands"),
-            ("serviceaccounts", &["create", "patch", "delete"], "apply"),
-            ("configmaps", &["list", "watch"], "watches::operands"),
-            ("configmaps", &["create", "patch", "delete"], "apply"),
-            ("services", &["list", "watch"], "watches::operands"),
-            ("services", &["create", "patch", "delete"], "apply"),
-            ("roles", &["list", "watch"], "watches::operands"),
-            ("roles", &["create", "patch", "delete"], "apply"),
-            ("rolebindings", &["list", "watch"], "watches::operands"),
-            ("rolebindings", &["create", "patch", "delete"], "apply"),
-            ("deployments", &["list", "watch"], "watches::workloads"),
-            ("deployments", &["create", "patch", "delete"], "apply"),
-            ("daemonsets", &["list", "watch"], "watches::workloads"),
-            ("daemonsets", &["create", "patch", "delete"], "apply"),
-            ("secrets", &["list", "watch"], "watches::operands, by name"),
+            ("events", &["create", "patch"], "kit::events"),
+            ("clusterroles", MAKE, "watches::operands, apply"),
+            ("clusterrolebindings", MAKE, "watches::operands, apply"),
+            ("serviceaccounts", MAKE, "watches::operands, apply"),
+            ("configmaps", MAKE, "watches::operands, apply"),
+            ("services", MAKE, "watches::operands, apply"),
+            ("roles", MAKE, "watches::operands, apply"),
+            ("rolebindings", MAKE, "watches::operands, apply"),
+            ("deployments", MAKE, "watches::operands, apply"),
+            ("daemonsets", MAKE, "watches::operands, apply"),
             (
                 "secrets",
-                &["get"],
-                "apply: the memberlist key that exists wins",
+                MAKE,
+                "watches::operands and apply; get: the key that exists wins",
             ),
-            ("secrets", &["create", "patch", "delete"], "apply"),
             (
                 "pods",
                 &["list", "watch"],
@@ -320,21 +319,33 @@ mod tests {
                 &["delete"],
                 "apply: the controllers' Lease, when MetalLB is removed",
             ),
+            // What it holds to grant it is in the controller's and the speaker's lists; these two
+            // it uses as well.
+            ("tokenreviews", &["create"], "kit::review"),
+            ("subjectaccessreviews", &["create"], "kit::review"),
         ];
         let mut own = operator_own_cluster("metallb-system");
         own.extend(operator_own_namespaced());
-        let own = rights(&own);
-        for (_, resource, _, verb) in &own {
+        own.extend(metrics_reviews());
+        used(&own, operator);
+    }
+
+    /// Resource, verbs, and by what code.
+    type Use = (&'static str, &'static [&'static str], &'static str);
+
+    fn used(held: &[Rule], uses: &[Use]) {
+        let held = rights(held);
+        for (_, resource, _, verb) in &held {
             assert!(
-                used.iter()
+                uses.iter()
                     .any(|(r, verbs, _)| r == resource && verbs.contains(verb)),
                 "nothing uses {verb} on {resource}"
             );
         }
-        for (resource, verbs, by) in used {
+        for (resource, verbs, by) in uses {
             for verb in *verbs {
                 assert!(
-                    own.iter()
+                    held.iter()
                         .any(|right| right.1 == *resource && right.3 == *verb),
                     "{by} lacks {verb} on {resource}"
                 );
