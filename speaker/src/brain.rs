@@ -37,9 +37,11 @@ pub(crate) enum Kind {
     Node,
     Pool,
     L2Advertisement,
-    /// Who is alive is known, or nobody watches that.
-    Alive,
     Interfaces,
+    /// The list of speakers, when they exchange heartbeats.
+    Speakers,
+    /// Who of them is alive. Comes last: the others count on us from then on.
+    Alive,
 }
 
 /// The task's state.
@@ -135,12 +137,24 @@ impl Brain {
             Touched::Everything => pending.everything = true,
             Touched::Service(key) => drop(pending.services.insert(key, None)),
             Touched::Gone(key, reason) => drop(pending.services.insert(key, Some(reason))),
-            Touched::Speakers => drop(self.speakers.send_replace(self.index.speakers())),
+            Touched::Speakers => self.tell_speakers(),
+        }
+    }
+
+    /// Names the speakers to the protocol thread, which then begins to talk to them: not before
+    /// we could announce what falls to us.
+    fn tell_speakers(&self) {
+        if self.unknown.iter().all(|kind| *kind == Kind::Alive) {
+            self.speakers.send_replace(self.index.speakers());
         }
     }
 
     fn known(&mut self, kind: Kind, pending: &mut Pending) {
-        if self.unknown.remove(&kind) && self.unknown.is_empty() {
+        if !self.unknown.remove(&kind) {
+            return;
+        }
+        self.tell_speakers();
+        if self.unknown.is_empty() {
             self.synced.set(true);
             self.metrics.config_loaded.set(1);
             pending.everything = true;
@@ -194,6 +208,7 @@ impl News {
             Self::Node(Change::Synced) => Some(Kind::Node),
             Self::Pool(Change::Synced) => Some(Kind::Pool),
             Self::L2Advertisement(Change::Synced) => Some(Kind::L2Advertisement),
+            Self::Pod(Change::Synced) => Some(Kind::Speakers),
             _ => None,
         }
     }

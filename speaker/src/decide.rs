@@ -138,7 +138,17 @@ fn announcement(
     };
     let first = *ips.first().ok_or(Reason::NoIpAllocated)?;
     let config = index.configuration.config();
-    let pool = config.pool_of(ips).ok_or(Reason::IpNotAllowed)?;
+    let broken;
+    let pool = if let Some(pool) = config.pool_of(ips) {
+        pool
+    } else {
+        let name = service.pool.as_deref().ok_or(Reason::IpNotAllowed)?;
+        broken = index
+            .configuration
+            .broken_pool(name, ips)
+            .ok_or(Reason::IpNotAllowed)?;
+        &broken
+    };
 
     // 1. Nothing can serve: nobody announces, whatever externalTrafficPolicy says.
     if !index.endpoints.serve(key) {

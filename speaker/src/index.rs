@@ -38,6 +38,8 @@ pub(crate) struct Index {
 pub(crate) struct Service {
     pub(crate) uid: Option<String>,
     pub(crate) ingress: Ingress,
+    /// The pool that its addresses were assigned from, as the controller wrote it down.
+    pub(crate) pool: Option<Box<str>>,
     /// externalTrafficPolicy is Local.
     pub(crate) local: bool,
     /// It may share its address with others.
@@ -157,8 +159,7 @@ impl Index {
     /// Takes in a speaker's Pod.
     pub(crate) fn pod(&mut self, change: Change<api::Pod>) -> Touched {
         let changed = match change {
-            // Also tells of a cluster with no other speaker.
-            Change::Synced => true,
+            Change::Synced => false,
             Change::Delete(key) => self.speakers.remove(&key).is_some(),
             Change::Apply(object) => {
                 let key = ObjectKey::of(&object);
@@ -218,6 +219,10 @@ impl From<api::Service> for Service {
         let shared = SHARED_IP
             .iter()
             .any(|annotation| object.annotations().contains_key(*annotation));
+        let pool = object
+            .annotations()
+            .get(FROM_POOL)
+            .map(|pool| pool.as_str().into());
         let ingress = object.status.load_balancer.ingress.unwrap_or_default();
         let ips = ingress
             .iter()
@@ -230,6 +235,7 @@ impl From<api::Service> for Service {
             },
             local: object.spec.external_traffic_policy.as_deref() == Some("Local"),
             shared,
+            pool,
             uid: object.metadata.uid,
             labels: object.metadata.labels.unwrap_or_default(),
         }
@@ -264,6 +270,7 @@ impl Speaker {
     }
 }
 
+const FROM_POOL: &str = "metallb.io/ip-allocated-from-pool";
 /// The annotation by which a Service shares its address; the second name is older.
 const SHARED_IP: [&str; 2] = [
     "metallb.io/allow-shared-ip",

@@ -105,26 +105,28 @@ async fn run(
     observer: mpsc::UnboundedSender<Observed>,
 ) {
     let shutdown = setup.shutdown.clone();
-    if let Some(HeartbeatSetup {
-        own,
-        settings,
-        socket,
-        metrics,
-    }) = setup.heartbeat
-    {
-        let membership = Membership::new(std::time::Instant::now(), own, settings);
-        let observer = observer.clone();
-        let leave = shutdown.clone();
-        tokio::task::spawn_local(async move {
-            let ended =
-                heartbeat::run(membership, socket, metrics, speakers, observer, leave).await;
-            if let Err(error) = ended {
+    let heartbeats = async {
+        if let Some(HeartbeatSetup {
+            own,
+            settings,
+            socket,
+            metrics,
+        }) = setup.heartbeat
+        {
+            let membership = Membership::new(std::time::Instant::now(), own, settings);
+            let leave = setup.shutdown.clone();
+            let observer = observer.clone();
+            let ran = heartbeat::run(membership, socket, metrics, speakers, observer, leave);
+            if let Err(error) = ran.await {
                 tracing::error!(op = "heartbeat", %error, "no more heartbeats");
+                return;
             }
-        });
-    }
+        }
+        // Nothing more to say; that alone is no reason to stop.
+        std::future::pending().await;
+    };
     // The successors announce first; until they have, we still answer.
-    let stop = async move {
+    let stop = async {
         shutdown.cancelled().await;
         tokio::time::sleep(HANDOVER).await;
     };
@@ -133,11 +135,13 @@ async fn run(
         setup.seed,
         setup.layer2_metrics,
         setup.ready,
-        observer,
+        observer.clone(),
     );
+    // The first to end ends the thread, and with it the program.
     tokio::select! {
         biased;
         () = stop => {}
+        () = heartbeats => {}
         () = layer2.run(commands) => {}
     }
 }

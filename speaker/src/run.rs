@@ -226,7 +226,7 @@ pub(crate) fn unknown(heartbeats: bool) -> BTreeSet<Kind> {
         Kind::Interfaces,
     ]);
     if heartbeats {
-        unknown.insert(Kind::Alive);
+        unknown.extend([Kind::Speakers, Kind::Alive]);
     }
     unknown
 }

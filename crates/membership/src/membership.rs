@@ -58,7 +58,8 @@ pub enum Output {
 /// too long is dead.
 ///
 /// Nothing is said about who is alive until every listed speaker has been heard or has had the
-/// time to be, so a speaker that starts does not believe for a moment that it is alone.
+/// time to be, so a speaker that starts does not believe for a moment that it is alone. The others
+/// count it as alive only from then on: until it knows what falls to it, they keep what they have.
 ///
 /// Silence counts only while we ourselves were awake: when a call comes later than
 /// [`poll_timeout`](Self::poll_timeout) asked for, all deadlines move by as much. A starved
@@ -107,7 +108,7 @@ impl Membership {
             sequence: 0,
             peers: BTreeMap::new(),
             sessions: HashMap::new(),
-            next_heartbeat: Some(now),
+            next_heartbeat: None,
             leaving: None,
             settle: Settle::Unlisted,
             told: None,
@@ -188,11 +189,9 @@ impl Membership {
         if late.is_zero() {
             return;
         }
-        for peer in self.peers.values_mut() {
-            if let State::Alive { heard, .. } = &mut peer.state {
-                *heard = (*heard + late).min(now);
-            }
-        }
+        self.peers
+            .values_mut()
+            .for_each(|peer| peer.excuse(now, late));
         if let Settle::Until(at) = &mut self.settle {
             *at += late;
         }
@@ -212,6 +211,8 @@ impl Membership {
         }
         if self.settle == Settle::Unlisted {
             self.settle = Settle::Until(now + self.settings.dead_after);
+            self.next_heartbeat = Some(now);
+            self.speak(now);
         }
     }
 
@@ -238,9 +239,12 @@ impl Membership {
             }
             return Err(Dropped::Replayed);
         }
+        let known = peer.last.is_some_and(|last| last.0 == body.incarnation);
         peer.last = Some(number);
         peer.state = match body.kind {
             Kind::Leave => State::Absent,
+            // Unless it started together with us, and counts already.
+            Kind::Starting if !(known && peer.is_alive()) => State::Starting { heard: now },
             _ => State::Alive {
                 heard: now,
                 asked: None,
@@ -248,12 +252,15 @@ impl Membership {
         };
         match body.kind {
             Kind::Ask if self.leaving.is_some() => self.send_to(&body.name, Kind::Leave),
-            Kind::Ask => self.send_to(&body.name, Kind::Heartbeat),
+            Kind::Ask | Kind::Starting if self.settle == Settle::Settled => {
+                self.send_to(&body.name, Kind::Heartbeat);
+            }
             Kind::Outdated(known) if known > self.own.incarnation => {
                 self.own.incarnation = known.saturating_add(1);
                 self.next_heartbeat = self.next_heartbeat.map(|_| now);
             }
-            Kind::Heartbeat | Kind::Leave | Kind::Outdated(_) => {}
+            // While we are starting ourselves, we say so often enough.
+            Kind::Heartbeat | Kind::Ask | Kind::Starting | Kind::Leave | Kind::Outdated(_) => {}
         }
         Ok(())
     }
@@ -292,9 +299,13 @@ impl Membership {
             return;
         }
         let kind = match &mut self.leaving {
-            None => {
+            None if self.settle == Settle::Settled => {
                 self.next_heartbeat = Some(now + self.settings.heartbeat);
                 Kind::Heartbeat
+            }
+            None => {
+                self.next_heartbeat = Some(now + self.settings.ask_every);
+                Kind::Starting
             }
             Some(left) => {
                 *left = left.saturating_sub(1);
@@ -334,17 +345,24 @@ impl Membership {
 
     /// Says who is alive, when that is known and new.
     fn tell(&mut self, now: Instant) {
-        match self.settle {
-            Settle::Settled => {}
+        let fresh = match self.settle {
+            Settle::Settled => false,
             Settle::Unlisted => return,
             Settle::Until(at) => {
                 let listed = |peer: &&Peer| peer.address.is_some();
-                if now < at && !self.peers.values().filter(listed).all(Peer::is_alive) {
+                if now < at && !self.peers.values().filter(listed).all(Peer::is_heard) {
                     return;
                 }
                 self.settle = Settle::Settled;
+                // Those that start together with us will know in a moment what falls to them.
+                for peer in self.peers.values_mut() {
+                    if let State::Starting { heard } = peer.state {
+                        peer.state = State::Alive { heard, asked: None };
+                    }
+                }
+                true
             }
-        }
+        };
         let told = self.told.as_ref();
         let alive = self
             .peers
@@ -358,6 +376,11 @@ impl Membership {
             let alive: BTreeSet<_> = alive.chain([&self.own.name]).cloned().collect();
             self.told = Some(alive.clone());
             self.outputs.push_back(Output::Alive(alive));
+        }
+        if fresh && self.leaving.is_none() {
+            // The others stop at this word, so it comes after.
+            self.next_heartbeat = Some(now);
+            self.speak(now);
         }
     }
 
@@ -507,7 +530,7 @@ mod tests {
         for (what, secret, bytes, from, reason) in cases {
             let mut m = speaker(now, 1, 1, secret);
             assert_eq!(hear(&mut m, now, from, bytes), reason, "{what}");
-            assert_eq!(m.peers["n2"].is_alive(), reason.is_none(), "{what}");
+            assert_eq!(m.peers["n2"].is_heard(), reason.is_none(), "{what}");
         }
     }
 
@@ -546,6 +569,7 @@ mod tests {
         let mut two = speaker(now, 2, 7, KEY);
         two.handle_timeout(now);
         let low = sent(&mut two, 1).remove(0);
+        sent(&mut one, 2);
         assert_eq!(hear(&mut one, now, 2, &low), Some(Dropped::Replayed));
         let correction = sent(&mut one, 2).remove(0);
         assert_eq!(hear(&mut two, now, 1, &correction), None);
@@ -557,6 +581,7 @@ mod tests {
     fn a_leave_is_said_a_few_times_and_then_nothing_more() {
         let now = Instant::now();
         let mut m = speaker(now, 1, 1, KEY);
+        sent(&mut m, 2);
         m.handle_input(now, Input::Leave);
         let mut said = sent(&mut m, 2).len();
         assert_eq!(said, 1, "it is said at once");
@@ -589,7 +614,7 @@ mod tests {
                 m.handle_input(now, Input::Datagram { from: address(2), bytes: &bytes });
             }
             m.handle_timeout(now);
-            prop_assert!(!sealed || m.peers.values().all(|peer| !peer.is_alive()));
+            prop_assert!(!sealed || m.peers.values().all(|peer| !peer.is_heard()));
         }
     }
 }

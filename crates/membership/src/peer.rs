@@ -1,5 +1,5 @@
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::Settings;
 
@@ -21,6 +21,8 @@ pub(crate) enum State {
     /// Never heard, left, or silent for too long.
     #[default]
     Absent,
+    /// It runs but announces nothing yet.
+    Starting { heard: Instant },
     Alive {
         heard: Instant,
         asked: Option<Instant>,
@@ -37,17 +39,32 @@ pub(crate) enum Due {
 
 impl Peer {
     pub(crate) fn is_alive(&self) -> bool {
+        self.address.is_some() && matches!(self.state, State::Alive { .. })
+    }
+
+    /// Whether anything is known of it: it lives, or runs at least.
+    pub(crate) fn is_heard(&self) -> bool {
         self.address.is_some() && self.state != State::Absent
     }
 
+    /// Nobody was to blame for that much silence.
+    pub(crate) fn excuse(&mut self, now: Instant, late: Duration) {
+        if let State::Alive { heard, .. } | State::Starting { heard } = &mut self.state {
+            *heard = (*heard + late).min(now);
+        }
+    }
+
     pub(crate) fn due(&self, now: Instant, settings: &Settings) -> Due {
-        let State::Alive { heard, asked } = self.state else {
-            return Due::Nothing;
+        let (heard, asked) = match self.state {
+            State::Absent => return Due::Nothing,
+            State::Starting { heard } => (heard, None),
+            State::Alive { heard, asked } => (heard, asked),
         };
         let silence = now.saturating_duration_since(heard);
         if silence >= settings.dead_after {
             Due::Dead
         } else if silence >= settings.suspect_after
+            && matches!(self.state, State::Alive { .. })
             && asked.is_none_or(|asked| now >= asked + settings.ask_every)
         {
             Due::Ask
@@ -58,20 +75,21 @@ impl Peer {
 
     /// When `due` will next say something.
     pub(crate) fn deadline(&self, settings: &Settings) -> Option<Instant> {
-        let State::Alive { heard, asked } = self.state else {
-            return None;
-        };
-        let ask = asked.map_or(heard + settings.suspect_after, |asked| {
-            asked + settings.ask_every
-        });
-        Some(ask.min(heard + settings.dead_after))
+        match self.state {
+            State::Absent => None,
+            State::Starting { heard } => Some(heard + settings.dead_after),
+            State::Alive { heard, asked } => {
+                let ask = asked.map_or(heard + settings.suspect_after, |asked| {
+                    asked + settings.ask_every
+                });
+                Some(ask.min(heard + settings.dead_after))
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

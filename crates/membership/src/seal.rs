@@ -136,7 +136,8 @@ impl Header {
     }
 }
 
-/// What a datagram says. Every kind also proves that its sender is alive, except `Leave`.
+/// What a datagram says. Every kind also proves that its sender is alive, except `Leave`; one
+/// that says `Starting` does not announce anything yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Here I am.
@@ -145,6 +146,8 @@ pub(crate) enum Kind {
     Ask,
     /// I stop now.
     Leave,
+    /// I am here but do not know yet who else is. Answered by a heartbeat at once.
+    Starting,
     /// Your incarnation is below one I have heard of you: go above this.
     Outdated(u64),
 }
@@ -168,6 +171,7 @@ impl Body {
             2 => Kind::Ask,
             3 => Kind::Leave,
             4 => Kind::Outdated(number(9)),
+            5 => Kind::Starting,
             _ => return Err(Dropped::Malformed),
         };
         let name = rest
@@ -190,6 +194,7 @@ impl Body {
             Kind::Ask => (2, 0),
             Kind::Leave => (3, 0),
             Kind::Outdated(known) => (4, known),
+            Kind::Starting => (5, 0),
         };
         let name = &self.name.as_bytes()[..self.name.len().min(255)];
         let mut bytes = Vec::with_capacity(18 + name.len());
@@ -319,9 +324,9 @@ mod tests {
 
         #[test]
         fn what_is_encoded_decodes_to_itself(
-            incarnation: u64, known: u64, kind in 0..4usize, name in "[a-z0-9.-]{1,253}"
+            incarnation: u64, known: u64, kind in 0..5usize, name in "[a-z0-9.-]{1,253}"
         ) {
-            let kind = [Kind::Heartbeat, Kind::Ask, Kind::Leave, Kind::Outdated(known)][kind];
+            let kind = [Kind::Heartbeat, Kind::Ask, Kind::Leave, Kind::Outdated(known), Kind::Starting][kind];
             let body = Body { kind, incarnation, name };
             prop_assert_eq!(Body::decode(&body.encode()), Ok(body));
         }

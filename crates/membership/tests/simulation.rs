@@ -309,6 +309,37 @@ fn a_starting_speaker_never_believes_that_it_is_alone() {
 }
 
 #[test]
+fn a_restarted_speaker_gets_its_share_only_once_it_knows_its_share() {
+    for (dead, seed) in [(false, 1), (true, 2)] {
+        let mut network = Network::of(4).seed(seed).loss(5).started();
+        network.kill(1);
+        if dead {
+            // It stays on the list, and the one that starts has to wait for it in vain.
+            network.kill(3);
+        }
+        network.run(ms(2000));
+        network.start(1);
+        let mut waited = 0;
+        while network.nodes[1].view.is_empty() {
+            assert!(
+                !network.nodes[0].view.contains(&1),
+                "counted after {waited} ms, knows nobody"
+            );
+            network.run(ms(1));
+            waited += 1;
+        }
+        assert_eq!(waited > 400, dead, "it took {waited} ms");
+        let running = if dead {
+            BTreeSet::from([0, 1, 2])
+        } else {
+            (0..4).collect()
+        };
+        let took = network.until(|network| network.all_see(&running));
+        assert!(took < ms(110), "it took {took:?}");
+    }
+}
+
+#[test]
 fn a_dead_node_is_noticed_by_all_within_the_bound() {
     for (nodes, seed) in [(3, 1), (3, 2), (10, 3), (50, 4)] {
         let mut network = Network::of(nodes).seed(seed).started();

@@ -96,6 +96,11 @@ impl Cluster {
         self
     }
 
+    pub(crate) fn service_at(mut self, name: &str, metadata: Value, ips: &[&str]) -> Self {
+        self.index.service(apply(service(name, metadata, ips)));
+        self
+    }
+
     pub(crate) fn ips(mut self, name: &str, ips: &[&str]) -> Self {
         self.index.service(apply(service(name, json!({}), ips)));
         self

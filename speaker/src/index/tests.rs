@@ -1,5 +1,5 @@
 use metallb_kit::watch::Change;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::fixtures::{Cluster, apply, service, slice, touches_web, web};
 use super::*;
@@ -148,7 +148,7 @@ fn an_invalid_pool_is_left_out_and_the_others_stay() {
     });
     assert_eq!(
         cluster.index.configuration.pool(apply(bad)),
-        Touched::Nothing
+        Touched::Everything
     );
     assert_eq!(cluster.index.configuration.rejected().len(), 1);
     assert_eq!(cluster.announcers(), ["a"]);
@@ -157,6 +157,51 @@ fn an_invalid_pool_is_left_out_and_the_others_stay() {
         .configuration
         .pool(Change::Delete(ObjectKey::new("metallb-system", "bad")));
     assert!(cluster.index.configuration.rejected().is_empty());
+}
+
+#[test]
+fn an_invalid_edit_leaves_the_last_valid_form_in_effect() {
+    let cluster = Cluster::of(&["a"])
+        .pool("pool", json!({ "addresses": ["192.0.2.9-192.0.2.1"] }))
+        .advertisement(
+            "all",
+            json!({ "nodeSelectors": [
+            { "matchExpressions": [{ "key": "zone", "operator": "Surrounds" }] }
+        ] }),
+        );
+    assert_eq!(cluster.index.configuration.rejected().len(), 2);
+    assert_eq!(cluster.announcers(), ["a"]);
+    let mended = cluster.pool("pool", json!({ "addresses": ["198.51.100.0/24"] }));
+    assert_eq!(mended.index.configuration.rejected().len(), 1);
+    assert!(
+        mended.announcers().is_empty(),
+        "the address is in no pool any more"
+    );
+}
+
+#[test]
+fn what_was_assigned_from_an_invalid_pool_stays_announced_over_a_restart() {
+    let from = |pool: &str| json!({ "annotations": { "metallb.io/ip-allocated-from-pool": pool } });
+    let start = |metadata: Value| {
+        Cluster::of(&["a"])
+            .pool("other", json!({ "addresses": ["oops"] }))
+            .pool("broken", json!({ "addresses": ["203.0.113.0/33"] }))
+            .service_at("web", metadata, &["203.0.113.1"])
+    };
+    assert_eq!(start(from("broken")).announcers(), ["a"]);
+    assert!(
+        start(from("pool")).announcers().is_empty(),
+        "that one is good and has it not"
+    );
+    assert!(start(from("gone")).announcers().is_empty());
+    assert!(start(json!({})).announcers().is_empty());
+    // Advertisements are for it as ever.
+    let selected = |labels| {
+        let advertisement = json!({ "ipAddressPoolSelectors": [{ "matchLabels": labels }] });
+        start(from("broken")).advertisement("all", advertisement)
+    };
+    assert_eq!(selected(json!({ "name": "broken" })).announcers(), ["a"]);
+    assert!(selected(json!({ "name": "other" })).announcers().is_empty());
 }
 
 #[test]
