@@ -123,7 +123,7 @@ async fn run(
             }
         }
         // Nothing more to say; that alone is no reason to stop.
-        std::future::pending().await;
+        std::future::pending::<()>().await;
     };
     // The successors announce first; until they have, we still answer.
     let stop = async {
