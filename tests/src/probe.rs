@@ -46,7 +46,10 @@ impl Cluster {
     /// Like [`Cluster::who_answers`], with the hardware address.
     pub fn answer(&self, ip: IpAddr) -> Result<Option<Answer>> {
         let output = self
-            .exec(Place::Client, &question(ip, self.client_device(ip)))
+            .exec(
+                Place::Client,
+                &question(ip, self.client_device(ip), PATIENCE),
+            )
             .output()?;
         let macs = self.macs()?;
         Ok(parse(&String::from_utf8_lossy(&output.stdout)).map(|mac| named(&macs, mac)))
@@ -180,7 +183,7 @@ impl OwnerWatch {
         } else {
             let (cluster, ended) = (cluster.clone(), watch.ended.clone());
             watch.thread = Some(std::thread::spawn(move || {
-                let ask = question(ip, device);
+                let ask = question(ip, device, INTERVAL);
                 while !ended.load(Ordering::Relaxed) {
                     let next = Instant::now() + INTERVAL;
                     if let Ok(output) = cluster.exec(Place::Client, &ask).output() {
@@ -209,19 +212,17 @@ impl Drop for OwnerWatch {
     }
 }
 
-/// The command that asks once and prints the hardware address that answers.
-fn question(ip: IpAddr, device: &str) -> Vec<String> {
-    let ip_text = ip.to_string();
-    let words: &[&str] = if ip.is_ipv4() {
-        &[
-            "arping", "-r", "-C", "1", "-w", "0.3", "-i", device, &ip_text,
-        ]
+/// The command that asks once, prints the hardware address that answers, and waits no longer than
+/// `patience` for it.
+fn question(ip: IpAddr, device: &str, patience: Duration) -> Vec<String> {
+    let command = if ip.is_ipv4() {
+        let seconds = patience.as_secs_f32();
+        format!("arping -r -C 1 -w {seconds} -i {device} {ip}")
     } else {
-        &[
-            "ndisc6", "-1", "-q", "-r", "1", "-w", "300", &ip_text, device,
-        ]
+        let milliseconds = patience.as_millis();
+        format!("ndisc6 -1 -q -r 1 -w {milliseconds} {ip} {device}")
     };
-    words.iter().map(ToString::to_string).collect()
+    command.split(' ').map(str::to_owned).collect()
 }
 
 /// The hardware address in what arping or ndisc6 printed.
@@ -239,6 +240,8 @@ fn named(macs: &BTreeMap<String, Place>, mac: String) -> Answer {
     }
 }
 
+/// For one answer.
+const PATIENCE: Duration = Duration::from_millis(300);
 /// Between two questions.
 const INTERVAL: Duration = Duration::from_millis(25);
 

@@ -53,17 +53,22 @@ impl<'a> ApiFaults<'a> {
     /// `proxy` is the command that ends up in [`run`]; the arguments of [`ProxyArgs`] are added.
     pub fn engage(cluster: &'a Cluster, proxy: &[String]) -> Result<Self> {
         let faults = Self { cluster };
-        if faults.status().is_ok() {
-            return Ok(faults);
+        if faults.status().is_err() {
+            faults.start(proxy)?;
         }
-        let program = cluster.spawn(Place::ControlPlane, PROGRAM, &faults.command(proxy))?;
+        faults.lead_to_proxy()?;
+        Ok(faults)
+    }
+
+    fn start(&self, proxy: &[String]) -> Result<()> {
+        let cluster = self.cluster;
+        let program = cluster.spawn(Place::ControlPlane, PROGRAM, &self.command(proxy))?;
         let log = cluster.files.log(Place::ControlPlane, PROGRAM);
         eventually("the API proxy to take orders", TIMEOUT, || {
             ensure!(program.alive(), "it ended; see {}", log.display());
-            faults.status().map(Ok::<_, String>)
+            self.status().map(Ok::<_, String>)
         })?;
-        faults.lead_to_proxy()?;
-        Ok(faults)
+        Ok(())
     }
 
     /// The proxy of a cluster, if it is engaged.
@@ -160,19 +165,25 @@ impl<'a> ApiFaults<'a> {
                 }}
             }}\n"
         ))?;
-        let filter = format!("sport = :{port} and src != [::1]");
-        let kill = [
-            "ss",
-            "--no-header",
-            "--tcp",
-            "--numeric",
-            "--kill",
-            "state",
-            "connected",
-        ];
-        let mut kill: Vec<_> = kill.map(str::to_owned).into();
-        kill.push(filter);
-        self.cluster.output(Place::ControlPlane, &kill).map(drop)
+        // New ones no longer come here, so an empty list stays empty.
+        eventually("the end of connections from before", TIMEOUT, || {
+            let of_others = format!("sport = :{port} and not src [::1]");
+            let ss = |more: &[&str]| {
+                let ss = [
+                    "ss",
+                    "--tcp",
+                    "--numeric",
+                    "--no-header",
+                    "state",
+                    "connected",
+                ];
+                let command = [&ss, more, &[&of_others]].concat();
+                self.cluster.output(Place::ControlPlane, &command)
+            };
+            ss(&["exclude", "time-wait", "--kill"])?;
+            let left = ss(&["exclude", "time-wait"])?;
+            Ok(if left.is_empty() { Ok(()) } else { Err(left) })
+        })
     }
 
     fn nft(&self, ruleset: &str) -> Result<()> {

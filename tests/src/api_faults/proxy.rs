@@ -45,7 +45,9 @@ pub struct ProxyArgs {
 
 /// Runs the proxy in the present network namespace until it is ended.
 pub fn run(args: &ProxyArgs) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(args.listen)
             .await

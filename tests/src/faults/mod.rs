@@ -7,9 +7,11 @@ mod cable;
 mod loss;
 mod process;
 
-use anyhow::{Result, ensure};
+use std::fs;
 
-use crate::{Cluster, Place, cgroup};
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{Cluster, Place, cgroup, node};
 
 pub use cable::Cable;
 pub(crate) use cable::cards;
@@ -50,7 +52,10 @@ impl Cluster {
     /// Stops a whole node at one instant, or each process of a program; see [`Target`].
     pub fn freeze(&self, target: &Target) -> Result<()> {
         match target {
-            Target::Node(node) => cgroup::freeze(&self.cgroup(*node)),
+            Target::Node(node) => {
+                self.check_node(*node)?;
+                cgroup::freeze(&self.cgroup(*node))
+            }
             Target::Program { .. } => process::stop(self, target),
         }
     }
@@ -58,22 +63,18 @@ impl Cluster {
     /// Undoes [`Cluster::freeze`].
     pub fn thaw(&self, target: &Target) -> Result<()> {
         match target {
-            Target::Node(node) => cgroup::thaw(&self.cgroup(*node)),
+            Target::Node(node) => {
+                self.check_node(*node)?;
+                cgroup::thaw(&self.cgroup(*node))
+            }
             Target::Program { .. } => process::go_on(self, target),
         }
     }
 
-    /// Ends every process of a node at one instant, containers included, as a power cut does.
+    /// Ends every process of a node at one instant, containers included, as a power cut does. What
+    /// the kernel does by itself it goes on doing: it answers for the node's own addresses.
     pub fn kill(&self, node: Place) -> Result<()> {
-        ensure!(
-            matches!(node, Place::Node(_)),
-            "{node} is no node; only a node can be killed"
-        );
-        ensure!(
-            self.nodes().contains(&node),
-            "cluster {} has no node {node}",
-            self.name()
-        );
+        self.check_node(node)?;
         cgroup::kill(&self.cgroup(node))
     }
 
@@ -82,14 +83,25 @@ impl Cluster {
     pub fn revive(&self, node: Place) -> Result<()> {
         self.check_node(node)?;
         let left = self.processes(node)?;
-        ensure!(left.is_empty(), "{node} runs, with {} processes; only a killed node is revived", left.len());
-        self.clear_node_memory(node)?;
+        ensure!(
+            left.is_empty(),
+            "{node} runs, with {} processes; only a killed node is revived",
+            left.len()
+        );
+        // Where a real machine has a tmpfs.
+        let memory = self.files.of_place(node).join("run-containerd");
+        fs::remove_dir_all(&memory)
+            .with_context(|| format!("cannot clear {}", memory.display()))?;
         node::start_containerd(self, node)?;
         node::start_kubelet(self, node)
     }
 
     fn check_node(&self, node: Place) -> Result<()> {
-        ensure!(self.nodes().contains(&node), "cluster {} has no node {node}", self.name());
+        ensure!(
+            self.nodes().contains(&node),
+            "cluster {} has no node {node}",
+            self.name()
+        );
         Ok(())
     }
 

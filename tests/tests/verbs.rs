@@ -1,0 +1,177 @@
+//! Each verb of the test cluster does what it says, seen on a real one.
+//!
+//! All stories share one cluster, `verbs`, and are told in order; each leaves it as it found it.
+
+#[path = "verbs/api.rs"]
+mod api;
+#[path = "verbs/cables.rs"]
+mod cables;
+#[path = "verbs/machines.rs"]
+mod machines;
+#[path = "verbs/routers.rs"]
+mod routers;
+
+use std::net::IpAddr;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use libtest_mimic::{Arguments, Failed, Trial};
+use metallb_tests::{
+    Cluster, Name, Options, Place, Process, Router, Terminal, eventually, is_root,
+};
+
+type Story = fn(&Cluster) -> Result<()>;
+
+const STORIES: &[(&str, Story)] = &[
+    ("exec_runs_in_the_place_it_names", machines::exec),
+    ("load_puts_an_image_on_every_node", machines::load),
+    ("logs_have_something_to_say", machines::logs),
+    ("env_is_for_a_shell_to_eval", machines::env),
+    ("cut_takes_carrier_and_heal_gives_it_back", cables::cut),
+    (
+        "isolate_loses_every_frame_and_keeps_carrier",
+        cables::isolate,
+    ),
+    ("lossy_loses_some_frames_and_counts_them", cables::lossy),
+    ("the_second_card_is_cut_alone", cables::second_card),
+    ("a_cable_that_is_not_there_is_refused", cables::refused),
+    (
+        "the_answering_node_is_known_by_its_mac",
+        cables::who_answers,
+    ),
+    (
+        "a_watch_sees_the_next_owner_within_milliseconds",
+        cables::watch_owner,
+    ),
+    (
+        "a_frozen_program_is_stopped_until_it_is_thawed",
+        machines::freeze_program,
+    ),
+    (
+        "a_frozen_node_does_nothing_until_it_is_thawed",
+        machines::freeze_node,
+    ),
+    (
+        "each_router_answers_its_control_tool_and_listens",
+        routers::answer,
+    ),
+    ("kubectl_sees_each_made_up_status", api::statuses),
+    ("a_watch_is_cut_and_comes_again", api::watch_is_cut),
+    (
+        "a_stalled_api_server_answers_once_it_is_cleared",
+        api::stall,
+    ),
+    ("a_pod_keeps_its_identity_behind_the_proxy", api::identity),
+    (
+        "nothing_remains_of_a_proxy_that_is_taken_away",
+        api::disengage,
+    ),
+    (
+        "a_killed_node_has_no_process_and_comes_back",
+        machines::kill_and_revive,
+    ),
+];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    if arguments.list {
+        return libtest_mimic::run(&arguments, trials(None)).exit_code();
+    }
+    if !is_root() && std::env::var_os("CI").is_none() {
+        println!("skipped: the verbs of the cluster: they need root, for network namespaces");
+        return ExitCode::SUCCESS;
+    }
+    let cluster = match up() {
+        Ok(cluster) => cluster,
+        Err(error) => {
+            println!("test result: FAILED. 0 passed; 1 failed; no cluster: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    // The stories borrow it until the process ends.
+    let cluster: &'static Cluster = Box::leak(Box::new(cluster));
+    let conclusion = libtest_mimic::run(&arguments, trials(Some(cluster)));
+    if let Err(error) = down(cluster) {
+        println!("test result: FAILED. the cluster did not end: {error:#}");
+        return ExitCode::FAILURE;
+    }
+    conclusion.exit_code()
+}
+
+fn trials(cluster: Option<&'static Cluster>) -> Vec<Trial> {
+    let trial = |&(name, story): &(&'static str, Story)| {
+        Trial::test(name, move || {
+            let cluster = cluster.ok_or("stories were only to be listed")?;
+            let started = Instant::now();
+            story(cluster).map_err(|error| Failed::from(format!("{error:#}")))?;
+            print!("{:.1?} ", started.elapsed());
+            Ok(())
+        })
+    };
+    STORIES.iter().map(trial).collect()
+}
+
+fn up() -> Result<Cluster> {
+    let name: Name = "verbs".parse()?;
+    // What an earlier run left when it was killed.
+    Cluster::down(&name)?;
+    let options = Options {
+        name,
+        nodes: 2,
+        nics: 2,
+        routers: vec![Router::Frr, Router::Bird, Router::Gobgp],
+        ..Options::default()
+    };
+    Cluster::up(&options, &mut Terminal::start())
+}
+
+/// Ends the cluster and makes sure that everything which was started for it has ended with it.
+fn down(cluster: &Cluster) -> Result<()> {
+    let mut processes = Vec::new();
+    for place in cluster.places() {
+        processes.extend(cluster.processes(place)?);
+    }
+    Cluster::down(cluster.name())?;
+    let left: Vec<&Process> = processes.iter().filter(|process| process.alive()).collect();
+    ensure!(left.is_empty(), "still running: {left:?}");
+    println!("{} processes ended with the cluster", processes.len());
+    Ok(())
+}
+
+/// Whether one ping from the client comes back within a second.
+fn ping(cluster: &Cluster, target: IpAddr) -> bool {
+    let target = target.to_string();
+    cluster
+        .output(Place::Client, &["ping", "-c", "1", "-W", "1", &target])
+        .is_ok()
+}
+
+/// Waits until a ping comes back, over both families.
+fn pings(cluster: &Cluster, node: Place) -> Result<()> {
+    for target in [IpAddr::from(node.address().v4), node.address().v6.into()] {
+        eventually(
+            &format!("a ping of {target}"),
+            Duration::from_secs(10),
+            || {
+                Ok(if ping(cluster, target) {
+                    Ok(())
+                } else {
+                    Err("no answer")
+                })
+            },
+        )?;
+    }
+    Ok(())
+}
+
+/// Whether a card of a place has carrier, as the place itself sees it.
+fn carrier(cluster: &Cluster, place: Place, device: &str) -> Result<bool> {
+    let said = cluster.output(place, &["ethtool", device])?;
+    let link = said
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Link detected: "));
+    link.map(|link| link == "yes")
+        .with_context(|| format!("ethtool said {said}"))
+}
