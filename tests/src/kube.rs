@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -26,7 +26,10 @@ pub(crate) fn ensure_built(release: &Release, progress: &mut dyn Progress) -> Re
     fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
     // Another command may be at the same build; then its result is ours too.
     let lock = fs::File::create(cache.join(".lock"))?;
-    lock.lock()?;
+    if lock.try_lock().is_err() {
+        progress.step("waiting for another command that is building Kubernetes");
+        lock.lock()?;
+    }
     if built.exists() {
         return Ok(built);
     }
@@ -86,10 +89,11 @@ fn wait(child: &mut Child, progress: &mut dyn Progress) -> Result<()> {
     let mut said = started;
     loop {
         if let Some(status) = child.try_wait()? {
-            ensure!(
-                status.success(),
-                "go build ended with {status}; its own words are above"
-            );
+            if !status.success() {
+                // Ctrl-C reaches the compiler too.
+                interrupt::check()?;
+                bail!("go build ended with {status}; its own words are above");
+            }
             return Ok(());
         }
         if let Err(interrupted) = interrupt::check() {
