@@ -33,6 +33,7 @@ pub(crate) struct Health<'a> {
     pub(crate) pods: &'a BTreeMap<String, Pod>,
     /// Whether the Available condition was true before.
     pub(crate) was_available: bool,
+    pub(crate) now: Timestamp,
 }
 
 /// One condition, without its dates.
@@ -186,7 +187,9 @@ impl Health<'_> {
         }
         let mut problems: BTreeMap<(&str, &Problem), Vec<&str>> = BTreeMap::new();
         for pod in self.pods.values() {
-            if let Some(problem) = &pod.problem {
+            if let Some(problem) = &pod.problem
+                && problem.counts_from(self.now).is_none()
+            {
                 problems
                     .entry((&pod.component, problem))
                     .or_default()
@@ -277,6 +280,7 @@ mod tests {
         let problem = Problem {
             reason: reason.to_owned(),
             message: message.to_owned(),
+            since: None,
         };
         let pod = Pod {
             name: name.to_owned(),
@@ -310,6 +314,7 @@ mod tests {
             workloads: [("controller", controller), ("speaker", speaker)],
             pods,
             was_available: false,
+            now: Timestamp::UNIX_EPOCH,
         }
     }
 
@@ -397,6 +402,26 @@ mod tests {
         assert_eq!(
             told[0],
             "Available=False InvalidConfiguration: invalid CIDR x in AlwaysBlock"
+        );
+    }
+
+    /// Its predecessor may still hold the ports of the node.
+    #[test]
+    fn a_pod_may_wait_for_a_node_for_a_while() {
+        let (controller, speaker) = (workload(2, 2), workload(2, 3));
+        let (name, mut waiting) = pod("speaker-a", "Unschedulable", "no free ports");
+        if let Some(problem) = &mut waiting.problem {
+            problem.since = Some(Timestamp::UNIX_EPOCH);
+        }
+        let pods = BTreeMap::from([(name, waiting)]);
+        let at = |second| Health {
+            now: Timestamp::from_second(second).unwrap(),
+            ..health(Some(&controller), Some(&speaker), &pods)
+        };
+        assert!(told(at(29))[3].starts_with("Degraded=False"));
+        assert_eq!(
+            told(at(30))[3],
+            "Degraded=True PodsNotStarting: speaker: Unschedulable in speaker-a: no free ports"
         );
     }
 

@@ -25,6 +25,16 @@ pub(crate) struct Plan {
     pub(crate) wake_at: Option<Instant>,
 }
 
+/// How thoroughly to remove what was made for a `MetalLB` object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// All of it, and in order.
+    Thorough,
+    /// Only what nobody else will remove, for the operator is about to end. What is namespaced
+    /// goes after the `MetalLB` object that owns it.
+    Hurried,
+}
+
 /// One write, or the one read that a write needs.
 #[derive(Debug)]
 pub(crate) enum Action {
@@ -81,7 +91,13 @@ pub(crate) fn valid_spec<'a>(index: &'a Index, settings: &Settings) -> Option<&'
 }
 
 /// What to do about objects.
-pub(crate) fn decide(index: &Index, settings: &Settings, now: Instant, wall: Timestamp) -> Plan {
+pub(crate) fn decide(
+    index: &Index,
+    settings: &Settings,
+    pace: Pace,
+    now: Instant,
+    wall: Timestamp,
+) -> Plan {
     let own = own_key(settings);
     let mut plan = Plan::default();
     // A MetalLB that lost its place, as when the operator moved, must not be held back.
@@ -94,9 +110,21 @@ pub(crate) fn decide(index: &Index, settings: &Settings, now: Instant, wall: Tim
         }
     }
     match index.metallbs.get(&own) {
-        None => remove(index, None, &mut plan, now, wall),
-        Some(metallb) if is_leaving(metallb) => remove(index, Some(metallb), &mut plan, now, wall),
-        Some(metallb) => maintain(index, settings, metallb, &mut plan, now),
+        None => remove(index, None, pace, &mut plan, now, wall),
+        Some(metallb) if is_leaving(metallb) => {
+            remove(index, Some(metallb), pace, &mut plan, now, wall);
+        }
+        Some(metallb) => {
+            maintain(index, settings, metallb, &mut plan, now);
+            // Trouble that is too young to be told now.
+            let told_from = index
+                .pods
+                .values()
+                .filter_map(|pod| pod.problem.as_ref()?.counts_from(wall));
+            if let Some(from) = told_from.min() {
+                plan.wake_by(now + Duration::try_from(from - wall).unwrap_or(LOOK_AGAIN));
+            }
+        }
     }
     plan
 }
@@ -178,11 +206,16 @@ fn must_read_memberlist_key(index: &Index) -> bool {
 fn remove(
     index: &Index,
     metallb: Option<&MetalLB>,
+    pace: Pace,
     plan: &mut Plan,
     now: Instant,
     wall: Timestamp,
 ) {
-    if index.inventory().next().is_none() {
+    let mut left = index
+        .inventory()
+        .filter(|(key, _)| pace.minds(key))
+        .peekable();
+    if left.peek().is_none() {
         if let Some(metallb) = metallb.filter(|metallb| is_held(metallb)) {
             let metallb = ObjectKey::of(metallb);
             plan.actions.push(Action::DeleteControllerLease);
@@ -196,11 +229,11 @@ fn remove(
     }
     plan.wake_by(now + LOOK_AGAIN);
     let since = metallb.and_then(|metallb| metallb.meta().deletion_timestamp.as_ref());
-    let stops = index.inventory().any(|(key, _)| key.kind.is_workload());
+    let stops = left.any(|(key, _)| key.kind.is_workload());
     // The pods of a node that is down never report their end.
     let patient = since.is_some_and(|since| wall.as_second() - since.0.as_second() < PATIENCE);
     let of_this_stage = |key: &Key| key.kind.is_workload() || !(stops && patient);
-    for (key, operand) in index.inventory().rev() {
+    for (key, operand) in index.inventory().rev().filter(|(key, _)| pace.minds(key)) {
         if of_this_stage(key) && !operand.deleting {
             plan.actions.push(Action::Delete {
                 key: key.clone(),
@@ -216,7 +249,7 @@ pub(crate) fn reports(index: &Index, settings: &Settings, wall: Timestamp) -> Ve
     let mut reports = Vec::new();
     for (key, metallb) in &index.metallbs {
         let standing = if *key == own {
-            standing(index, settings, metallb)
+            standing(index, settings, metallb, wall)
         } else {
             ignored(key, settings)
         };
@@ -225,7 +258,12 @@ pub(crate) fn reports(index: &Index, settings: &Settings, wall: Timestamp) -> Ve
     reports
 }
 
-fn standing<'a>(index: &'a Index, settings: &Settings, metallb: &MetalLB) -> Standing<'a> {
+fn standing<'a>(
+    index: &'a Index,
+    settings: &Settings,
+    metallb: &MetalLB,
+    wall: Timestamp,
+) -> Standing<'a> {
     if is_leaving(metallb) {
         let left: BTreeMap<&str, usize> =
             index
@@ -266,6 +304,7 @@ fn standing<'a>(index: &'a Index, settings: &Settings, metallb: &MetalLB) -> Sta
         ],
         pods: &index.pods,
         was_available: is_true(before.unwrap_or_default(), AVAILABLE),
+        now: wall,
     })
 }
 
@@ -327,7 +366,7 @@ fn report(
     })
 }
 
-fn is_leaving(metallb: &MetalLB) -> bool {
+pub(crate) fn is_leaving(metallb: &MetalLB) -> bool {
     metallb.meta().deletion_timestamp.is_some()
 }
 
@@ -342,6 +381,12 @@ fn hash(object: &Object) -> u64 {
     let mut hasher = DefaultHasher::new();
     object.manifest.to_string().hash(&mut hasher);
     hasher.finish()
+}
+
+impl Pace {
+    fn minds(self, key: &Key) -> bool {
+        self == Self::Thorough || !key.kind.is_namespaced()
+    }
 }
 
 impl Plan {

@@ -2,7 +2,8 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{DynamicObject, Object, PartialObjectMeta};
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +64,9 @@ pub(crate) struct Problem {
     /// The word that Kubernetes has for it, such as `CrashLoopBackOff`.
     pub(crate) reason: String,
     pub(crate) message: String,
+    /// Since when, for what often passes by itself: a node whose ports are still taken by a pod
+    /// that is stopping. `None` counts at once.
+    pub(crate) since: Option<Timestamp>,
 }
 
 /// A Deployment or a `DaemonSet`, read no further than needed.
@@ -101,6 +105,8 @@ struct Condition {
     status: String,
     reason: String,
     message: String,
+    #[serde(rename = "lastTransitionTime")]
+    since: Option<Time>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -256,9 +262,10 @@ impl Problem {
                 && condition.status == "False"
                 && condition.reason == "Unschedulable"
         });
-        let scheduling = unscheduled.map(|c| Self {
-            reason: c.reason.clone(),
-            message: c.message.clone(),
+        let scheduling = unscheduled.map(|condition| Self {
+            reason: condition.reason.clone(),
+            message: condition.message.clone(),
+            since: condition.since.as_ref().map(|time| time.0),
         });
         containers.chain(scheduling).next()
     }
@@ -271,6 +278,7 @@ impl Problem {
         let mut problem = Self {
             reason: waiting.reason.clone(),
             message: waiting.message.clone(),
+            since: None,
         };
         // These two count seconds or change their words while nothing changes.
         if problem.is_image_pull() {
@@ -281,6 +289,12 @@ impl Problem {
             problem.message.clear();
         }
         Some(problem)
+    }
+
+    /// When it begins to count, if it does not yet.
+    pub(crate) fn counts_from(&self, now: Timestamp) -> Option<Timestamp> {
+        let from = Timestamp::from_second(self.since?.as_second() + GRACE).ok()?;
+        (from > now).then_some(from)
     }
 
     pub(crate) fn is_image_pull(&self) -> bool {
@@ -298,6 +312,9 @@ impl Problem {
     }
 }
 
+/// How long a pod may wait for a node before that is trouble, in seconds: about as long as its
+/// predecessor may take to stop.
+const GRACE: i64 = 30;
 /// What a container waits for on its way up.
 const ORDINARY: [&str; 3] = ["", "ContainerCreating", "PodInitializing"];
 

@@ -21,6 +21,7 @@ use metallb_kit::events::Events;
 use metallb_kit::leader::{Campaign, Leadership, identity};
 use metallb_kit::metrics::{Endpoint, Metrics};
 use metallb_kit::ready::{Condition, Ready};
+use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::tls::TlsOptions;
 use metallb_kit::{args, client, log, metrics, probes, shutdown};
 use rand::random;
@@ -29,11 +30,12 @@ use tokio::sync::watch;
 use crate::apply::{Applier, Deleted};
 use crate::args::{Arguments, Command, Flags};
 use crate::counters::Counters;
-use crate::decide::{Action, decide, reports, valid_spec};
+use crate::decide::{Action, Pace, decide, is_leaving, own_key, reports, valid_spec};
 use crate::index::Index;
 use crate::render::{Inputs, Install, OPERATOR_LEASE, install, render};
 use crate::settings::{Images, Ports, Settings};
-use crate::{watches, yaml};
+use crate::watches::{self, Feed};
+use crate::yaml;
 
 /// Runs the program to its end.
 pub(crate) fn run() -> ExitCode {
@@ -145,8 +147,9 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
             index: Index::default(),
             counters,
             synced,
+            pace: Pace::Thorough,
         };
-        shutdown.run_until_cancelled(operator.run(&client)).await;
+        operator.run(&client, &shutdown).await;
         if let Some(campaign) = campaign {
             campaign.release().await;
         }
@@ -166,39 +169,69 @@ struct Operator {
     leadership: Leadership,
     counters: Counters,
     synced: Condition,
+    pace: Pace,
 }
 
 impl Operator {
-    /// For ever. It may be dropped at any await: what was written is found by the next leader's
-    /// watches.
-    async fn run(mut self, client: &Client) {
+    /// Until `shutdown`, and a little longer: see [`Self::farewell`].
+    async fn run(mut self, client: &Client, shutdown: &CancellationToken) {
         let mut news = watches::news(client, &self.settings.namespace);
-        let mut wake_at = None;
-        loop {
-            tokio::select! {
-                Some(first) = news.next() => {
-                    self.index.handle(first);
-                    // News come in groups; what is at hand is decided upon together.
-                    let settled = tokio::time::sleep(SETTLE);
-                    tokio::pin!(settled);
-                    loop {
-                        tokio::select! {
-                            Some(more) = news.next() => self.index.handle(more),
-                            () = &mut settled => break,
-                        }
-                    }
-                }
-                // An error says that nobody will ever change it: without an election.
-                Ok(()) = self.leadership.changed() => {}
-                () = sleep_until(wake_at) => {}
+        let turning = async {
+            let mut wake_at = None;
+            loop {
+                wake_at = self.step(&mut news, wake_at).await;
             }
-            let missing = self.index.missing();
-            self.synced.set(missing.is_empty());
-            wake_at = None;
-            if missing.is_empty() && *self.leadership.borrow() {
-                wake_at = self.reconcile().await;
+        };
+        // What is cut off here is found by the next leader's watches.
+        let _: Option<std::convert::Infallible> = shutdown.run_until_cancelled(turning).await;
+        self.farewell(&mut news).await;
+    }
+
+    /// A namespace that is deleted takes the operator and the `MetalLB` object in no certain
+    /// order, and would wait for our finalizer for ever. So the leader looks for a moment whether
+    /// the object is to go, too, and if so lets it go before it goes itself.
+    async fn farewell(&mut self, news: &mut Feed) {
+        self.pace = Pace::Hurried;
+        let own = own_key(&self.settings);
+        let began = Instant::now();
+        let mut wake_at = Some(began);
+        while *self.leadership.borrow()
+            && let Some(metallb) = self.index.metallbs.get(&own)
+        {
+            let patience = if is_leaving(metallb) { LET_GO } else { LINGER };
+            let until = (began + patience).into();
+            match tokio::time::timeout_at(until, self.step(news, wake_at)).await {
+                Ok(next) => wake_at = next,
+                Err(_) => return,
             }
         }
+    }
+
+    /// Waits for news or for `wake_at`, and acts. Returns when to look again without news.
+    async fn step(&mut self, news: &mut Feed, wake_at: Option<Instant>) -> Option<Instant> {
+        tokio::select! {
+            Some(first) = news.next() => {
+                self.index.handle(first);
+                // News come in groups; what is at hand is decided upon together.
+                let settled = tokio::time::sleep(SETTLE);
+                tokio::pin!(settled);
+                loop {
+                    tokio::select! {
+                        Some(more) = news.next() => self.index.handle(more),
+                        () = &mut settled => break,
+                    }
+                }
+            }
+            // An error says that nobody will ever change it: without an election.
+            Ok(()) = self.leadership.changed() => {}
+            () = sleep_until(wake_at) => {}
+        }
+        let missing = self.index.missing();
+        self.synced.set(missing.is_empty());
+        if missing.is_empty() && *self.leadership.borrow() {
+            return self.reconcile().await;
+        }
+        None
     }
 
     /// Makes the cluster as wanted, as far as that can be done now. Returns when to look again
@@ -213,6 +246,7 @@ impl Operator {
             let plan = decide(
                 &self.index,
                 &self.settings,
+                self.pace,
                 Instant::now(),
                 Timestamp::now(),
             );
@@ -350,6 +384,10 @@ async fn sleep_until(at: Option<Instant>) {
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How long news may go on coming in before they are decided upon.
 const SETTLE: Duration = Duration::from_millis(50);
+/// How long the leader looks, when it is told to end, whether the `MetalLB` object is to go, too.
+const LINGER: Duration = Duration::from_millis(1500);
+/// How long it takes at most to let it go; less than the time the pod is given.
+const LET_GO: Duration = Duration::from_secs(20);
 const RETRY: Duration = Duration::from_secs(2);
 /// Reads of a Secret that changes while it is read.
 const ROUNDS: usize = 3;

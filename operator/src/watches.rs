@@ -13,9 +13,12 @@ use crate::object::Kind;
 use crate::observed::{Operand, PlainObject, Pod, PodObject, WorkloadObject};
 use crate::render::{INVENTORY_LABEL, MEMBERLIST_SECRET};
 
+/// All news, as they come.
+pub(crate) type Feed = SelectAll<BoxStream<'static, News>>;
+
 /// News of everything that decisions are made from, for ever.
-pub(crate) fn news(client: &Client, namespace: &str) -> SelectAll<BoxStream<'static, News>> {
-    let mut all: SelectAll<_> = Kind::ALL
+pub(crate) fn news(client: &Client, namespace: &str) -> Feed {
+    let mut all: Feed = Kind::ALL
         .into_iter()
         .map(|kind| operands(client, namespace, kind))
         .collect();

@@ -128,12 +128,12 @@ async fn only_what_we_applied_is_deleted() {
     .await;
     assert_eq!(copy.expect("no error"), Deleted::NotOurs);
 
-    let ours = |request: &Request<Body>| match *request.method() {
-        Method::GET => (200, seen("metallb-operator")),
-        _ => {
-            assert_eq!(request.method(), Method::DELETE);
-            refusal(404, "not found")
+    let ours = |request: &Request<Body>| {
+        if request.method() == Method::GET {
+            return (200, seen("metallb-operator"));
         }
+        assert_eq!(request.method(), Method::DELETE);
+        refusal(404, "not found")
     };
     let gone = against(ours, async |applier| applier.delete(&key, "1").await).await;
     assert_eq!(gone.expect("what is gone is deleted"), Deleted::Yes);

@@ -16,6 +16,7 @@ struct World {
     now: Instant,
     wall: Timestamp,
     version: u32,
+    pace: Pace,
 }
 
 impl World {
@@ -45,6 +46,7 @@ impl World {
             now: Instant::now(),
             wall,
             version: 0,
+            pace: Pace::Thorough,
         }
     }
 
@@ -112,7 +114,7 @@ impl World {
     }
 
     fn plan(&self) -> Plan {
-        decide(&self.index, &self.settings, self.now, self.wall)
+        decide(&self.index, &self.settings, self.pace, self.now, self.wall)
     }
 
     /// Does what is decided until nothing is.
@@ -457,6 +459,29 @@ fn removal_stops_the_workloads_first_and_takes_the_rights_last() {
     world.settle();
     assert_eq!(world.index.operands.len(), 0);
     assert_eq!(world.index.metallbs.len(), 0);
+}
+
+/// As when the namespace is deleted, and the operator with it.
+#[test]
+fn an_operator_that_must_go_removes_what_nobody_else_will() {
+    let mut world = World::installed();
+    world.see_leaving();
+    world.pace = Pace::Hurried;
+    let done = world.done();
+    assert_eq!(done.len(), 4, "{done:?}");
+    assert!(
+        done.iter().all(|d| d.starts_with("delete ClusterRole")),
+        "{done:?}"
+    );
+    for kind in [Kind::ClusterRole, Kind::ClusterRoleBinding] {
+        for component in ["controller", "speaker"] {
+            world.see_gone(&Key::new(kind, format!("metallb-system:{component}")));
+        }
+    }
+    assert_eq!(
+        world.done(),
+        ["delete lease", "let go metallb-system/metallb", "forget"]
+    );
 }
 
 #[test]
