@@ -70,7 +70,7 @@ pub(crate) fn build(args: &ImageArgs, steps: &mut Steps) -> Result<Image> {
     let archive = args
         .output
         .clone()
-        .unwrap_or_else(|| workspace::root().join("target/image/metallb.tar"));
+        .unwrap_or_else(|| workspace::target().join("image/metallb.tar"));
     steps.time("packing the image", || {
         pack(&programs, &args.reference, &archive)
     })

@@ -51,10 +51,6 @@ impl Steps {
         }
     }
 
-    /// Time since the clock was started.
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
-    }
 }
 
 /// `12.3 s`, or minutes and seconds when it is more than two minutes.

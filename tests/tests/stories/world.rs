@@ -162,11 +162,7 @@ impl World {
     /// The node that answers for an address on the client's segment.
     pub(crate) fn owner(&self, address: IpAddr) -> Result<Place> {
         eventually(&format!("a node answers for {address}"), SOON, || {
-            let answer = self
-                .cluster
-                .who_answers(address)?
-                .ok_or("nobody".to_owned());
-            Ok(answer.and_then(|answer| answer.node.ok_or(format!("a stranger, {}", answer.mac))))
+            Ok(self.cluster.who_answers(address)?.ok_or("nobody"))
         })
     }
 
