@@ -58,6 +58,15 @@ async fn run(args: Args) -> Result<()> {
     for (name, why) in args.without_effect(bgp_type.as_deref())? {
         tracing::warn!(op = "startup", name, why, "this setting has no effect");
     }
+    if Path::new(MEMBERLIST_FILE).exists() {
+        let why = "heartbeats are not memberlist's and have no such settings";
+        tracing::warn!(
+            op = "startup",
+            name = MEMBERLIST_FILE,
+            why,
+            "this setting has no effect"
+        );
+    }
     let namespace = metallb_kit::namespace::resolve(args.namespace.as_deref())?;
     let exclude = Exclude::read(Path::new(EXCLUDE_FILE))?;
     let tls = TlsOptions::parse(
@@ -259,6 +268,7 @@ fn watches(
     all
 }
 
+const MEMBERLIST_FILE: &str = "/etc/metallb/memberlist/config.json";
 const EXCLUDE_FILE: &str = "/etc/metallb/excludel2.yaml";
 const MEMBERLIST_OFF: &str = "not enabling heartbeats (set METALLB_ML_LABELS and \
     METALLB_ML_BIND_ADDR): a dead node is noticed only by what the API server says of it, and \

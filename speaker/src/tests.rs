@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::Command;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,7 @@ struct Lan {
 /// A speaker in a thread of its own.
 struct Speaker {
     name: &'static str,
+    namespace: Arc<NetworkNamespace>,
     shutdown: CancellationToken,
     /// Gives the text of the metrics and the Events.
     thread: JoinHandle<(String, Vec<String>)>,
@@ -70,6 +72,8 @@ impl Lan {
                 &address.to_string(),
                 &format!("2001:db8::{at}a"),
             );
+            let namespace = Arc::new(node);
+            let node = Arc::clone(&namespace);
             let all = nodes.to_vec();
             let shutdown = CancellationToken::new();
             let token = shutdown.clone();
@@ -79,6 +83,7 @@ impl Lan {
             });
             lan.speakers.push(Speaker {
                 name,
+                namespace,
                 shutdown,
                 thread,
             });
@@ -124,6 +129,16 @@ impl Lan {
             .unwrap();
     }
 
+    /// Runs ip(8) on a node.
+    fn on(&self, node: &str, arguments: &str) {
+        let speaker = self
+            .speakers
+            .iter()
+            .find(|speaker| speaker.name == node)
+            .unwrap();
+        speaker.namespace.run(|| ip(arguments)).unwrap();
+    }
+
     fn heal(&self, node: &str) {
         self.bridge
             .run(|| ip(&format!("link set dev {node} up")))
@@ -151,31 +166,37 @@ impl Drop for Lan {
     }
 }
 
-/// A namespace with `eth0` on the bridge, whose MAC ends in the name's first letter.
+/// A namespace with `eth0` on the bridge and addresses.
 fn plug(bridge: &NetworkNamespace, name: &str, v4: &str, v6: &str) -> NetworkNamespace {
     let namespace = NetworkNamespace::create().unwrap();
+    plug_in(bridge, &namespace, name);
+    let address = || {
+        ip(&format!("address add {v4}/24 dev eth0"));
+        ip(&format!("address add {v6}/64 dev eth0 nodad"));
+    };
+    namespace.run(address).unwrap();
+    namespace
+}
+
+/// Gives the namespace an `eth0` on the bridge, whose MAC ends in the name's first letter.
+fn plug_in(bridge: &NetworkNamespace, namespace: &NetworkNamespace, name: &str) {
     let path = namespace.path().display().to_string();
     let letter = name.as_bytes()[0];
-    bridge
-        .run(|| {
-            ip(&format!(
-                "link add name {name} type veth peer name eth0 address 02:00:00:00:00:{letter:02x} \
-                 netns {path}"
-            ));
-            ip(&format!("link set dev {name} master lan"));
-            ip(&format!("link set dev {name} up"));
-        })
-        .unwrap();
-    namespace
-        .run(|| {
-            // Without the check for duplicates, the link-local address can be used at once.
-            std::fs::write("/proc/sys/net/ipv6/conf/eth0/accept_dad", "0").unwrap();
-            ip("link set eth0 up");
-            ip(&format!("address add {v4}/24 dev eth0"));
-            ip(&format!("address add {v6}/64 dev eth0 nodad"));
-        })
-        .unwrap();
-    namespace
+    let connect = || {
+        ip(&format!(
+            "link add name {name} type veth peer name eth0 address 02:00:00:00:00:{letter:02x} \
+             netns {path}"
+        ));
+        ip(&format!("link set dev {name} master lan"));
+        ip(&format!("link set dev {name} up"));
+    };
+    bridge.run(connect).unwrap();
+    let start = || {
+        // Without the check for duplicates, the link-local address can be used at once.
+        std::fs::write("/proc/sys/net/ipv6/conf/eth0/accept_dad", "0").unwrap();
+        ip("link set eth0 up");
+    };
+    namespace.run(start).unwrap();
 }
 
 fn node_address(at: usize) -> IpAddr {
@@ -330,6 +351,28 @@ fn another_node_takes_over_from_a_node_without_a_cable_and_gives_back() {
     lan.heal("c");
     let took = lan.until_answered_by("c");
     println!("heal: both addresses answered from where they were after {took:?}");
+}
+
+#[test]
+fn an_interface_that_goes_down_and_up_announces_again() {
+    let Some(lan) = Lan::of(&["a", "b", "c"]) else {
+        return;
+    };
+    lan.until_answered_by("c");
+    lan.on("c", "link set eth0 down");
+    lan.until_answered_by("a");
+    lan.on("c", "link set eth0 up");
+    lan.until_answered_by("c");
+}
+
+#[test]
+fn an_interface_that_comes_later_announces_too() {
+    let Some(lan) = Lan::of(&["a"]) else { return };
+    lan.until_answered_by("a");
+    // The one that was there goes for good; another, with another MAC, takes its place.
+    lan.on("a", "link delete eth0");
+    plug_in(&lan.bridge, &lan.speakers[0].namespace, "later");
+    lan.until_answered_by("l");
 }
 
 #[test]
