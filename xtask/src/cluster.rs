@@ -11,7 +11,7 @@ use metallb_tests::{
 
 /// What `cargo xtask cluster` takes.
 #[derive(Debug, Args)]
-pub struct ClusterArgs {
+pub(crate) struct ClusterArgs {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -153,7 +153,7 @@ struct Which {
 }
 
 /// Does what the command line says.
-pub fn run(args: ClusterArgs) -> Result<()> {
+pub(crate) fn run(args: ClusterArgs) -> Result<()> {
     match args.verb {
         Verb::Up(args) => up(args),
         Verb::Down(Named { name }) => {
@@ -247,13 +247,12 @@ fn list() -> Result<()> {
     Ok(())
 }
 
-fn env(cluster: &Cluster) -> Result<()> {
+fn env(cluster: &Cluster) {
     println!("export KUBECONFIG={}", cluster.kubeconfig().display());
     for place in cluster.places() {
         let variable = place.to_string().to_uppercase();
         println!("export NETNS_{variable}={}", cluster.netns(place));
     }
-    Ok(())
 }
 
 fn logs(cluster: &Cluster, program: Option<&str>, follow: bool) -> Result<()> {

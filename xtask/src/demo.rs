@@ -95,7 +95,7 @@ fn show(cluster: &Cluster, image: &image::Image, steps: &mut Steps) -> Result<()
             let protocol = if address.is_ipv4() { "ARP" } else { "NDP" };
             let node = answer
                 .place
-                .map_or("a stranger".to_owned(), |place| place.to_string());
+                .map_or_else(|| "a stranger".to_owned(), |place| place.to_string());
             println!("    {protocol}: {address} is at {} ({node})", answer.mac);
         }
         Ok(())
@@ -153,7 +153,7 @@ fn on_your_cluster(context: &str, image: &str, addresses: &str) -> Result<()> {
     install(&kubectl, image, Some(addresses), &mut steps)?;
     let address = eventually(
         "the Service has an address",
-        Duration::from_secs(60),
+        Duration::from_mins(1),
         || {
             Ok(product::addresses(&kubectl, "web")?
                 .first()

@@ -2,8 +2,8 @@
 
 mod bench;
 mod cluster;
-mod crds;
 mod demo;
+mod generated;
 mod image;
 mod steps;
 mod test;
@@ -35,15 +35,10 @@ enum Task {
     Image(image::ImageArgs),
     /// What is claimed about speed, measured beside its bar; fails when one is missed.
     Bench,
-    /// Write the CustomResourceDefinitions from their types.
-    Crds(Generated),
-}
-
-#[derive(Debug, clap::Args)]
-struct Generated {
-    /// Write nothing; fail when the files are not what would be written.
-    #[arg(long)]
-    check: bool,
+    /// Write the definitions of our kinds (CRDs) from the API's types.
+    Crds(generated::GeneratedArgs),
+    /// Write the install manifest from the operator's renderer.
+    Manifests(generated::GeneratedArgs),
 }
 
 fn main() -> std::process::ExitCode {
@@ -62,7 +57,8 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Test(args) => test::run(&args),
         Task::Cluster(args) => cluster::run(args),
         Task::Bench => bench::run(),
-        Task::Crds(args) => crds::run(args.check),
+        Task::Crds(args) => generated::crds(&args),
+        Task::Manifests(args) => generated::manifests(&args),
         Task::Image(args) => {
             let image = image::build(&args, &mut Steps::start())?;
             println!("image:    {}", image.archive.display());

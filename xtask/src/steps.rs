@@ -50,7 +50,6 @@ impl Steps {
             println!("  {:>8}  {what}{mark}", seconds(*taken));
         }
     }
-
 }
 
 /// `12.3 s`, or minutes and seconds when it is more than two minutes.
