@@ -1,8 +1,10 @@
 //! Does what was decided. The only place that writes to the API server.
 
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::api::{
+    Api, DeleteParams, ListParams, Patch, PatchParams, Preconditions, PropagationPolicy,
+};
 use kube::{Client, ResourceExt as _};
 use metallb_crds::v1beta1::MetalLB;
 use metallb_kit::events::{EventType, Events, reference};
@@ -139,6 +141,22 @@ impl Applier {
             // The change that came in between is on its way to us, and is decided upon anew.
             Err(error) if is_gone_or_changed(&error) => Ok(()),
             result => Ok(result.map(drop)?),
+        }
+    }
+
+    /// Whether the namespace is being deleted, as far as that can be learnt.
+    pub(crate) async fn namespace_is_going(&self) -> bool {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let own = ListParams::default().fields(&format!("metadata.name={}", self.namespace));
+        match api.list_metadata(&own).await {
+            Ok(list) => list
+                .items
+                .iter()
+                .any(|n| n.metadata.deletion_timestamp.is_some()),
+            Err(error) => {
+                tracing::warn!(%error, "cannot see whether the namespace is being deleted");
+                false
+            }
         }
     }
 

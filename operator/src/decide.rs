@@ -30,8 +30,8 @@ pub(crate) struct Plan {
 pub(crate) enum Pace {
     /// All of it, and in order.
     Thorough,
-    /// Only what nobody else will remove, for the operator is about to end. What is namespaced
-    /// goes after the `MetalLB` object that owns it.
+    /// Only what nobody else will remove, and at once: the namespace is going, with the `MetalLB`
+    /// object and the operator in it.
     Hurried,
 }
 
@@ -111,7 +111,7 @@ pub(crate) fn decide(
     }
     match index.metallbs.get(&own) {
         None => remove(index, None, pace, &mut plan, now, wall),
-        Some(metallb) if is_leaving(metallb) => {
+        Some(metallb) if is_leaving(metallb) || pace == Pace::Hurried => {
             remove(index, Some(metallb), pace, &mut plan, now, wall);
         }
         Some(metallb) => {
@@ -155,7 +155,7 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
         frr_k8s_namespace: settings.frr_k8s_namespace.as_deref(),
         existing_memberlist_key: index.memberlist.existing.as_deref(),
         fresh_memberlist_key: index.memberlist.fresh,
-        version: env!("CARGO_PKG_VERSION"),
+        version: crate::VERSION,
     });
     let stale = index
         .inventory()
@@ -366,11 +366,12 @@ fn report(
     })
 }
 
-pub(crate) fn is_leaving(metallb: &MetalLB) -> bool {
+fn is_leaving(metallb: &MetalLB) -> bool {
     metallb.meta().deletion_timestamp.is_some()
 }
 
-fn is_held(metallb: &MetalLB) -> bool {
+/// Whether our finalizer is on it.
+pub(crate) fn is_held(metallb: &MetalLB) -> bool {
     metallb
         .finalizers()
         .iter()

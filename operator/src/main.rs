@@ -8,6 +8,8 @@ mod decide;
 mod index;
 mod object;
 mod observed;
+mod operate;
+mod print;
 mod render;
 mod run;
 mod settings;
@@ -18,3 +20,6 @@ mod yaml;
 fn main() -> std::process::ExitCode {
     run::run()
 }
+
+/// The version of operator and operands.
+const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -461,11 +461,10 @@ fn removal_stops_the_workloads_first_and_takes_the_rights_last() {
     assert_eq!(world.index.metallbs.len(), 0);
 }
 
-/// As when the namespace is deleted, and the operator with it.
+/// The namespace is deleted, and the operator before the `MetalLB` object.
 #[test]
 fn an_operator_that_must_go_removes_what_nobody_else_will() {
     let mut world = World::installed();
-    world.see_leaving();
     world.pace = Pace::Hurried;
     let done = world.done();
     assert_eq!(done.len(), 4, "{done:?}");

@@ -69,6 +69,7 @@ pub(crate) fn operator_own_cluster(namespace: &str) -> Vec<Rule> {
         // In all namespaces, so that an ignored object can be told why.
         rule("metallb.io", &["metallbs"], &["list", "watch", "patch"]),
         rule("metallb.io", &["metallbs/status"], &["patch"]),
+        rule("", &["namespaces"], &["list"]),
         rule("", &["events"], &["create", "patch"]),
         rule(group, &roles, &["list", "watch", "create"]),
         rule(group, &roles, &["get", "patch", "delete"])
@@ -294,6 +295,7 @@ mod tests {
             ("metallbs", &["patch"], "apply: the finalizer"),
             ("metallbs/status", &["patch"], "apply: conditions"),
             ("events", &["create", "patch"], "kit::events"),
+            ("namespaces", &["list"], "operate: is our own being deleted"),
             ("clusterroles", MAKE, "watches::operands, apply"),
             ("clusterrolebindings", MAKE, "watches::operands, apply"),
             ("serviceaccounts", MAKE, "watches::operands, apply"),

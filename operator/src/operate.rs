@@ -1,0 +1,250 @@
+//! The leader's work: news come in, are decided upon, and what was decided is done.
+//!
+//! ```text
+//!  API server ──watches::news──► Index ──decide──► Plan ──Applier──► API server
+//!                                  ▲                        │
+//!                                  └──── what came of it ───┘
+//! ```
+//! One task does all of this, so nothing is locked and no two writes cross.
+
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use kube::Client;
+use metallb_kit::leader::Leadership;
+use metallb_kit::ready::Condition;
+use metallb_kit::shutdown::CancellationToken;
+use rand::random;
+
+use crate::apply::{Applier, Deleted};
+use crate::counters::Counters;
+use crate::decide::{Action, Pace, decide, is_held, own_key, reports, valid_spec};
+use crate::index::Index;
+use crate::object::Object;
+use crate::settings::Settings;
+use crate::watches::{self, Feed};
+
+/// One replica at work.
+pub(crate) struct Operator {
+    pub(crate) settings: Settings,
+    pub(crate) index: Index,
+    pub(crate) applier: Applier,
+    pub(crate) leadership: Leadership,
+    pub(crate) counters: Counters,
+    pub(crate) synced: Condition,
+    /// Hurried when the namespace goes, and the operator with it.
+    pub(crate) pace: Pace,
+}
+
+impl Operator {
+    /// Until `shutdown`, and a little longer: see [`Self::farewell`].
+    pub(crate) async fn run(mut self, client: &Client, shutdown: &CancellationToken) {
+        let mut news = watches::news(client, &self.settings.namespace);
+        let turning = async {
+            let mut wake_at = None;
+            loop {
+                wake_at = self.step(&mut news, wake_at).await;
+            }
+        };
+        // What is cut off here is found by the next leader's watches.
+        let _: Option<std::convert::Infallible> = shutdown.run_until_cancelled(turning).await;
+        self.farewell(&mut news).await;
+    }
+
+    /// A namespace that is deleted takes the operator before the `MetalLB` object, and would then
+    /// wait for our finalizer for ever. So the leader lets the object go before it goes itself.
+    async fn farewell(&mut self, news: &mut Feed) {
+        if !*self.leadership.borrow() || !self.applier.namespace_is_going().await {
+            return;
+        }
+        tracing::info!("the namespace is being deleted: letting the MetalLB object go");
+        self.pace = Pace::Hurried;
+        let own = own_key(&self.settings);
+        let until = (Instant::now() + LET_GO).into();
+        let mut wake_at = Some(Instant::now());
+        while *self.leadership.borrow() && self.index.metallbs.get(&own).is_some_and(is_held) {
+            match tokio::time::timeout_at(until, self.step(news, wake_at)).await {
+                Ok(next) => wake_at = next,
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Waits for news or for `wake_at`, and acts. Returns when to look again without news.
+    async fn step(&mut self, news: &mut Feed, wake_at: Option<Instant>) -> Option<Instant> {
+        tokio::select! {
+            Some(first) = news.next() => {
+                self.index.handle(first);
+                // News come in groups; what is at hand is decided upon together.
+                let settled = tokio::time::sleep(SETTLE);
+                tokio::pin!(settled);
+                loop {
+                    tokio::select! {
+                        Some(more) = news.next() => self.index.handle(more),
+                        () = &mut settled => break,
+                    }
+                }
+            }
+            // An error says that nobody will ever change it: without an election.
+            Ok(()) = self.leadership.changed() => {}
+            () = sleep_until(wake_at) => {}
+        }
+        let missing = self.index.missing();
+        self.synced.set(missing.is_empty());
+        if missing.is_empty() && *self.leadership.borrow() {
+            return self.reconcile().await;
+        }
+        None
+    }
+
+    /// Makes the cluster as wanted, as far as that can be done now. Returns when to look again
+    /// without news.
+    async fn reconcile(&mut self) -> Option<Instant> {
+        if let Some(spec) = valid_spec(&self.index, &self.settings).cloned() {
+            self.index.last_valid = Some(spec);
+        }
+        let mut wake_at = None;
+        // A second round sees what came of the first, such as the memberlist key.
+        for _ in 0..ROUNDS {
+            let plan = decide(
+                &self.index,
+                &self.settings,
+                self.pace,
+                Instant::now(),
+                Timestamp::now(),
+            );
+            wake_at = plan.wake_at;
+            let mut reads = false;
+            for action in plan.actions {
+                if !*self.leadership.borrow() {
+                    return None;
+                }
+                reads |= matches!(action, Action::ReadMemberlistKey);
+                if let Err(again_at) = self.perform(action).await {
+                    wake_at = Some(wake_at.map_or(again_at, |at: Instant| at.min(again_at)));
+                    reads = false;
+                }
+            }
+            if !reads {
+                break;
+            }
+        }
+        for report in reports(&self.index, &self.settings, Timestamp::now()) {
+            let Some(metallb) = self.index.metallbs.get(&report.metallb) else {
+                continue;
+            };
+            if let Err(error) = self.applier.report(metallb, &report).await {
+                tracing::warn!(metallb = %report.metallb, %error, "status not written");
+                let again_at = Instant::now() + RETRY;
+                wake_at = Some(wake_at.map_or(again_at, |at| at.min(again_at)));
+            }
+        }
+        wake_at
+    }
+
+    /// Does one thing, and takes in what came of it. An error is when to try again.
+    async fn perform(&mut self, action: Action) -> Result<(), Instant> {
+        let later = Instant::now() + RETRY;
+        match action {
+            Action::ReadMemberlistKey => {
+                let read = self.applier.memberlist_key().await.map_err(|error| {
+                    tracing::warn!(%error, "cannot read the memberlist Secret");
+                    later
+                })?;
+                let memberlist = &mut self.index.memberlist;
+                let first = !std::mem::replace(&mut memberlist.known, true);
+                if first {
+                    memberlist.fresh = random();
+                }
+                if let Some((key, fingerprint)) = read {
+                    memberlist.read_at = Some(fingerprint);
+                    if key.is_some() {
+                        memberlist.existing = key;
+                    }
+                }
+            }
+            Action::Apply {
+                object,
+                wanted,
+                repairs,
+            } => {
+                return self.apply(object, wanted, repairs).await;
+            }
+            Action::Delete { key, uid } => match self.applier.delete(&key, &uid).await {
+                Ok(Deleted::Yes) => tracing::info!(object = %key, "deleted"),
+                Ok(Deleted::NotOurs) => {
+                    tracing::info!(object = %key, "left alone: somebody else made it");
+                    self.index.leave_alone(uid);
+                }
+                Err(error) => {
+                    tracing::warn!(object = %key, %error, "not deleted");
+                    return Err(later);
+                }
+            },
+            Action::SetFinalizer { metallb, hold } => {
+                if let Some(object) = self.index.metallbs.get(&metallb)
+                    && let Err(error) = self.applier.set_finalizer(object, hold).await
+                {
+                    tracing::warn!(%metallb, %error, "finalizer not changed");
+                    return Err(later);
+                }
+            }
+            Action::DeleteControllerLease => {
+                if let Err(error) = self.applier.delete_controller_lease().await {
+                    tracing::warn!(%error, "the controllers' Lease was not deleted");
+                }
+            }
+            Action::Forget => self.index.forget_metallb(),
+        }
+        Ok(())
+    }
+
+    async fn apply(&mut self, object: Object, wanted: u64, repairs: bool) -> Result<(), Instant> {
+        let result = self.applier.apply(&object).await;
+        let now = Instant::now();
+        let key = object.key;
+        self.counters.applied(key.kind, repairs, result.is_ok());
+        match result {
+            Ok(fingerprint) => {
+                let seen = self
+                    .index
+                    .operands
+                    .get(&key)
+                    .map(|operand| &operand.fingerprint);
+                if seen == Some(&fingerprint) {
+                    tracing::debug!(object = %key, "already as wanted");
+                } else if repairs {
+                    tracing::info!(object = %key, "repaired: somebody changed or deleted it");
+                } else {
+                    tracing::info!(object = %key, "applied");
+                }
+                self.index.applied(key, wanted, fingerprint, now);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(object = %key, %error, permanent = error.permanent, "not applied");
+                let retry_at = self
+                    .index
+                    .failed(key, wanted, error.message, error.permanent, now);
+                Err(retry_at)
+            }
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How long news may go on coming in before they are decided upon.
+const SETTLE: Duration = Duration::from_millis(50);
+/// How long it may take to let the `MetalLB` object go; less than the pod is given to end.
+const LET_GO: Duration = Duration::from_secs(20);
+/// How long to wait before a request that failed is made again.
+const RETRY: Duration = Duration::from_secs(2);
+/// Reads of a Secret that changes while it is read.
+const ROUNDS: usize = 3;
