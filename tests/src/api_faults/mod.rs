@@ -4,7 +4,8 @@
 //! everything that comes for the API server's port is led to it: kubelets, pods, the controller
 //! manager, and `kubectl` on the host. Connections that were open before are reset, so that
 //! watches come again through the proxy. Clients need no change and notice none, until a fault is
-//! set. Only the API server's own connections to itself stay as they are.
+//! set, but that the proxy speaks HTTP/1.1, so each watch has a connection of its own. Only the API
+//! server's own connections to itself stay as they are.
 
 mod control;
 mod gate;

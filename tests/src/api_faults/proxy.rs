@@ -19,6 +19,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::watch;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::control::{Order, State};
@@ -76,8 +77,8 @@ struct Proxy {
     gate: Gate,
     rules: Mutex<Rules>,
     requests: AtomicU64,
-    /// Cloned by each connection: its count is theirs.
-    open: Arc<()>,
+    /// Each connection holds a receiver, so this knows how many there are and when all are gone.
+    open: Mutex<watch::Sender<()>>,
 }
 
 impl Proxy {
@@ -89,7 +90,7 @@ impl Proxy {
             gate: Gate::default(),
             rules: Mutex::default(),
             requests: AtomicU64::new(0),
-            open: Arc::default(),
+            open: Mutex::default(),
         })
     }
 
@@ -112,7 +113,7 @@ impl Proxy {
 
     /// One client: its bytes go through the gate to the TLS and HTTP behind it.
     async fn connection(self: Arc<Self>, mut tcp: TcpStream) -> Result<()> {
-        let _open = self.open.clone();
+        let _open = self.open.lock().expect(NO_PANIC).subscribe();
         let pass = self.gate.pass();
         let (near, far) = tokio::io::duplex(64 * 1024);
         let (far_read, far_write) = tokio::io::split(far);
@@ -158,7 +159,7 @@ impl Proxy {
     ) -> Result<Response<Body>> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let (parts, body) = request.into_parts();
-        let fault = self.rules.lock().expect("no holder panics").answer(&parts);
+        let fault = self.rules.lock().expect(NO_PANIC).answer(&parts);
         if let Some(fault) = fault {
             return Ok(fault.map(whole));
         }
@@ -216,33 +217,39 @@ impl Proxy {
         let mut stream = BufReader::new(stream);
         let mut line = String::new();
         stream.read_line(&mut line).await?;
-        let mut reply = serde_json::to_string(&self.obey(serde_json::from_str(&line)?))?;
+        self.obey(serde_json::from_str(&line)?).await;
+        let mut reply = serde_json::to_string(&self.state())?;
         reply.push('\n');
         Ok(stream.write_all(reply.as_bytes()).await?)
     }
 
-    fn obey(&self, order: Order) -> State {
-        let mut rules = self.rules.lock().expect("no holder panics");
+    /// The order has taken effect when this ends.
+    async fn obey(&self, order: Order) {
         match order {
-            Order::Set(rule) => rules.set(rule),
+            Order::Set(rule) => self.rules.lock().expect(NO_PANIC).set(rule),
             Order::Cut { hold } => {
                 if hold {
                     self.gate.set(Flow::Refusing);
                 }
+                let open = std::mem::take(&mut *self.open.lock().expect(NO_PANIC));
                 self.gate.cut();
+                open.closed().await;
             }
             Order::Stall => self.gate.set(Flow::Stalled),
             Order::Clear => {
-                rules.clear();
+                self.rules.lock().expect(NO_PANIC).clear();
                 self.gate.set(Flow::Open);
             }
             Order::Status => {}
         }
+    }
+
+    fn state(&self) -> State {
         State {
             flow: self.gate.flow(),
-            connections: Arc::strong_count(&self.open) - 1,
+            connections: self.open.lock().expect(NO_PANIC).receiver_count(),
             requests: self.requests.load(Ordering::Relaxed),
-            rules: rules.tallies().to_vec(),
+            rules: self.rules.lock().expect(NO_PANIC).tallies().to_vec(),
         }
     }
 }
@@ -284,3 +291,6 @@ fn reset(tcp: &TcpStream) {
     // It fails only on a connection that is gone already.
     let _ = tcp.set_zero_linger();
 }
+
+/// Why a lock is never poisoned.
+const NO_PANIC: &str = "no holder of the lock panics";

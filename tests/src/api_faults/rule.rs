@@ -121,7 +121,7 @@ impl fmt::Display for Rule {
             write!(f, ", {} %", self.percent)?;
         }
         if let Some(count) = self.count {
-            write!(f, ", {count} times")?;
+            write!(f, ", at most {count}")?;
         }
         Ok(())
     }

@@ -74,8 +74,8 @@ impl World {
         world
     }
 
-    fn order(&self, order: Order) -> State {
-        send(&self.socket, &order).unwrap()
+    fn order(&self, order: &Order) -> State {
+        send(&self.socket, order).unwrap()
     }
 
     fn connect(&self, user: Option<&str>) -> Client {
@@ -152,9 +152,10 @@ fn read_head(stream: &mut impl std::io::Read) -> std::io::Result<String> {
 
 /// Enough of a certificate to tell it from another.
 fn digest(certificate: Option<&CertificateDer<'_>>) -> String {
-    certificate.map_or("nobody".to_owned(), |der| {
-        format!("{:02x?}", &der[der.len() - 8..])
-    })
+    certificate.map_or_else(
+        || "nobody".to_owned(),
+        |der| format!("{:02x?}", &der[der.len() - 8..]),
+    )
 }
 
 fn ask(client: &mut Client, path: &str, more: &str) -> std::io::Result<String> {
@@ -216,7 +217,7 @@ fn the_api_server_sees_the_client_itself() {
 fn a_rule_answers_and_the_connection_lives_on() {
     let world = World::new("rule");
     let mut client = world.connect(Some("alice"));
-    world.order(Order::Set(Rule::status(409).path("/status").count(1)));
+    world.order(&Order::Set(Rule::status(409).path("/status").count(1)));
     assert!(
         ask(&mut client, "/spec", "")
             .unwrap()
@@ -230,7 +231,7 @@ fn a_rule_answers_and_the_connection_lives_on() {
             .unwrap()
             .starts_with("HTTP/1.1 200")
     );
-    let state = world.order(Order::Status);
+    let state = world.order(&Order::Status);
     assert_eq!(
         (state.rules[0].answered, state.requests, state.connections),
         (1, 3, 1)
@@ -248,14 +249,14 @@ fn a_cut_ends_a_running_watch_and_nothing_later() {
     );
     let mut event = [0; 10];
     watch.read_exact(&mut event).unwrap();
-    world.order(Order::Cut { hold: false });
+    assert_eq!(world.order(&Order::Cut { hold: false }).connections, 0);
     let end = watch.read(&mut event).unwrap_err().kind();
     assert_eq!(end, ErrorKind::ConnectionReset);
     assert!(ask(&mut world.connect(None), "/", "").is_ok());
 
-    world.order(Order::Cut { hold: true });
+    world.order(&Order::Cut { hold: true });
     assert!(ask(&mut world.connect(None), "/", "").is_err());
-    world.order(Order::Clear);
+    world.order(&Order::Clear);
     assert!(ask(&mut world.connect(None), "/", "").is_ok());
 }
 
@@ -264,10 +265,10 @@ fn a_stall_holds_answers_back_and_loses_none() {
     let world = World::new("stall");
     let mut client = world.connect(Some("alice"));
     assert!(ask(&mut client, "/", "").is_ok());
-    world.order(Order::Stall);
+    world.order(&Order::Stall);
     let silence = ask(&mut client, "/", "").unwrap_err().kind();
     assert_eq!(silence, ErrorKind::WouldBlock);
-    world.order(Order::Clear);
+    world.order(&Order::Clear);
     assert!(
         read_answer(&mut client)
             .unwrap()
@@ -292,7 +293,7 @@ fn an_upgraded_connection_is_a_pipe() {
         client.read_exact(&mut echo).unwrap();
         assert_eq!(&echo, word);
     }
-    world.order(Order::Cut { hold: false });
+    world.order(&Order::Cut { hold: false });
     assert!(client.read(&mut echo).is_err());
 }
 
