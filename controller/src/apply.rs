@@ -148,7 +148,8 @@ async fn run(client: Client, write: Write, failures: u32) -> Done {
             }
         }
         Ok(Err(error)) => {
-            tracing::error!(service = %key, %error, "cannot write the status, will be tried again");
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(service = %key, error, "cannot write the status, will be tried again");
             Done {
                 key,
                 service: None,
@@ -230,3 +231,130 @@ const AT_ONCE: usize = 8;
 
 /// How long one write may take.
 const REQUEST: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use http::{Method, Request, Response};
+    use kube::client::Body;
+    use metallb_config::{Objects, parse};
+    use metallb_ipam::{Allocator, Families, Request as Wanted};
+    use serde_json::Value;
+
+    use super::*;
+
+    /// An API server with one Service; says what was put, and answers a put with `code`.
+    fn server(service: Value, code: u16) -> (Client, Arc<Mutex<Vec<Value>>>) {
+        let puts = Arc::new(Mutex::new(Vec::new()));
+        let seen = puts.clone();
+        let api = tower::service_fn(move |request: Request<Body>| {
+            let (service, seen) = (service.clone(), seen.clone());
+            async move {
+                let mut answer = (200, service);
+                if request.method() == Method::PUT {
+                    assert!(
+                        request
+                            .uri()
+                            .path()
+                            .ends_with("/namespaces/ns/services/web/status")
+                    );
+                    let body = request.into_body().collect_bytes().await.unwrap();
+                    let body: Value = serde_json::from_slice(&body).unwrap();
+                    seen.lock().unwrap().push(body.clone());
+                    let status = json!({ "kind": "Status", "code": code, "status": "Failure",
+                        "message": "", "reason": "" });
+                    answer = (code, if code == 200 { body } else { status });
+                }
+                let body = Body::from(answer.1.to_string().into_bytes());
+                Ok::<_, std::convert::Infallible>(
+                    Response::builder().status(answer.0).body(body).unwrap(),
+                )
+            }
+        });
+        (Client::new(api, "default"), puts)
+    }
+
+    fn service(version: &str) -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {
+                "namespace": "ns", "name": "web", "uid": "u", "resourceVersion": version,
+                "annotations": { "metallb.universe.tf/ip-allocated-from-pool": "old", "mine": "stays" },
+            },
+            "spec": { "type": "LoadBalancer", "fieldOfTheFuture": { "a": [1] } },
+            "status": { "loadBalancer": {}, "conditions": [{ "type": "Someone else's" }] },
+        })
+    }
+
+    fn write() -> Write {
+        let pool = crate::fixtures::pool("pool", &["192.0.2.0/24", "2001:db8::/64"]);
+        let config = parse(&Objects {
+            pools: &[pool],
+            ..Objects::default()
+        })
+        .config;
+        let mut allocator = Allocator::default();
+        allocator.set_pools(&config);
+        let key = ServiceKey::new("ns", "web");
+        let assignment = allocator
+            .allocate(&Wanted::new(&key, 0, Families::Both))
+            .ok();
+        Write {
+            key,
+            uid: "u".into(),
+            resource_version: "5".into(),
+            assignment,
+            notes: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn one_put_holds_status_and_annotation_and_all_that_was_there() {
+        let (client, puts) = server(service("5"), 200);
+        let done = run(client, write(), 0).await;
+        let put = puts.lock().unwrap().remove(0);
+        assert_eq!(
+            put["status"]["loadBalancer"],
+            json!({ "ingress": [{ "ip": "192.0.2.0" }, { "ip": "2001:db8::" }] })
+        );
+        assert_eq!(put["metadata"]["resourceVersion"], "5");
+        assert_eq!(
+            put["metadata"]["annotations"],
+            json!({ "metallb.io/ip-allocated-from-pool": "pool", "mine": "stays" })
+        );
+        assert_eq!(put["spec"], service("5")["spec"]);
+        assert_eq!(
+            put["status"]["conditions"],
+            service("5")["status"]["conditions"]
+        );
+        let answer = done.service.unwrap();
+        assert_eq!(answer.status.load_balancer.ingress[0].ip, "192.0.2.0");
+    }
+
+    #[tokio::test]
+    async fn what_changed_meanwhile_is_not_written() {
+        let (client, puts) = server(service("6"), 200);
+        let done = run(client, write(), 0).await;
+        assert!(puts.lock().unwrap().is_empty());
+        assert!(!done.failed);
+        assert_eq!(
+            done.service.unwrap().metadata.resource_version.as_deref(),
+            Some("6")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_conflict_is_no_failure_and_a_refusal_is() {
+        for (code, failed) in [(409, false), (404, false), (403, true), (500, true)] {
+            let (client, puts) = server(service("5"), code);
+            let done = run(client, write(), 0).await;
+            assert_eq!(
+                (done.failed, done.service.is_none()),
+                (failed, true),
+                "{code}"
+            );
+            assert_eq!(puts.lock().unwrap().len(), 1);
+        }
+    }
+}

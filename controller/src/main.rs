@@ -15,7 +15,6 @@ fn main() {
     let args: args::Args = metallb_kit::args::parse();
     metallb_kit::log::init(args.log_level);
     if let Err(error) = run::run(&args) {
-        tracing::error!("{error:#}");
         eprintln!("controller: {error:#}");
         std::process::exit(1);
     }

@@ -118,7 +118,10 @@ impl Writer {
             let reason = note.reason.clone();
             match tokio::time::timeout(REQUEST, self.write(note)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, reason, "event not written"),
+                Ok(Err(error)) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, reason, "event not written");
+                }
                 Err(_) => tracing::warn!(reason, "event not written: no answer"),
             }
         }
@@ -197,3 +200,78 @@ const QUEUE: usize = 512;
 
 /// How long one Event may take to write.
 const REQUEST: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mock;
+
+    fn web() -> ObjectReference {
+        ObjectReference {
+            kind: Some("Service".to_owned()),
+            namespace: Some("shop".to_owned()),
+            name: Some("web".to_owned()),
+            ..ObjectReference::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_repeat_patches_the_count_and_a_lost_event_is_written_anew() {
+        let (bodies, mut written) = mpsc::unbounded_channel();
+        let (client, lines) = mock::api(move |asked| {
+            bodies.send(asked.body.clone()).unwrap();
+            match asked.line.split(' ').next() {
+                Some("POST") => (201, asked.body.to_string()),
+                // The second repeat finds that the Event has expired.
+                _ if asked.body["count"] == 3 => mock::status(404),
+                _ => (
+                    200,
+                    json!({ "metadata": {}, "involvedObject": {} }).to_string(),
+                ),
+            }
+        });
+        let events = Events::start(client, "metallb-controller", None);
+        for _ in 0..3 {
+            events.publish(
+                web(),
+                EventType::Warning,
+                "AllocationFailed",
+                "no available IPs",
+            );
+        }
+        let created = written.recv().await.unwrap();
+        assert_eq!(
+            created["source"],
+            json!({ "component": "metallb-controller" })
+        );
+        assert_eq!(created["involvedObject"]["name"], "web");
+        assert_eq!(
+            (&created["count"], &created["type"]),
+            (&json!(1), &json!("Warning"))
+        );
+        assert_eq!(written.recv().await.unwrap()["count"], 2);
+        assert_eq!(written.recv().await.unwrap()["count"], 3);
+        assert_eq!(written.recv().await.unwrap()["count"], 3);
+        let lines = lines.lock().unwrap().clone();
+        let methods: Vec<_> = lines
+            .iter()
+            .map(|line| line.split(' ').next().unwrap())
+            .collect();
+        assert_eq!(methods, ["POST", "PATCH", "PATCH", "POST"]);
+        assert!(
+            lines[0].contains("/api/v1/namespaces/shop/events"),
+            "{lines:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn too_many_are_dropped_and_counted_and_nobody_waits() {
+        let (client, _) = mock::api(|_| mock::status(500));
+        let events = Events::start(client, "metallb-speaker", Some("node"));
+        // The writer has had no chance to run yet.
+        for i in 0..QUEUE + 5 {
+            events.publish(web(), EventType::Normal, "Tested", &i.to_string());
+        }
+        assert_eq!(events.dropped(), 5);
+    }
+}

@@ -145,7 +145,8 @@ impl Candidate {
             Ok(Ok(lease)) => Observation::Lease(lease.map(record)),
             Ok(Err(kube::Error::Api(status))) if status.code == 409 => Observation::Conflict,
             Ok(Err(error)) => {
-                tracing::warn!(lease = self.name, %error, "cannot reach the lease");
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(lease = self.name, error, "cannot reach the lease");
                 Observation::Failed
             }
             Err(_) => {
@@ -190,3 +191,37 @@ async fn sleep_until(at: Option<Instant>) {
 
 /// How long one request may take; a second one must fit before the renew deadline.
 const REQUEST: Duration = Duration::from_secs(4);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::mock;
+
+    #[tokio::test]
+    async fn it_creates_the_lease_leads_and_gives_it_back() {
+        let (bodies, mut written) = tokio::sync::mpsc::unbounded_channel();
+        let (client, _) = mock::api(move |asked| {
+            let mut body = asked.body;
+            if asked.line.starts_with("GET") {
+                return mock::status(404);
+            }
+            body["metadata"]["resourceVersion"] = json!("5");
+            bodies.send(body.clone()).unwrap();
+            (200, body.to_string())
+        });
+        let campaign = Campaign::start(client, "metallb-system", "metallb-controller", "me");
+        let mut leadership = campaign.leadership();
+        leadership.wait_for(|leads| *leads).await.unwrap();
+        assert_eq!(
+            written.recv().await.unwrap()["spec"]["holderIdentity"],
+            "me"
+        );
+        campaign.release().await;
+        assert!(!*leadership.borrow());
+        let released = written.recv().await.unwrap();
+        assert_eq!(released["spec"]["holderIdentity"], "");
+        assert_eq!(released["metadata"]["resourceVersion"], "5");
+    }
+}

@@ -8,8 +8,11 @@ pub mod client;
 pub mod events;
 
 pub mod leader;
+pub mod listen;
 pub mod log;
 pub mod metrics;
+#[cfg(test)]
+mod mock;
 pub mod namespace;
 pub mod probes;
 pub mod process;

@@ -21,6 +21,8 @@ pub fn init(level: LogLevel) {
     let filter = NOISY.iter().fold(filter, |filter, target| {
         filter.with_target(*target, ceiling)
     });
+    // It says at error level, without details, what its caller then tells with them.
+    let filter = filter.with_target("kube_client::client::builder", LevelFilter::OFF);
     // An error here says that a subscriber is set already.
     let _ = tracing_subscriber::registry()
         .with(JsonLines.with_filter(filter))

@@ -154,12 +154,91 @@ async fn answer(
         )
             .into_response(),
         Err(error) => {
-            tracing::warn!(%error, "cannot check who asks for /metrics; it needs the right to create tokenreviews and subjectaccessreviews");
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(
+                error,
+                "cannot check who asks for /metrics; needs the right to create tokenreviews and subjectaccessreviews"
+            );
             (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the caller could not be checked\n",
             )
                 .into_response()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use serde_json::json;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::mock;
+
+    /// An API server that knows the tokens `scraper` and `stranger`, and trusts the first.
+    fn reviewing() -> (Client, Arc<std::sync::Mutex<Vec<String>>>) {
+        mock::api(|asked| {
+            let mut body = asked.body;
+            if asked.line.contains("tokenreviews") {
+                let user = body["spec"]["token"].clone();
+                let known = user != "unknown";
+                body["status"] = json!({ "authenticated": known, "user": { "username": user } });
+            } else {
+                let spec = &body["spec"];
+                assert_eq!(
+                    spec["nonResourceAttributes"],
+                    json!({ "path": "/metrics", "verb": "get" })
+                );
+                body["status"] = json!({ "allowed": spec["user"] == "scraper" });
+            }
+            (201, body.to_string())
+        })
+    }
+
+    async fn ask(router: &Router, token: Option<&str>) -> u16 {
+        let mut request = Request::get("/metrics");
+        if let Some(token) = token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        let response = router
+            .clone()
+            .oneshot(request.body(Body::empty()).unwrap())
+            .await
+            .unwrap();
+        response.status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn only_who_may_get_metrics_gets_them() {
+        let (client, lines) = reviewing();
+        let router = router(Metrics::new(), Reviewer::new(client));
+        for (token, status) in [
+            (None, 401),
+            (Some("unknown"), 401),
+            (Some("stranger"), 403),
+            (Some("scraper"), 200),
+        ] {
+            assert_eq!(ask(&router, token).await, status, "{token:?}");
+        }
+        let asked = lines.lock().unwrap().len();
+        assert_eq!(ask(&router, Some("scraper")).await, 200);
+        assert_eq!(
+            lines.lock().unwrap().len(),
+            asked,
+            "the answer is remembered"
+        );
+    }
+
+    #[test]
+    fn names_are_printed_as_given() {
+        let metrics = Metrics::new();
+        metrics
+            .add(prometheus::IntCounter::new("metallb_test_total", "A test."))
+            .inc();
+        let text = metrics.text();
+        assert!(text.contains("\nmetallb_test_total 1\n"), "{text}");
+        assert!(text.contains("process_resident_memory_bytes "), "{text}");
     }
 }

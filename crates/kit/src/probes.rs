@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
-use tokio::net::TcpListener;
 
+use crate::listen;
 use crate::ready::Ready;
 use crate::shutdown::CancellationToken;
 
@@ -22,7 +22,7 @@ pub async fn serve(
     ready: Ready,
     shutdown: CancellationToken,
 ) -> std::io::Result<SocketAddr> {
-    let listener = TcpListener::bind(addr).await?;
+    let listener = listen::bind(addr).await?;
     let bound = listener.local_addr()?;
     tokio::spawn(async move {
         let served = axum::serve(listener, router(ready))

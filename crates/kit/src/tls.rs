@@ -187,7 +187,7 @@ impl TlsListener {
     /// # Errors
     /// The address cannot be bound.
     pub async fn bind(addr: SocketAddr, config: Arc<ServerConfig>) -> Result<Self, Error> {
-        let tcp = TcpListener::bind(addr).await.map_err(Error::Bind)?;
+        let tcp = crate::listen::bind(addr).await.map_err(Error::Bind)?;
         Ok(Self {
             tcp,
             config,
@@ -398,6 +398,8 @@ const POLL: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     #[test]
@@ -452,5 +454,44 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("certificate"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_slow_handshake_holds_up_nobody() {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (pem, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let certificate = Certificate::from_pem(pem.as_bytes(), key.as_bytes()).unwrap();
+        let config = TlsOptions::default().server_config(&certificate).unwrap();
+        let listener = TlsListener::bind("127.0.0.1:0".parse().unwrap(), config)
+            .await
+            .unwrap();
+        let addr = axum::serve::Listener::local_addr(&listener).unwrap();
+        let router = axum::Router::new().route("/", axum::routing::get(async || "hello"));
+        let server = tokio::spawn(async move { axum::serve(listener, router).await });
+
+        let _silent = TcpStream::connect(addr).await.unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let config =
+            rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let stream = TcpStream::connect(addr).await.unwrap();
+        let mut stream = connector
+            .connect("localhost".try_into().unwrap(), stream)
+            .await
+            .unwrap();
+        let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"),
+            "{answer}"
+        );
+        server.abort();
     }
 }

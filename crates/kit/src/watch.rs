@@ -222,3 +222,136 @@ const PAGE: u32 = 50;
 
 /// How long a streamed list may pause before it counts as not supported.
 const SILENCE: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use k8s_openapi::api::core::v1::Service as CoreService;
+    use kube::api::ObjectMeta;
+    use serde::{Deserialize, Serialize};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::mock;
+
+    /// A Service of which only the type is read: what a program's own compact type looks like.
+    #[derive(Clone, Debug, Default, Deserialize, Serialize, Resource)]
+    #[resource(inherit = CoreService)]
+    struct Compact {
+        metadata: ObjectMeta,
+        #[serde(default)]
+        spec: CompactSpec,
+    }
+
+    #[derive(Clone, Debug, Default, Deserialize, Serialize)]
+    struct CompactSpec {
+        #[serde(rename = "type")]
+        type_: String,
+    }
+
+    fn compact(name: &str) -> Compact {
+        let mut object = Compact::default();
+        object.metadata.namespace = Some("ns".to_owned());
+        object.metadata.name = Some(name.to_owned());
+        object.metadata.managed_fields = Some(Vec::new());
+        object
+    }
+
+    fn json_service(name: &str) -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {
+                "namespace": "ns", "name": name, "resourceVersion": "7",
+                "managedFields": [{ "manager": "kubectl" }],
+            },
+            "spec": { "type": "LoadBalancer", "selector": { "app": "web" }, "future": [1] },
+        })
+    }
+
+    /// What the changes say, in short.
+    fn said(changes: impl IntoIterator<Item = Change<Compact>>) -> Vec<String> {
+        let mut said: Vec<String> = changes
+            .into_iter()
+            .map(|change| match change {
+                Change::Apply(object) => {
+                    assert_eq!(object.metadata.managed_fields, None);
+                    format!("+{}", ObjectKey::of(&object))
+                }
+                Change::Delete(key) => format!("-{key}"),
+                Change::Synced => "synced".to_owned(),
+            })
+            .collect();
+        // Deletions found by a relist come in no order.
+        said.sort();
+        said
+    }
+
+    #[test]
+    fn a_relist_tells_what_vanished_meanwhile() {
+        let mut tracker = Tracker::default();
+        let mut out = VecDeque::new();
+        let list = |names: &[&str]| {
+            let mut events = vec![Event::Init];
+            events.extend(names.iter().map(|name| Event::InitApply(compact(name))));
+            events
+        };
+        for event in list(&["a", "b", "c"]).into_iter().chain([Event::InitDone]) {
+            tracker.handle(event, &mut out);
+        }
+        assert_eq!(said(out.drain(..)), ["+ns/a", "+ns/b", "+ns/c", "synced"]);
+
+        tracker.handle(Event::Apply(compact("d")), &mut out);
+        tracker.handle(Event::Delete(compact("a")), &mut out);
+        assert_eq!(said(out.drain(..)), ["+ns/d", "-ns/a"]);
+
+        // A list that breaks off, then a whole one: what the first one showed is not forgotten.
+        for event in list(&["b", "e"])
+            .into_iter()
+            .chain(list(&["c"]))
+            .chain([Event::InitDone])
+        {
+            tracker.handle(event, &mut out);
+        }
+        assert_eq!(
+            said(out.drain(..)),
+            [
+                "+ns/b", "+ns/c", "+ns/e", "-ns/b", "-ns/d", "-ns/e", "synced"
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_server_that_streams_no_lists_is_read_in_pages() {
+        let pages = Arc::new(AtomicUsize::new(0));
+        let count = pages.clone();
+        let (client, lines) = mock::api(move |asked| {
+            if asked.line.contains("sendInitialEvents") {
+                return mock::status(422);
+            }
+            if asked.line.contains("watch=true") {
+                return (200, String::new());
+            }
+            let page = count.fetch_add(1, Ordering::Relaxed);
+            let (name, next) = if page == 0 { ("a", "more") } else { ("b", "") };
+            let list = json!({
+                "kind": "ServiceList", "apiVersion": "v1",
+                "metadata": { "resourceVersion": "9", "continue": next },
+                "items": [json_service(name)],
+            });
+            (200, list.to_string())
+        });
+        let changes = watch::<Compact>(Api::all(client))
+            .take(3)
+            .collect::<Vec<_>>()
+            .await;
+        assert!(
+            matches!(&changes[0], Change::Apply(object) if object.spec.type_ == "LoadBalancer"),
+            "unknown fields are passed over"
+        );
+        assert_eq!(said(changes), ["+ns/a", "+ns/b", "synced"]);
+        let lines = lines.lock().unwrap();
+        assert!(lines[1].contains("limit=50"), "{lines:?}");
+    }
+}

@@ -251,3 +251,107 @@ const REFILL: Duration = Duration::from_mins(5);
 
 /// How many entries each memory may have.
 const MEMORY: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(object: &str, message: &str) -> Note {
+        Note {
+            object: ObjectReference {
+                name: Some(object.to_owned()),
+                ..ObjectReference::default()
+            },
+            event_type: EventType::Normal,
+            reason: "Tested".to_owned(),
+            message: message.to_owned(),
+        }
+    }
+
+    /// Says it and, if it is new, remembers it as written under `name`.
+    fn say(correlator: &mut Correlator, now: Instant, note: &Note, name: &str) -> String {
+        match correlator.correlate(now, note) {
+            Outcome::New { said, message } => {
+                correlator.written(&said, name.to_owned());
+                format!("new {name} {message}")
+            }
+            Outcome::Repeat {
+                event_name,
+                count,
+                message,
+                ..
+            } => {
+                format!("{event_name} x{count} {message}")
+            }
+            Outcome::Suppress => "suppressed".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_same_within_ten_minutes_is_counted() {
+        let mut correlator = Correlator::default();
+        let start = Instant::now();
+        let web = note("web", "hello");
+        assert_eq!(say(&mut correlator, start, &web, "e1"), "new e1 hello");
+        assert_eq!(say(&mut correlator, start, &web, "e2"), "e1 x2 hello");
+        assert_eq!(
+            say(&mut correlator, start, &note("web", "bye"), "e3"),
+            "new e3 bye"
+        );
+        assert_eq!(
+            say(&mut correlator, start, &note("other", "hello"), "e4"),
+            "new e4 hello"
+        );
+        let later = start + Duration::from_mins(10);
+        assert_eq!(say(&mut correlator, later, &web, "e5"), "new e5 hello");
+    }
+
+    #[test]
+    fn many_words_about_one_thing_become_one_event() {
+        let mut correlator = Correlator::default();
+        let now = Instant::now();
+        for i in 0..10 {
+            let said = say(
+                &mut correlator,
+                now,
+                &note("web", &format!("m{i}")),
+                "single",
+            );
+            assert_eq!(said, format!("new single m{i}"));
+        }
+        let combined = "(combined from similar events): m10";
+        let said = say(&mut correlator, now, &note("web", "m10"), "combined");
+        assert_eq!(said, format!("new combined {combined}"));
+        let said = say(&mut correlator, now, &note("web", "m11"), "x");
+        assert_eq!(said, "combined x2 (combined from similar events): m11");
+    }
+
+    #[test]
+    fn an_object_has_25_events_at_once_then_one_in_five_minutes() {
+        let mut correlator = Correlator::default();
+        let start = Instant::now();
+        let web = note("web", "hello");
+        for _ in 0..25 {
+            assert_ne!(say(&mut correlator, start, &web, "e"), "suppressed");
+        }
+        assert_eq!(say(&mut correlator, start, &web, "e"), "suppressed");
+        assert_ne!(
+            say(&mut correlator, start, &note("other", "hello"), "e"),
+            "suppressed"
+        );
+        let later = start + Duration::from_mins(5);
+        assert_ne!(say(&mut correlator, later, &web, "e"), "suppressed");
+        assert_eq!(say(&mut correlator, later, &web, "e"), "suppressed");
+    }
+
+    #[test]
+    fn the_memory_is_bounded() {
+        let mut correlator = Correlator::default();
+        let start = Instant::now();
+        for i in 0..5 * MEMORY {
+            let now = start + Duration::from_millis(i as u64);
+            correlator.correlate(now, &note(&format!("object-{i}"), "hello"));
+        }
+        assert!(correlator.said.len() <= MEMORY && correlator.budgets.len() <= MEMORY);
+    }
+}

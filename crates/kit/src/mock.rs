@@ -1,0 +1,50 @@
+//! An API server for tests: a function from requests to answers.
+
+use std::sync::{Arc, Mutex};
+
+use axum::http::{Request, Response};
+use kube::Client;
+use kube::client::Body;
+use serde_json::Value;
+
+/// A request as the mock sees it.
+pub(crate) struct Asked {
+    /// `METHOD /path?query`.
+    pub(crate) line: String,
+    /// The body, null when there is none.
+    pub(crate) body: Value,
+}
+
+/// A client whose requests `answer` gets, and the lines of all requests so far.
+pub(crate) fn api(
+    answer: impl Fn(Asked) -> (u16, String) + Send + Sync + 'static,
+) -> (Client, Arc<Mutex<Vec<String>>>) {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let seen = lines.clone();
+    let answer = Arc::new(answer);
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let (seen, answer) = (seen.clone(), answer.clone());
+        async move {
+            let line = format!("{} {}", request.method(), request.uri());
+            let bytes = request.into_body().collect_bytes().await.unwrap();
+            let body = serde_json::from_slice(&bytes).unwrap_or_default();
+            seen.lock().unwrap().push(line.clone());
+            let (status, text) = answer(Asked { line, body });
+            let response = Response::builder()
+                .status(status)
+                .body(Body::from(text.into_bytes()));
+            Ok::<_, std::convert::Infallible>(response.unwrap())
+        }
+    });
+    (Client::new(service, "default"), lines)
+}
+
+/// The body of an API error.
+pub(crate) fn status(code: u16) -> (u16, String) {
+    let reason = if code == 404 { "NotFound" } else { "Test" };
+    let body = serde_json::json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure",
+        "code": code, "reason": reason, "message": format!("test says {code}"),
+    });
+    (code, body.to_string())
+}
