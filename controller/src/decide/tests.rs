@@ -101,12 +101,12 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Event(note) => self.note(&note),
-                Effect::Write(write) => self.write(write),
+                Effect::Write(write) => self.write(&write),
             }
         }
     }
 
-    fn write(&mut self, write: Write) {
+    fn write(&mut self, write: &Write) {
         let key = write.key.clone();
         let service = self.services.get_mut(key.to_string().as_str());
         if let Some(service) = service
@@ -114,16 +114,13 @@ impl World {
         {
             self.version += 1;
             let mut new = service.clone().version(self.version);
-            match &write.assignment {
-                Some(Assignment { pool, ips }) => {
-                    let ips: Vec<_> = ips.iter().map(ToString::to_string).collect();
-                    let ips: Vec<&str> = ips.iter().map(String::as_str).collect();
-                    new = new.ingress(pool, &ips);
-                }
-                None => {
-                    new.status.load_balancer.ingress.clear();
-                    new.metadata.annotations = None;
-                }
+            if let Some(Assignment { pool, ips }) = &write.assignment {
+                let ips: Vec<_> = ips.iter().map(ToString::to_string).collect();
+                let ips: Vec<&str> = ips.iter().map(String::as_str).collect();
+                new = new.ingress(pool, &ips);
+            } else {
+                new.status.load_balancer.ingress.clear();
+                new.metadata.annotations = None;
             }
             *service = new.clone();
             for note in &write.notes {
