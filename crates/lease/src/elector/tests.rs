@@ -270,9 +270,12 @@ struct Weather {
     until: u64,
     delay: u64,
     lost: f64,
-    /// The node that is cut off, if any.
+    /// The node that is cut off: 0 to 2, `LEADER` for whoever leads when it begins, else none.
     cut: usize,
 }
+
+/// See [`Weather::cut`].
+const LEADER: usize = 4;
 
 /// Runs three electors, and fails when two lead at once. Says when the leader changed to which one
 /// (`usize::MAX` for none). At `kill_leader_at` whoever leads dies.
@@ -296,9 +299,20 @@ fn simulate(
         .collect();
     let mut changes = BTreeMap::new();
     let mut before = None;
+    let (mut began, mut cut) = (None, LEADER);
     let end = weather.last().map_or(60_000, |w| w.until);
     for ms in 0..end {
-        let now = weather.iter().find(|w| ms < w.until).unwrap();
+        let at = weather.iter().position(|w| ms < w.until).unwrap();
+        let now = &weather[at];
+        if began != Some(at) {
+            began = Some(at);
+            cut = if now.cut == LEADER {
+                before.unwrap_or(LEADER)
+            } else {
+                now.cut
+            };
+        }
+        let now = &Weather { cut, ..now.clone() };
         for (i, node) in nodes.iter_mut().enumerate().filter(|(_, node)| node.alive) {
             step(i, node, ms, clock, now, &mut dice, &mut server);
         }
@@ -372,18 +386,19 @@ fn step(
 }
 
 fn any_weather() -> impl Strategy<Value = Vec<Weather>> {
-    let stretch = (5_000_u64..40_000, 0_u64..3_000, 0.0..0.6_f64, 0_usize..4);
+    let stretch = (5_000_u64..40_000, 0_u64..3_000, 0.0..0.4_f64, 0_usize..8);
     prop::collection::vec(stretch, 2..8).prop_map(|stretches| {
         let mut until = 0;
         stretches
             .into_iter()
             .map(|(length, delay, lost, cut)| {
                 until += length;
+                // Half of the time it is the leader.
                 Weather {
                     until,
                     delay,
                     lost,
-                    cut,
+                    cut: cut.min(LEADER),
                 }
             })
             .collect()
