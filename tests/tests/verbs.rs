@@ -53,6 +53,10 @@ const STORIES: &[(&str, Story)] = &[
         machines::freeze_node,
     ),
     (
+        "a_killed_node_has_no_process_and_comes_back",
+        machines::kill_and_revive,
+    ),
+    (
         "each_router_answers_its_control_tool_and_listens",
         routers::answer,
     ),
@@ -63,13 +67,10 @@ const STORIES: &[(&str, Story)] = &[
         api::stall,
     ),
     ("a_pod_keeps_its_identity_behind_the_proxy", api::identity),
+    ("kubectl_exec_works_through_the_proxy", api::exec),
     (
         "nothing_remains_of_a_proxy_that_is_taken_away",
         api::disengage,
-    ),
-    (
-        "a_killed_node_has_no_process_and_comes_back",
-        machines::kill_and_revive,
     ),
 ];
 

@@ -8,6 +8,8 @@ use anyhow::{Context as _, Result, ensure};
 use metallb_tests::api_faults::{ApiFaults, Flow, Rule};
 use metallb_tests::{Cluster, Place, eventually};
 
+use crate::machines::{pod, start_pod};
+
 pub(crate) fn statuses(cluster: &Cluster) -> Result<()> {
     let faults = engage(cluster)?;
     for (status, words) in [
@@ -18,6 +20,7 @@ pub(crate) fn statuses(cluster: &Cluster) -> Result<()> {
         faults.set(
             Rule::status(status)
                 .path("/namespaces/default/configmaps")
+                .user_agent("kubectl")
                 .count(1),
         )?;
         let refused = cluster.kubectl_output(&LIST);
@@ -34,6 +37,7 @@ pub(crate) fn statuses(cluster: &Cluster) -> Result<()> {
     faults.set(
         Rule::status(429)
             .path("/namespaces/default/configmaps")
+            .user_agent("kubectl")
             .count(2),
     )?;
     let started = Instant::now();
@@ -98,7 +102,10 @@ pub(crate) fn watch_is_cut(cluster: &Cluster) -> Result<()> {
     let url = format!("https://{}:6443/healthz", Place::ControlPlane.address().v4);
     let taken = cluster.output(Place::Client, &["curl", "-sSk", "-m", "5", &url]);
     let error = taken.err().context("a connection was taken")?.to_string();
-    ensure!(error.contains("reset"), "{error}");
+    let refused = ["reset", "Couldn't connect"]
+        .iter()
+        .any(|word| error.contains(word));
+    ensure!(refused, "{error}");
     faults.clear()?;
     cluster.kubectl_output(&LIST).map(drop)
 }
@@ -147,6 +154,30 @@ pub(crate) fn identity(cluster: &Cluster) -> Result<()> {
         state.requests >= before + 3,
         "they went past the proxy: {state}"
     );
+    Ok(())
+}
+
+/// `exec` leaves HTTP behind: the connection becomes a pipe, through the proxy as well.
+pub(crate) fn exec(cluster: &Cluster) -> Result<()> {
+    let node = Place::Node(1);
+    start_pod(cluster, node)?;
+    let faults = engage(cluster)?;
+    let before = faults.status()?.requests;
+    let exec = [
+        "-n",
+        "default",
+        "exec",
+        &pod(node),
+        "--",
+        "/agnhost",
+        "help",
+    ];
+    // The kubelet asks the API server whether it may, over a connection that may have been reset.
+    let said = eventually("an answer of exec", Duration::from_mins(1), || {
+        cluster.kubectl_output(&exec).map(Ok::<_, String>)
+    })?;
+    ensure!(said.contains("netexec"), "{said}");
+    ensure!(faults.status()?.requests > before, "it went past the proxy");
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use metallb_tests::faults::Target;
-use metallb_tests::{Cluster, Place, eventually};
+use metallb_tests::{Cluster, Place, WEB, eventually};
 use serde_json::json;
 
 pub(crate) fn exec(cluster: &Cluster) -> Result<()> {
@@ -120,35 +120,41 @@ pub(crate) fn freeze_program(cluster: &Cluster) -> Result<()> {
 }
 
 pub(crate) fn freeze_node(cluster: &Cluster) -> Result<()> {
-    let n1 = Target::Node(Place::Node(1));
-    eventually("the kubelet of n1", SOON, || {
-        kubelet_answers(cluster).map(Ok::<_, String>)
+    let node = Place::Node(1);
+    let n1 = Target::Node(node);
+    let answers = || kubelet_answers(cluster).and_then(|_| page(cluster, node));
+    start_pod(cluster, node)?;
+    eventually("kubelet and pod of n1", SOON, || {
+        answers().map(Ok::<_, String>)
     })?;
     cluster.freeze(&n1)?;
-    let asked = kubelet_answers(cluster);
     let before = cpu_time(cluster, &n1)?;
-    let again = kubelet_answers(cluster);
+    let asked = (kubelet_answers(cluster), page(cluster, node));
     let after = cpu_time(cluster, &n1)?;
     cluster.thaw(&n1)?;
-    ensure!(
-        asked.is_err() && again.is_err(),
-        "the kubelet of a frozen node answered"
-    );
+    ensure!(asked.0.is_err(), "the kubelet of a frozen node answered");
+    ensure!(asked.1.is_err(), "a pod of a frozen node answered");
     ensure!(
         before == after,
         "a frozen node used {} ticks",
         after - before
     );
-    eventually("the kubelet of n1", SOON, || {
-        kubelet_answers(cluster).map(Ok::<_, String>)
+    eventually("kubelet and pod of n1", SOON, || {
+        answers().map(Ok::<_, String>)
     })?;
     cluster.wait_until_ready(SOON)
 }
 
 pub(crate) fn kill_and_revive(cluster: &Cluster) -> Result<()> {
     let n2 = Place::Node(2);
+    start_pod(cluster, n2)?;
+    let pods = cluster.pod_processes(n2)?;
+    ensure!(!pods.is_empty(), "the pod has no process");
     let before = cluster.processes(n2)?;
-    ensure!(before.len() > 3, "n2 runs only {} processes", before.len());
+    ensure!(
+        before.is_superset(&pods),
+        "a pod's process is none of its node's"
+    );
     ensure!(cluster.revive(n2).is_err(), "a running node was revived");
     cluster.kill(n2)?;
     let left: Vec<_> = before.iter().filter(|process| process.alive()).collect();
@@ -159,15 +165,61 @@ pub(crate) fn kill_and_revive(cluster: &Cluster) -> Result<()> {
     let kubelets = cluster.find(&Target::program("kubelet"))?;
     ensure!(kubelets.len() == 1, "the other node's kubelet went too");
     cluster.revive(n2)?;
-    // The node's own word counts, not what the API server remembers of it.
-    let lease =
-        || cluster.kubectl_output(&["-n", "kube-node-lease", "get", "lease", "n2", "-o", RENEWED]);
-    let old = lease()?;
-    eventually("a renewed lease of n2", SOON, || {
-        let new = lease()?;
-        Ok(if new == old { Err(new) } else { Ok(()) })
+    // Its pod starts again by itself, in the pace that the kubelet has for containers that ended.
+    eventually("the page of the pod on n2", SOON * 2, || {
+        page(cluster, n2).map(Ok::<_, String>)
     })?;
     cluster.wait_until_ready(SOON)
+}
+
+/// Starts the pod `web-NODE` on a node and waits for its page.
+pub(crate) fn start_pod(cluster: &Cluster, node: Place) -> Result<()> {
+    let name = pod(node);
+    let manifest = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": { "name": name, "namespace": "default" },
+        "spec": {
+            "nodeName": node.to_string(),
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{ "name": "web", "image": WEB, "imagePullPolicy": "IfNotPresent" }],
+        },
+    });
+    eventually("the pod to be taken", SOON, || {
+        // The namespace's service account may still be on its way.
+        cluster.apply(&manifest.to_string()).map(Ok::<_, String>)
+    })?;
+    eventually(&format!("a page of {name}"), SOON, || {
+        page(cluster, node).map(Ok::<_, String>)
+    })?;
+    Ok(())
+}
+
+/// The name of the pod that [`start_pod`] starts.
+pub(crate) fn pod(node: Place) -> String {
+    format!("web-{node}")
+}
+
+/// What the pod of a node answers at its own address.
+fn page(cluster: &Cluster, node: Place) -> Result<String> {
+    let address = [
+        "-n",
+        "default",
+        "get",
+        "pod",
+        &pod(node),
+        "-o",
+        "jsonpath={.status.podIP}",
+    ];
+    let address = cluster.kubectl_output(&address)?;
+    let url = format!("http://{address}:8080/hostname");
+    let page = cluster.output(Place::ControlPlane, &["curl", "-sS", "-m", "1", &url])?;
+    ensure!(
+        page.trim() == pod(node),
+        "{page:?} instead of {}",
+        pod(node)
+    );
+    Ok(page)
 }
 
 /// The kubelet of n1 says that it is well, asked by the client.
@@ -262,5 +314,4 @@ fn xtask(arguments: &[&str]) -> Result<String> {
 
 /// The digest of 1024 zero bytes, which is what an empty tar is.
 const EMPTY_TAR: &str = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
-const RENEWED: &str = "jsonpath={.spec.renewTime}";
 const SOON: Duration = Duration::from_mins(1);
