@@ -1,4 +1,4 @@
-//! Prints the CustomResourceDefinitions as one YAML stream; `cargo xtask crds` cuts it into files.
+//! Prints the `CustomResourceDefinition`s as one YAML stream; `cargo xtask crds` cuts it into files.
 
 use std::error::Error;
 

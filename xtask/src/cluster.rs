@@ -162,7 +162,10 @@ pub(crate) fn run(args: ClusterArgs) -> Result<()> {
             Ok(())
         }
         Verb::List => list(),
-        Verb::Env { name } => env(&Cluster::open(&name)?),
+        Verb::Env { name } => {
+            env(&Cluster::open(&name)?);
+            Ok(())
+        }
         Verb::Kubectl { named, arguments } => replace(named.open()?.kubectl(&arguments)),
         Verb::Exec {
             named,

@@ -151,16 +151,12 @@ fn on_your_cluster(context: &str, image: &str, addresses: &str) -> Result<()> {
     })?;
     println!("{nodes}");
     install(&kubectl, image, Some(addresses), &mut steps)?;
-    let address = eventually(
-        "the Service has an address",
-        Duration::from_mins(1),
-        || {
-            Ok(product::addresses(&kubectl, "web")?
-                .first()
-                .copied()
-                .ok_or("none yet"))
-        },
-    )?;
+    let address = eventually("the Service has an address", Duration::from_mins(1), || {
+        Ok(product::addresses(&kubectl, "web")?
+            .first()
+            .copied()
+            .ok_or("none yet"))
+    })?;
     println!("\nthe Service got {address}; from a machine on the nodes' network:");
     println!("    curl {}", url(address));
     println!("to remove it all again:");

@@ -454,7 +454,12 @@ fn any_call() -> impl Strategy<Value = Call> {
 
 proptest! {
     // More with PROPTEST_CASES=…
-    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(1_000)))]
+    #![proptest_config(ProptestConfig {
+        cases: ProptestConfig::default().cases.max(1_000),
+        // What failed is printed; a test of its own keeps it, where it can be read.
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn as_the_naive_one(
