@@ -1,11 +1,12 @@
 //! What the watches have told: Services, pools, namespaces. No decisions, no I/O.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use k8s_openapi::api::core::v1::Namespace as CoreNamespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt as _};
-use metallb_config::{Config, Labels, Objects, Parsed, Rejected, parse};
+use metallb_config::{Config, Labels, Objects, Parsed, reparse};
 use metallb_crds::v1beta1::IPAddressPool;
 use metallb_ipam::ServiceKey;
 use serde::{Deserialize, Serialize};
@@ -26,14 +27,9 @@ pub(crate) struct Index {
     class: String,
     services: HashMap<ServiceKey, Service>,
     namespaces: HashMap<Box<str>, Labels>,
-    pools: BTreeMap<Box<str>, PoolForms>,
-}
-
-/// A pool as it is, and as it last was when it was valid.
-#[derive(Debug)]
-struct PoolForms {
-    current: IPAddressPool,
-    valid: Option<IPAddressPool>,
+    pools: BTreeMap<Box<str>, IPAddressPool>,
+    /// What is in effect.
+    config: Config,
 }
 
 /// What became of a Service.
@@ -106,28 +102,17 @@ impl Index {
 
     /// Says whether it is another than before, apart from its status.
     pub(crate) fn apply_pool(&mut self, pool: IPAddressPool) -> bool {
-        let name = pool.name_any().into_boxed_str();
-        match self.pools.get_mut(&name) {
-            None => {
-                self.pools.insert(
-                    name,
-                    PoolForms {
-                        current: pool,
-                        valid: None,
-                    },
-                );
+        match self.pools.entry(pool.name_any().into_boxed_str()) {
+            Entry::Vacant(entry) => {
+                entry.insert(pool);
                 true
             }
-            Some(forms) => {
-                let same_object = forms.current.uid() == pool.uid();
-                let changed = !same_object
-                    || forms.current.spec != pool.spec
-                    || forms.current.labels() != pool.labels();
-                forms.current = pool;
-                if !same_object {
-                    forms.valid = None;
-                }
-                changed
+            Entry::Occupied(mut entry) => {
+                let before = entry.insert(pool);
+                let now = entry.get();
+                before.uid() != now.uid()
+                    || before.spec != now.spec
+                    || before.labels() != now.labels()
             }
         }
     }
@@ -139,36 +124,14 @@ impl Index {
     /// The configuration: every pool as it is, or, if that is no good, as it last was when it was
     /// good. What is no good is told either way.
     pub(crate) fn parse(&mut self) -> Parsed {
-        let current: Vec<_> = self
-            .pools
-            .values()
-            .map(|forms| forms.current.clone())
-            .collect();
-        let mut parsed = parse_pools(&current);
-        let rejected: Vec<Rejected> = parsed.rejected.clone();
-        let mut in_effect = current;
-        if !rejected.is_empty() {
-            for pool in &mut in_effect {
-                let name = pool.name_any();
-                if rejected.iter().any(|bad| bad.name == name)
-                    && let Some(valid) = self.pools.get(name.as_str()).and_then(|f| f.valid.clone())
-                {
-                    *pool = valid;
-                }
-            }
-            parsed = parse_pools(&in_effect);
-        }
-        for pool in in_effect {
-            if parsed.config.pools().contains_key(&pool.name_any())
-                && let Some(forms) = self.pools.get_mut(pool.name_any().as_str())
-            {
-                forms.valid = Some(pool);
-            }
-        }
-        Parsed {
-            config: parsed.config,
-            rejected,
-        }
+        let pools: Vec<_> = self.pools.values().cloned().collect();
+        let objects = Objects {
+            pools: &pools,
+            ..Objects::default()
+        };
+        let parsed = reparse(&objects, &self.config);
+        self.config = parsed.config.clone();
+        parsed
     }
 }
 
@@ -178,13 +141,6 @@ pub(crate) fn labels_matter(config: &Config) -> bool {
         .pools()
         .values()
         .any(|pool| pool.service_allocation.is_some())
-}
-
-fn parse_pools(pools: &[IPAddressPool]) -> Parsed {
-    parse(&Objects {
-        pools,
-        ..Objects::default()
-    })
 }
 
 /// The answer to a write may come before the watch tells of what was before it.
