@@ -1,17 +1,14 @@
 //! The images that every node has from the start, packed by us as OCI layouts.
 
 use std::{
-    fs::{self, File},
-    io::Write as _,
+    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result};
-use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
-use crate::{cluster::Cluster, node, place::Place, plan};
+use crate::{cluster::Cluster, node, oci, place::Place, plan};
 
 /// The image of every pod's sandbox.
 pub(crate) const PAUSE: &str = "metallb.test/pause:1";
@@ -95,82 +92,16 @@ const IMAGES: [&Image; 2] = [
 ];
 
 fn pack_one(archive: &Path, image: &Image, program: &Path) -> Result<()> {
-    let mut layer = tar::Builder::new(Vec::new());
-    let content = fs::read(program)?;
-    append(&mut layer, image.program, &content, 0o755)?;
-    let layer = layer.into_inner()?;
-
-    let mut out = tar::Builder::new(File::create(archive)?);
-    append(
-        &mut out,
-        "oci-layout",
-        br#"{"imageLayoutVersion":"1.0.0"}"#,
-        0o644,
-    )?;
-    let config = json!({
-        "architecture": ARCHITECTURE,
-        "os": "linux",
-        "config": {"Entrypoint": [format!("/{}", image.program)], "Cmd": image.arguments},
-        "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]},
-    });
-    let config = blob(&mut out, "config.v1+json", config.to_string().as_bytes())?;
-    let layer = blob(&mut out, "layer.v1.tar", &layer)?;
-    let manifest = json!({
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": config,
-        "layers": [layer],
-    });
-    let mut manifest = blob(
-        &mut out,
-        "manifest.v1+json",
-        manifest.to_string().as_bytes(),
-    )?;
-    manifest["annotations"] = json!({"io.containerd.image.name": image.reference});
-    let index = json!({"schemaVersion": 2, "manifests": [manifest]});
-    append(&mut out, "index.json", index.to_string().as_bytes(), 0o644)?;
-    out.into_inner()?.flush()?;
-    Ok(())
+    oci::pack(
+        &oci::Image {
+            reference: image.reference,
+            files: &[(image.program, fs::read(program)?)],
+            entrypoint: &[&format!("/{}", image.program)],
+            arguments: image.arguments,
+            user: None,
+            labels: &[],
+        },
+        archive,
+    )
+    .map(drop)
 }
-
-/// Adds a blob and gives its descriptor.
-fn blob(out: &mut tar::Builder<File>, kind: &str, content: &[u8]) -> Result<Value> {
-    let digest = digest(content);
-    append(
-        out,
-        &format!("blobs/{}", digest.replace(':', "/")),
-        content,
-        0o644,
-    )?;
-    let media_type = format!("application/vnd.oci.image.{kind}");
-    Ok(json!({"mediaType": media_type, "digest": digest, "size": content.len()}))
-}
-
-fn append<W: std::io::Write>(
-    out: &mut tar::Builder<W>,
-    path: &str,
-    content: &[u8],
-    mode: u32,
-) -> Result<()> {
-    let mut header = tar::Header::new_gnu();
-    header.set_mode(mode);
-    header.set_size(content.len() as u64);
-    out.append_data(&mut header, path, content)?;
-    Ok(())
-}
-
-fn digest(content: &[u8]) -> String {
-    format!("sha256:{}", hex(&Sha256::digest(content)))
-}
-
-/// The digits of a digest.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |digits, byte| {
-        digits + &format!("{byte:02x}")
-    })
-}
-
-#[cfg(target_arch = "aarch64")]
-const ARCHITECTURE: &str = "arm64";
-#[cfg(not(target_arch = "aarch64"))]
-const ARCHITECTURE: &str = "amd64";

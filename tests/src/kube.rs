@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    images, interrupt,
+    images, interrupt, oci,
     progress::Progress,
     release::{Program, Release},
 };
@@ -174,12 +174,12 @@ fn key(release: &Release) -> Result<String> {
         hash.update(content.len().to_be_bytes());
         hash.update(content);
     }
-    Ok(images::hex(&hash.finalize()[..8]))
+    Ok(oci::hex(&hash.finalize()[..8]))
 }
 
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster/kube");
 /// Changes when the images are packed otherwise.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 
 #[cfg(test)]
 mod tests {

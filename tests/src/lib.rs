@@ -16,6 +16,7 @@ mod kubeconfig;
 mod kubectl;
 mod machine;
 mod node;
+pub mod oci;
 mod options;
 mod pki;
 mod place;

@@ -130,6 +130,32 @@ impl OwnerWatch {
         )
     }
 
+    /// Waits until one place alone answers, and has for half a second; gives that place.
+    pub fn settled(&self, timeout: Duration) -> Result<Place> {
+        eventually(
+            &format!("one place alone answering for {}", self.ip),
+            timeout,
+            || {
+                let sightings = self.sightings();
+                let last: Vec<_> = sightings
+                    .iter()
+                    .rev()
+                    .take(SETTLED)
+                    .map(|s| s.answer.place)
+                    .collect();
+                let alone = last
+                    .iter()
+                    .all(|place| *place == last[0])
+                    .then(|| last.first())
+                    .flatten();
+                Ok(match alone {
+                    Some(Some(place)) if last.len() == SETTLED => Ok(*place),
+                    _ => Err(format!("{last:?}")),
+                })
+            },
+        )
+    }
+
     fn start(cluster: &Cluster, ip: IpAddr) -> Result<Self> {
         let macs = cluster.macs()?;
         let device = cluster.client_device(ip);
@@ -244,6 +270,9 @@ fn named(macs: &BTreeMap<String, Place>, mac: String) -> Answer {
 const PATIENCE: Duration = Duration::from_millis(300);
 /// Between two questions.
 const INTERVAL: Duration = Duration::from_millis(25);
+
+/// So many answers in a row from one place are half a second without another.
+const SETTLED: usize = 20;
 
 #[cfg(test)]
 mod tests {

@@ -219,16 +219,17 @@ fn why_not_running(kubectl: &Kubectl, namespace: &str) -> String {
     format!("pods:\n{}\nlast events:\n{}", tail(pods), tail(events))
 }
 
-fn read(path: &str) -> Result<String> {
-    let path = root().join(path);
-    fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-fn root() -> PathBuf {
+/// A file or folder of the repository.
+pub fn path(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("tests/ is a folder of the workspace")
-        .to_owned()
+        .join(relative)
+}
+
+fn read(relative: &str) -> Result<String> {
+    let path = path(relative);
+    fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// The page that tells which pod answers.

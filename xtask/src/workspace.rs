@@ -14,13 +14,3 @@ pub(crate) fn root() -> PathBuf {
 pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
-
-/// An empty directory for a test, below the target directory.
-#[cfg(test)]
-pub(crate) fn scratch(name: &str) -> PathBuf {
-    let directory = target()
-        .join("scratch")
-        .join(format!("{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).expect("the target directory is writable");
-    directory
-}

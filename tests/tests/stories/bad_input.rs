@@ -1,5 +1,7 @@
 //! What users get wrong, what they are told, and that everything else goes on.
 
+use std::net::IpAddr;
+
 use anyhow::{Context as _, Result, ensure};
 use metallb_tests::product::{self, NAMESPACE};
 
@@ -40,6 +42,16 @@ pub(crate) fn invalid_pools(world: &World) -> Result<()> {
         world.delete(NAMESPACE, "ipaddresspool", name)?;
     }
     world.page_answers()
+}
+
+/// `192.0.2.201/30` names a host, not a network: as ever it means the network that the host is in.
+pub(crate) fn host_bits(world: &World) -> Result<()> {
+    world.apply_pool("host-bits", &["192.0.2.201/30"])?;
+    world.apply_service("asks", &[("metallb.io/address-pool", "host-bits")])?;
+    let got = product::assigned(&world.kubectl, "asks", 1)?;
+    ensure!(got == ["192.0.2.200".parse::<IpAddr>()?], "{got:?}");
+    world.delete("default", "service", "asks")?;
+    world.delete(NAMESPACE, "ipaddresspool", "host-bits")
 }
 
 /// One address for two: the second is told, and has it as soon as the first lets go.

@@ -72,6 +72,23 @@ pub(crate) fn kubectl_reads_well(world: &World) -> Result<()> {
     Ok(())
 }
 
+/// The definitions and every sample pass the real API server's strict validation.
+pub(crate) fn samples_are_taken(world: &World) -> Result<()> {
+    for folder in ["crds", "config/samples", "config/samples/demo"] {
+        let folder = product::path(folder);
+        world.kubectl.output(&[
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "--dry-run=server",
+            "--validate=strict",
+            "-f",
+            &folder.display().to_string(),
+        ])?;
+    }
+    Ok(())
+}
+
 /// 15 MiB for each process.
 pub(crate) fn memory(world: &World) -> Result<()> {
     let memory = product::memory(&world.cluster)?;

@@ -15,18 +15,22 @@ use crate::world::{SOON, World};
 pub(crate) fn cable_cut(world: &World) -> Result<()> {
     let addresses = world.addresses()?;
     for round in 1..=5 {
-        let owner = world.owner(addresses[0])?;
         let watches = addresses
             .iter()
             .map(|address| world.cluster.watch_owner(*address))
             .collect::<Result<Vec<_>>>()?;
+        let owner = watches[0].settled(SOON)?;
+        ensure!(
+            watches[1].settled(SOON)? == owner,
+            "two nodes own the addresses of one Service"
+        );
+
         let started = Instant::now();
         world.cluster.cut(owner)?;
         let answers = watches
             .iter()
             .map(|watch| watch.next_owner(owner, started, SOON))
             .collect::<Result<Vec<_>>>();
-        drop(watches);
         world.cluster.heal(owner)?;
         for (address, answer) in addresses.iter().zip(answers?) {
             let taken = answer.at - started;
@@ -37,8 +41,8 @@ pub(crate) fn cable_cut(world: &World) -> Result<()> {
             ensure!(taken < Duration::from_secs(3), "{address}: {taken:.2?}");
         }
         world.page_answers()?;
-        eventually(&format!("{owner} is back"), SOON * 2, || {
-            let back = world.owner(addresses[0])?;
+        eventually(&format!("{owner} alone answers again"), SOON * 2, || {
+            let back = watches[0].settled(SOON)?;
             Ok(if back == owner {
                 Ok(())
             } else {

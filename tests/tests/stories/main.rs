@@ -26,11 +26,16 @@ const STORIES: &[(&str, Story)] = &[
         day_one::page_over_both_families,
     ),
     ("kubectl_reads_well", day_one::kubectl_reads_well),
+    (
+        "the_api_server_takes_every_sample",
+        day_one::samples_are_taken,
+    ),
     ("each_program_stays_within_its_memory", day_one::memory),
     (
         "an_invalid_pool_stops_only_itself",
         bad_input::invalid_pools,
     ),
+    ("a_host_in_a_pool_means_its_network", bad_input::host_bits),
     (
         "an_exhausted_pool_says_so_and_serves_who_waits",
         bad_input::exhausted_pool,
