@@ -46,6 +46,11 @@ pub fn with_addresses(pool: &str, addresses: &str) -> Result<String> {
     Ok(format!("{before}addresses:{}\n", lines.collect::<String>()))
 }
 
+/// The web Deployment's YAML with another image, which has to be agnhost too.
+pub fn with_web_image(web: &str, image: &str) -> String {
+    web.replace(crate::WEB, image)
+}
+
 /// Applies the install manifest and waits until the operator runs.
 pub fn install_operator(kubectl: &Kubectl, image: &str) -> Result<()> {
     kubectl.apply(&operator_manifest(image)?)?;

@@ -25,11 +25,16 @@ pub(crate) struct DemoArgs {
     /// Addresses on your nodes' network that nothing else uses, such as 192.168.1.240-192.168.1.250.
     #[arg(long, requires = "context")]
     addresses: Option<String>,
+    /// The web server's image, agnhost, where your cluster's nodes can pull it from.
+    #[arg(long, requires = "context", default_value = AGNHOST)]
+    web: String,
 }
 
 pub(crate) fn run(args: &DemoArgs) -> Result<()> {
     match (&args.context, &args.image, &args.addresses) {
-        (Some(context), Some(image), Some(addresses)) => on_your_cluster(context, image, addresses),
+        (Some(context), Some(image), Some(addresses)) => {
+            on_your_cluster(context, image, addresses, &args.web)
+        }
         _ => on_the_embedded_cluster(args.keep),
     }
 }
@@ -71,7 +76,11 @@ fn show(cluster: &Cluster, image: &image::Image, steps: &mut Steps) -> Result<()
     steps.time("loading the image onto the nodes", || {
         cluster.load(&image.archive)
     })?;
-    install(&kubectl, product::IMAGE, None, steps)?;
+    let samples = Installation {
+        image: product::IMAGE,
+        changed: None,
+    };
+    install(&kubectl, &samples, steps)?;
 
     let addresses = steps.time("waiting for the Service's addresses", || {
         product::assigned(&kubectl, "web", 2)
@@ -112,21 +121,25 @@ fn show(cluster: &Cluster, image: &image::Image, steps: &mut Steps) -> Result<()
     Ok(())
 }
 
+/// What differs between the embedded cluster and the user's own.
+struct Installation<'a> {
+    image: &'a str,
+    /// The pool's addresses and the web server's image, unless they are the samples' own.
+    changed: Option<(&'a str, &'a str)>,
+}
+
 /// The operator, then the objects one after the other, as a user would apply them.
-fn install(
-    kubectl: &Kubectl,
-    image: &str,
-    addresses: Option<&str>,
-    steps: &mut Steps,
-) -> Result<()> {
+fn install(kubectl: &Kubectl, what: &Installation<'_>, steps: &mut Steps) -> Result<()> {
     steps.time(
         "installing the operator: kubectl apply -f config/operator.yaml",
-        || product::install_operator(kubectl, image),
+        || product::install_operator(kubectl, what.image),
     )?;
     for object in ["metallb", "pool", "l2advertisement", "web"] {
         let mut yaml = product::demo_object(object)?;
-        if let Some(addresses) = addresses.filter(|_| object == "pool") {
-            yaml = product::with_addresses(&yaml, addresses)?;
+        match (object, what.changed) {
+            ("pool", Some((addresses, _))) => yaml = product::with_addresses(&yaml, addresses)?,
+            ("web", Some((_, web))) => yaml = product::with_web_image(&yaml, web),
+            _ => {}
         }
         steps.time(
             &format!("applying config/samples/demo/{object}.yaml"),
@@ -143,14 +156,21 @@ fn install(
     })
 }
 
-fn on_your_cluster(context: &str, image: &str, addresses: &str) -> Result<()> {
+fn on_your_cluster(context: &str, image: &str, addresses: &str, web: &str) -> Result<()> {
     let mut steps = Steps::start();
     let kubectl = Kubectl::context(context);
     let nodes = kubectl.output(&["get", "nodes"]).with_context(|| {
         format!("context {context:?} does not answer; `kubectl config get-contexts` lists yours")
     })?;
     println!("{nodes}");
-    install(&kubectl, image, Some(addresses), &mut steps)?;
+    install(
+        &kubectl,
+        &Installation {
+            image,
+            changed: Some((addresses, web)),
+        },
+        &mut steps,
+    )?;
     let address = eventually("the Service has an address", Duration::from_mins(1), || {
         Ok(product::addresses(&kubectl, "web")?
             .first()
@@ -194,5 +214,7 @@ fn mebibytes(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
+/// Kubernetes' own image for end-to-end tests; it answers `/hostname`.
+const AGNHOST: &str = "registry.k8s.io/e2e-test-images/agnhost:2.53";
 /// The demo's cluster.
 const NAME: &str = "demo";
