@@ -1,7 +1,7 @@
 //! Wires it up: beside the operator's own task run the probes, the metrics, the writer of Events
 //! and the candidate for the Lease.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::Ipv6Addr;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -9,7 +9,6 @@ use metallb_kit::events::Events;
 use metallb_kit::leader::{Campaign, Leadership, identity};
 use metallb_kit::metrics::{Endpoint, Metrics};
 use metallb_kit::ready::Ready;
-use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::tls::TlsOptions;
 use metallb_kit::{args, client, log, metrics, probes, shutdown};
 use tokio::sync::watch;
@@ -62,7 +61,10 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
         let client = client::connect("metallb-operator", VERSION).await?;
         let ready = Ready::new();
         let synced = ready.condition("watches in sync");
-        serve_probes(flags.port, &ready, &shutdown).await?;
+        let any = (Ipv6Addr::UNSPECIFIED, flags.port).into();
+        probes::serve(any, ready.clone(), shutdown.clone())
+            .await
+            .with_context(|| format!("cannot serve probes on port {}", flags.port))?;
         let metrics = Metrics::new();
         let counters = Counters::register(&metrics);
         if let Some(addr) = metrics_addr {
@@ -101,26 +103,6 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
         }
         Ok(())
     })
-}
-
-async fn serve_probes(
-    port: u16,
-    ready: &Ready,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
-    let mut result = Ok(());
-    // A node may have no IPv6 at all.
-    for any in [
-        IpAddr::from(Ipv6Addr::UNSPECIFIED),
-        Ipv4Addr::UNSPECIFIED.into(),
-    ] {
-        let served = probes::serve((any, port).into(), ready.clone(), shutdown.clone()).await;
-        if served.is_ok() {
-            return Ok(());
-        }
-        result = served.map(drop);
-    }
-    result.with_context(|| format!("cannot serve probes on port {port}"))
 }
 
 /// Without an election, whoever runs leads.

@@ -8,7 +8,7 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -202,26 +202,15 @@ async fn serve_metrics(
     client: Client,
     end: CancellationToken,
 ) -> Result<()> {
-    let mut last = None;
-    // A node may have no IPv6 at all.
-    for any in [
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-    ] {
-        let endpoint = Endpoint {
-            addr: SocketAddr::new(any, args.port),
-            cert_dir: args.metrics_cert_dir.clone(),
-            tls: tls.clone(),
-        };
-        match metallb_kit::metrics::serve(metrics.clone(), endpoint, client.clone(), end.clone())
-            .await
-        {
-            Ok(_) => return Ok(()),
-            Err(error) => last = Some(error),
-        }
-    }
-    let error = last.expect("two addresses were tried");
-    Err(error).with_context(|| format!("cannot serve metrics on port {}", args.port))
+    let endpoint = Endpoint {
+        addr: (Ipv6Addr::UNSPECIFIED, args.port).into(),
+        cert_dir: args.metrics_cert_dir.clone(),
+        tls,
+    };
+    metallb_kit::metrics::serve(metrics, endpoint, client, end)
+        .await
+        .with_context(|| format!("cannot serve metrics on port {}", args.port))?;
+    Ok(())
 }
 
 /// What must be known before anything is decided.
