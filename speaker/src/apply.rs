@@ -11,8 +11,9 @@ use metallb_kit::watch::ObjectKey;
 use tokio::sync::mpsc;
 
 use crate::addresses::{Addresses, Command};
-use crate::decide::{Announcement, Decision, Interfaces, Reason};
+use crate::decide::{Announcement, Decision, Interfaces};
 use crate::metrics::AnnouncedMetric;
+use crate::reason::Reason;
 
 /// Publishes an Event: about what, of which type, reason, message.
 pub(crate) type Publish = Box<dyn Fn(ObjectReference, EventType, &str, &str)>;

@@ -13,10 +13,11 @@ use tokio::sync::{mpsc, watch};
 
 use crate::api;
 use crate::apply::Apply;
-use crate::decide::{Decision, Own, Reason, decide};
+use crate::decide::{Decision, Own, decide};
 use crate::index::{Index, Touched};
 use crate::metrics::ClientMetrics;
 use crate::protocol::Observed;
+use crate::reason::Reason;
 
 /// News from the API server.
 #[derive(Debug)]

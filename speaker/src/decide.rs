@@ -9,6 +9,7 @@ use metallb_kit::watch::ObjectKey;
 use metallb_l2::elect::{self, Candidate};
 
 use crate::index::{Index, Ingress, Node, Service};
+use crate::reason::Reason;
 
 /// Who decides, and by which settings.
 #[derive(Clone, Debug)]
@@ -45,19 +46,6 @@ pub(crate) enum Interfaces {
     Named(BTreeSet<String>),
 }
 
-/// Why a Service is not announced from here; upstream's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
-    ServiceDeleted,
-    NotLoadBalancer,
-    NoIpAllocated,
-    InvalidIp,
-    IpNotAllowed,
-    NotOwner,
-    SharedIpWithServiceSelector,
-    NoMatchingAdvertisement,
-}
-
 /// Decides about the Service `key`.
 pub(crate) fn decide(index: &Index, own: &Own, key: &ObjectKey) -> Decision {
     let Some(service) = index.services.get(key) else {
@@ -69,22 +57,6 @@ pub(crate) fn decide(index: &Index, own: &Own, key: &ObjectKey) -> Decision {
             Decision::Announce(announcement)
         }
         Ok(announcement) => Decision::NoInterface(announcement),
-    }
-}
-
-impl Reason {
-    /// The word for it in logs.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::ServiceDeleted => "serviceDeleted",
-            Self::NotLoadBalancer => "notLoadBalancer",
-            Self::NoIpAllocated => "noIPAllocated",
-            Self::InvalidIp => "invalidIP",
-            Self::IpNotAllowed => "ipNotAllowed",
-            Self::NotOwner => "notOwner",
-            Self::SharedIpWithServiceSelector => "sharedIPWithServiceSelector",
-            Self::NoMatchingAdvertisement => "noMatchingAdvertisement",
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use metallb_config::Labels;
 use metallb_kit::watch::{Change, ObjectKey};
 
 use crate::api;
-use crate::decide::Reason;
+use crate::reason::Reason;
 
 pub(crate) use configuration::Configuration;
 pub(crate) use endpoints::Endpoints;

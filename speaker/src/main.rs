@@ -10,6 +10,7 @@ mod exclude;
 mod index;
 mod metrics;
 mod protocol;
+mod reason;
 mod run;
 #[cfg(test)]
 mod tests;

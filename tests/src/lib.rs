@@ -28,6 +28,7 @@ mod progress;
 mod release;
 pub mod routers;
 mod state;
+pub mod stories;
 mod teardown;
 mod topology;
 mod up;

@@ -16,9 +16,11 @@ mod request;
 mod runs;
 mod shelf;
 mod space;
+mod usage;
 
 pub use allocator::{Adopted, Allocator, Assignment, PoolsChanged};
 pub use ips::{Ips, IpsError};
-pub use pool::{Counters, Usage};
+pub use pool::Counters;
 pub use refusal::Refusal;
 pub use request::{Families, Request, ServiceKey};
+pub use usage::Usage;

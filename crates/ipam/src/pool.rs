@@ -7,6 +7,7 @@ use crate::refusal::Refusal;
 use crate::request::{Families, Request, ServiceKey};
 use crate::shelf::Stock;
 use crate::space::Space;
+use crate::usage::Usage;
 
 /// How much of a pool is in use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -19,15 +20,6 @@ pub struct Counters {
     pub services: usize,
 }
 
-/// How many addresses are in use.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Out of how many that are given out; `i64::MAX` when there are more.
-    pub total: i64,
-    /// How many.
-    pub in_use: i64,
-}
-
 /// A pool and who holds its addresses.
 #[derive(Debug)]
 pub(crate) struct PoolState {
@@ -35,13 +27,6 @@ pub(crate) struct PoolState {
     v4: Space,
     v6: Space,
     services: usize,
-}
-
-impl Usage {
-    /// How many addresses are free.
-    pub fn available(&self) -> i64 {
-        self.total - self.in_use
-    }
 }
 
 impl PoolState {

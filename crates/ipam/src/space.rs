@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use metallb_config::{AddrRange, Family, Pool};
 
-use crate::pool::Usage;
 use crate::request::ServiceKey;
 use crate::runs::Runs;
+use crate::usage::Usage;
 
 /// The addresses that a pool gives out in one family, numbered from 0 in the order in which they
 /// are given out: range after range as the pool lists them, each from its lowest address. Those

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use anyhow::{Context as _, Result, ensure};
 use metallb_tests::product::{self, NAMESPACE};
 
-use crate::world::World;
+use crate::world::Installed;
 
 /// Every kind of nonsense in a pool's addresses: the pool is told, the other pools work on.
-pub(crate) fn invalid_pools(world: &World) -> Result<()> {
+pub(crate) fn invalid_pools(world: &Installed) -> Result<()> {
     let nonsense: &[(&str, &[&str], &str)] = &[
         ("bad-octet", &["10.0.0.300/32"], "10.0.0.300"),
         (
@@ -45,7 +45,7 @@ pub(crate) fn invalid_pools(world: &World) -> Result<()> {
 }
 
 /// `192.0.2.201/30` names a host, not a network: as ever it means the network that the host is in.
-pub(crate) fn host_bits(world: &World) -> Result<()> {
+pub(crate) fn host_bits(world: &Installed) -> Result<()> {
     world.apply_pool("host-bits", &["192.0.2.201/30"])?;
     world.apply_service("asks", &[("metallb.io/address-pool", "host-bits")])?;
     let got = product::assigned(&world.kubectl, "asks", 1)?;
@@ -55,7 +55,7 @@ pub(crate) fn host_bits(world: &World) -> Result<()> {
 }
 
 /// One address for two: the second is told, and has it as soon as the first lets go.
-pub(crate) fn exhausted_pool(world: &World) -> Result<()> {
+pub(crate) fn exhausted_pool(world: &Installed) -> Result<()> {
     world.apply_pool("single", &["192.0.2.200/32"])?;
     let single = [("metallb.io/address-pool", "single")];
     world.apply_service("first", &single)?;
@@ -77,7 +77,7 @@ pub(crate) fn exhausted_pool(world: &World) -> Result<()> {
 }
 
 /// Wrong name, wrong namespace: both are told what to do; the right one is untouched.
-pub(crate) fn second_metallb(world: &World) -> Result<()> {
+pub(crate) fn second_metallb(world: &Installed) -> Result<()> {
     for (namespace, name) in [(NAMESPACE, "another"), ("default", "metallb")] {
         let object = serde_json::json!({
             "apiVersion": "metallb.io/v1beta1", "kind": "MetalLB",

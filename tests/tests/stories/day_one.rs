@@ -3,10 +3,10 @@
 use anyhow::{Result, ensure};
 use metallb_tests::product;
 
-use crate::world::World;
+use crate::world::Installed;
 
 /// A Service that finds no pool is told so in an Event, and is served when one comes.
-pub(crate) fn no_pool_yet(world: &World) -> Result<()> {
+pub(crate) fn no_pool_yet(world: &Installed) -> Result<()> {
     let event = world.event("Service/web", "AllocationFailed", "")?;
     ensure!(event["type"] == "Warning", "{event}");
     ensure!(
@@ -29,7 +29,7 @@ pub(crate) fn no_pool_yet(world: &World) -> Result<()> {
 }
 
 /// The main job.
-pub(crate) fn page_over_both_families(world: &World) -> Result<()> {
+pub(crate) fn page_over_both_families(world: &Installed) -> Result<()> {
     for address in world.addresses()? {
         let page = product::page(&world.cluster, address)?;
         ensure!(
@@ -42,7 +42,7 @@ pub(crate) fn page_over_both_families(world: &World) -> Result<()> {
 }
 
 /// What a user types first tells what a user wants to know.
-pub(crate) fn kubectl_reads_well(world: &World) -> Result<()> {
+pub(crate) fn kubectl_reads_well(world: &Installed) -> Result<()> {
     let addresses = world.addresses()?;
     let table = world
         .kubectl
@@ -73,7 +73,7 @@ pub(crate) fn kubectl_reads_well(world: &World) -> Result<()> {
 }
 
 /// The definitions and every sample pass the real API server's strict validation.
-pub(crate) fn samples_are_taken(world: &World) -> Result<()> {
+pub(crate) fn samples_are_taken(world: &Installed) -> Result<()> {
     for folder in ["crds", "config/samples", "config/samples/demo"] {
         let folder = product::path(folder);
         world.kubectl.output(&[
@@ -90,7 +90,7 @@ pub(crate) fn samples_are_taken(world: &World) -> Result<()> {
 }
 
 /// 15 MiB for each process.
-pub(crate) fn memory(world: &World) -> Result<()> {
+pub(crate) fn memory(world: &Installed) -> Result<()> {
     let memory = product::memory(&world.cluster)?;
     for (node, program, bytes) in &memory {
         println!("  {node} {program} {:.1} MiB", mebibytes(*bytes));

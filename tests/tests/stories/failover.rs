@@ -8,11 +8,11 @@ use metallb_tests::{
     product::{self, NAMESPACE},
 };
 
-use crate::world::{SOON, World};
+use crate::world::{Installed, SOON};
 
 /// The announcing node's cable is cut, five times; another node answers each time, for both
 /// families, in under three seconds.
-pub(crate) fn cable_cut(world: &World) -> Result<()> {
+pub(crate) fn cable_cut(world: &Installed) -> Result<()> {
     let addresses = world.addresses()?;
     for round in 1..=5 {
         let watches = addresses
@@ -54,7 +54,7 @@ pub(crate) fn cable_cut(world: &World) -> Result<()> {
 }
 
 /// Pods that are killed come back and find every address where it was.
-pub(crate) fn controller_killed(world: &World) -> Result<()> {
+pub(crate) fn controller_killed(world: &Installed) -> Result<()> {
     let addresses = world.addresses()?;
     world.kubectl.output(&[
         "-n",

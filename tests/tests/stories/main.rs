@@ -9,14 +9,12 @@ mod failover;
 mod operator;
 mod world;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use metallb_tests::stories::{Stage, Story, tell};
 
-use crate::world::World;
-
-type Story = fn(&World) -> anyhow::Result<()>;
+use crate::world::Installed;
 
 /// In the order in which they are told.
-const STORIES: &[(&str, Story)] = &[
+const STORIES: &[Story<Installed>] = &[
     (
         "a_service_without_any_pool_says_so_and_is_served_later",
         day_one::no_pool_yet,
@@ -71,44 +69,10 @@ const STORIES: &[(&str, Story)] = &[
 ];
 
 fn main() -> std::process::ExitCode {
-    let arguments = Arguments::from_args();
-    if arguments.list {
-        return libtest_mimic::run(&arguments, trials(None)).exit_code();
-    }
-    if !metallb_tests::is_root() {
-        println!("skipped: the product's stories: a cluster needs root");
-        return std::process::ExitCode::SUCCESS;
-    }
-    let world = match World::up() {
-        Ok(world) => world,
-        Err(error) => {
-            println!(
-                "test result: FAILED. 0 passed; 1 failed; the world did not come up: {error:?}"
-            );
-            return std::process::ExitCode::FAILURE;
-        }
+    let stage = Stage {
+        up: Installed::up,
+        print_what_happened: Installed::print_what_happened,
+        down: Installed::down,
     };
-    // The stories borrow it until the process ends.
-    let world: &'static World = Box::leak(Box::new(world));
-    let conclusion = libtest_mimic::run(&arguments, trials(Some(world)));
-    if conclusion.has_failed() {
-        world.print_what_happened();
-    }
-    if let Err(error) = world.down() {
-        println!("the cluster could not be removed: {error:#}");
-        return std::process::ExitCode::FAILURE;
-    }
-    conclusion.exit_code()
-}
-
-fn trials(world: Option<&'static World>) -> Vec<Trial> {
-    STORIES
-        .iter()
-        .map(|&(name, story)| {
-            Trial::test(name, move || {
-                let world = world.ok_or("stories were only to be listed")?;
-                story(world).map_err(|error| Failed::from(format!("{error:?}")))
-            })
-        })
-        .collect()
+    tell(&stage, STORIES)
 }

@@ -8,17 +8,17 @@ use metallb_tests::{
     product::{self, NAMESPACE},
 };
 
-use crate::world::{SOON, World, within};
+use crate::world::{Installed, SOON, within};
 
 /// The key of the heartbeats is made anew, and the speakers go on.
-pub(crate) fn secret_removed(world: &World) -> Result<()> {
+pub(crate) fn secret_removed(world: &Installed) -> Result<()> {
     world.delete(NAMESPACE, "secret", "metallb-memberlist")?;
     comes_back(world, "Secret/metallb-system/metallb-memberlist", "")?;
     world.page_answers()
 }
 
 /// Whatever is deleted is back within seconds, and the Service answers again.
-pub(crate) fn operands_deleted(world: &World) -> Result<()> {
+pub(crate) fn operands_deleted(world: &Installed) -> Result<()> {
     let operands = product::operands(&world.kubectl)?;
     ensure!(
         operands.len() > 10,
@@ -43,7 +43,7 @@ pub(crate) fn operands_deleted(world: &World) -> Result<()> {
 }
 
 /// Drift is repaired.
-pub(crate) fn edited_by_hand(world: &World) -> Result<()> {
+pub(crate) fn edited_by_hand(world: &Installed) -> Result<()> {
     let patch = r#"{"spec":{"template":{"spec":{"terminationGracePeriodSeconds":1}}}}"#;
     world
         .kubectl
@@ -66,7 +66,7 @@ pub(crate) fn edited_by_hand(world: &World) -> Result<()> {
 
 /// Nothing of ours is left but what the user made; the Service keeps its status; and it can all
 /// be had again.
-pub(crate) fn metallb_deleted(world: &World) -> Result<()> {
+pub(crate) fn metallb_deleted(world: &Installed) -> Result<()> {
     let addresses = world.addresses()?;
     world.delete(NAMESPACE, "metallb", "metallb")?;
     let left = product::operands(&world.kubectl)?;
@@ -105,7 +105,7 @@ pub(crate) fn metallb_deleted(world: &World) -> Result<()> {
 }
 
 /// Waits until the object is there with another UID than before.
-fn comes_back(world: &World, operand: &str, before: &str) -> Result<()> {
+fn comes_back(world: &Installed, operand: &str, before: &str) -> Result<()> {
     eventually(&format!("{operand} is back"), SOON, || {
         Ok(match uid(world, operand)? {
             Some(uid) if uid != before => Ok(()),
@@ -115,7 +115,7 @@ fn comes_back(world: &World, operand: &str, before: &str) -> Result<()> {
     })
 }
 
-fn uid(world: &World, operand: &str) -> Result<Option<String>> {
+fn uid(world: &Installed, operand: &str) -> Result<Option<String>> {
     let [kind, namespace, name] = parts(operand)?;
     let text = world.kubectl.output(&[
         "-n",

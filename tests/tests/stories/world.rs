@@ -7,16 +7,16 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use metallb_tests::{Cluster, Kubectl, Options, Place, eventually, product};
+use metallb_tests::{Cluster, Kubectl, Options, Place, Terminal, eventually, product};
 use serde_json::Value;
 
 /// A cluster on which one `MetalLB` object, a pool, an advertisement and a web Service live.
-pub(crate) struct World {
+pub(crate) struct Installed {
     pub(crate) cluster: Cluster,
     pub(crate) kubectl: Kubectl,
 }
 
-impl World {
+impl Installed {
     /// Starts the cluster and installs the product. The pool is not there yet: the first story
     /// looks at a Service without any.
     pub(crate) fn up() -> Result<Self> {
@@ -27,13 +27,15 @@ impl World {
             name: "stories".parse()?,
             ..Options::default()
         };
-        let cluster = Cluster::up(&options, &mut metallb_tests::Terminal::start())?;
+        Cluster::down(&options.name)?;
+        let cluster = Cluster::up(&options, &mut Terminal::start())?;
         let world = Self {
             kubectl: cluster.admin(),
             cluster,
         };
         world.install(&image).inspect_err(|_| {
             world.print_what_happened();
+            // The error that brought us here says more.
             let _ = world.down();
         })?;
         Ok(world)
@@ -47,11 +49,6 @@ impl World {
         }
         product::available(&self.kubectl)?;
         product::rolled_out(&self.kubectl, "default", "deployment/web")
-    }
-
-    /// Ends the cluster.
-    pub(crate) fn down(&self) -> Result<()> {
-        Cluster::down(self.cluster.name())
     }
 
     /// The web Service's addresses; both families.
@@ -208,6 +205,10 @@ impl World {
                 Err(error) => println!("{error:#}"),
             }
         }
+    }
+
+    pub(crate) fn down(&self) -> Result<()> {
+        Cluster::down(self.cluster.name())
     }
 }
 

@@ -2,28 +2,20 @@
 //!
 //! All stories share one cluster, `verbs`, and are told in order; each leaves it as it found it.
 
-#[path = "verbs/api.rs"]
 mod api;
-#[path = "verbs/cables.rs"]
 mod cables;
-#[path = "verbs/machines.rs"]
 mod machines;
-#[path = "verbs/routers.rs"]
 mod routers;
 
 use std::net::IpAddr;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use libtest_mimic::{Arguments, Failed, Trial};
-use metallb_tests::{
-    Cluster, Name, Options, Place, Process, Router, Terminal, eventually, is_root,
-};
+use metallb_tests::stories::{Stage, Story, tell};
+use metallb_tests::{Cluster, Options, Place, Process, Router, Terminal, eventually};
 
-type Story = fn(&Cluster) -> Result<()>;
-
-const STORIES: &[(&str, Story)] = &[
+const STORIES: &[Story<Cluster>] = &[
     ("exec_runs_in_the_place_it_names", machines::exec),
     ("load_puts_an_image_on_every_node", machines::load),
     ("logs_have_something_to_say", machines::logs),
@@ -75,56 +67,23 @@ const STORIES: &[(&str, Story)] = &[
 ];
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(1);
-    if arguments.list {
-        return libtest_mimic::run(&arguments, trials(None)).exit_code();
-    }
-    if !is_root() && std::env::var_os("CI").is_none() {
-        println!("skipped: the verbs of the cluster: they need root, for network namespaces");
-        return ExitCode::SUCCESS;
-    }
-    let cluster = match up() {
-        Ok(cluster) => cluster,
-        Err(error) => {
-            println!("test result: FAILED. 0 passed; 1 failed; no cluster: {error:#}");
-            return ExitCode::FAILURE;
-        }
+    let stage = Stage {
+        up,
+        print_what_happened: |_| {},
+        down,
     };
-    // The stories borrow it until the process ends.
-    let cluster: &'static Cluster = Box::leak(Box::new(cluster));
-    let conclusion = libtest_mimic::run(&arguments, trials(Some(cluster)));
-    if let Err(error) = down(cluster) {
-        println!("test result: FAILED. the cluster did not end: {error:#}");
-        return ExitCode::FAILURE;
-    }
-    conclusion.exit_code()
-}
-
-fn trials(cluster: Option<&'static Cluster>) -> Vec<Trial> {
-    let trial = |&(name, story): &(&'static str, Story)| {
-        Trial::test(name, move || {
-            let cluster = cluster.ok_or("stories were only to be listed")?;
-            let started = Instant::now();
-            story(cluster).map_err(|error| Failed::from(format!("{error:#}")))?;
-            print!("{:.1?} ", started.elapsed());
-            Ok(())
-        })
-    };
-    STORIES.iter().map(trial).collect()
+    tell(&stage, STORIES)
 }
 
 fn up() -> Result<Cluster> {
-    let name: Name = "verbs".parse()?;
-    // What an earlier run left when it was killed.
-    Cluster::down(&name)?;
     let options = Options {
-        name,
+        name: "verbs".parse()?,
         nodes: 2,
         nics: 2,
         routers: vec![Router::Frr, Router::Bird, Router::Gobgp],
         ..Options::default()
     };
+    Cluster::down(&options.name)?;
     Cluster::up(&options, &mut Terminal::start())
 }
 

@@ -2,7 +2,6 @@
 //!
 //! Each test brings up clusters of its own, so they run with root and take some seconds each.
 
-#[path = "cluster/remains.rs"]
 mod remains;
 
 use std::{

@@ -1,0 +1,30 @@
+//! Why a Service is not announced from here.
+
+/// Why a Service is not announced from here; upstream's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    ServiceDeleted,
+    NotLoadBalancer,
+    NoIpAllocated,
+    InvalidIp,
+    IpNotAllowed,
+    NotOwner,
+    SharedIpWithServiceSelector,
+    NoMatchingAdvertisement,
+}
+
+impl Reason {
+    /// The word for it in logs.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::ServiceDeleted => "serviceDeleted",
+            Self::NotLoadBalancer => "notLoadBalancer",
+            Self::NoIpAllocated => "noIPAllocated",
+            Self::InvalidIp => "invalidIP",
+            Self::IpNotAllowed => "ipNotAllowed",
+            Self::NotOwner => "notOwner",
+            Self::SharedIpWithServiceSelector => "sharedIPWithServiceSelector",
+            Self::NoMatchingAdvertisement => "noMatchingAdvertisement",
+        }
+    }
+}
