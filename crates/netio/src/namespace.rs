@@ -1,7 +1,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 /// A network namespace: links, addresses and sockets of its own.
@@ -22,11 +22,16 @@ impl NetworkNamespace {
         })?
     }
 
+    /// The namespace that a file stands for, such as those of `ip netns add` in `/run/netns`.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            file: File::open(path)?,
+        })
+    }
+
     /// The namespace of the calling thread.
     pub fn current() -> io::Result<Self> {
-        Ok(Self {
-            file: File::open("/proc/thread-self/ns/net")?,
-        })
+        Self::open(Path::new("/proc/thread-self/ns/net"))
     }
 
     /// Runs `work` inside, on a thread of its own, and waits for it. What it opens and the commands

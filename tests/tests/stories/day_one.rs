@@ -1,31 +1,32 @@
 //! The first day: install, get an address, look around.
 
 use anyhow::{Result, ensure};
-use metallb_tests::product;
+use metallb_tests::product::{self, NAMESPACE};
 
 use crate::world::Installed;
 
-/// A Service that finds no pool is told so in an Event, and is served when one comes.
-pub(crate) fn no_pool_yet(world: &Installed) -> Result<()> {
-    let event = world.event("Service/web", "AllocationFailed", "")?;
+/// A Service that finds no pool is told so in an Event, and is served when one comes; the one that
+/// is older is served first, and gets what it had.
+pub(crate) fn no_pool(world: &Installed) -> Result<()> {
+    let before = world.addresses()?;
+    world.delete(NAMESPACE, "ipaddresspool", "demo")?;
+    world.apply_service("early", &[])?;
+    let event = world.event("Service/early", "AllocationFailed", "")?;
     ensure!(event["type"] == "Warning", "{event}");
     ensure!(
         event["source"]["component"] == "metallb-controller",
         "{event}"
     );
-    ensure!(product::addresses(&world.kubectl, "web")?.is_empty());
+    println!("  early: {}", event["message"]);
+    ensure!(product::addresses(&world.kubectl, "early")?.is_empty());
 
-    for object in ["pool", "l2advertisement"] {
-        world.kubectl.apply(&product::demo_object(object)?)?;
-    }
-    let addresses = world.addresses()?;
-    ensure!(
-        addresses.iter().filter(|a| a.is_ipv4()).count() == 1,
-        "{addresses:?}"
-    );
-    let assigned = world.event("Service/web", "IPAllocated", &addresses[0].to_string())?;
+    world.kubectl.apply(&product::demo_object("pool")?)?;
+    let after = world.addresses()?;
+    ensure!(after == before, "{before:?} became {after:?}");
+    let early = product::assigned(&world.kubectl, "early", 1)?;
+    let assigned = world.event("Service/early", "IPAllocated", &early[0].to_string())?;
     ensure!(assigned["type"] == "Normal", "{assigned}");
-    Ok(())
+    world.delete("default", "service", "early")
 }
 
 /// The main job.

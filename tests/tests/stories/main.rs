@@ -6,6 +6,7 @@
 mod bad_input;
 mod day_one;
 mod failover;
+mod frames;
 mod operator;
 mod world;
 
@@ -17,7 +18,7 @@ use crate::world::Installed;
 const STORIES: &[Story<Installed>] = &[
     (
         "a_service_without_any_pool_says_so_and_is_served_later",
-        day_one::no_pool_yet,
+        day_one::no_pool,
     ),
     (
         "the_client_fetches_the_page_over_both_families",
@@ -37,6 +38,10 @@ const STORIES: &[Story<Installed>] = &[
     (
         "an_exhausted_pool_says_so_and_serves_who_waits",
         bad_input::exhausted_pool,
+    ),
+    (
+        "malformed_frames_of_every_length_change_nothing",
+        frames::malformed,
     ),
     (
         "a_second_metallb_object_is_told_why_it_is_ignored",

@@ -17,8 +17,7 @@ pub(crate) struct Installed {
 }
 
 impl Installed {
-    /// Starts the cluster and installs the product. The pool is not there yet: the first story
-    /// looks at a Service without any.
+    /// Starts the cluster and installs the product.
     pub(crate) fn up() -> Result<Self> {
         let image = std::env::var_os("METALLB_IMAGE")
             .map(PathBuf::from)
@@ -44,7 +43,7 @@ impl Installed {
     fn install(&self, image: &std::path::Path) -> Result<()> {
         self.cluster.load(image)?;
         product::install_operator(&self.kubectl, product::IMAGE)?;
-        for object in ["metallb", "web"] {
+        for object in ["metallb", "pool", "l2advertisement", "web"] {
             self.kubectl.apply(&product::demo_object(object)?)?;
         }
         product::available(&self.kubectl)?;
