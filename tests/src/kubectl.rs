@@ -1,13 +1,8 @@
 //! `kubectl` against one cluster: an embedded one, or the context of somebody's kubeconfig.
 
-use std::{
-    ffi::OsString,
-    io::Write as _,
-    path::PathBuf,
-    process::{Command, Stdio},
-};
+use std::{ffi::OsString, path::PathBuf, process::Command};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use crate::process;
@@ -74,23 +69,6 @@ impl Kubectl {
     }
 
     fn feed(&self, arguments: &[&str], yaml: &str) -> Result<()> {
-        let mut child = self
-            .command(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("cannot run kubectl")?;
-        child
-            .stdin
-            .take()
-            .context("kubectl has no input")?
-            .write_all(yaml.as_bytes())?;
-        let output = child.wait_with_output()?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            bail!("kubectl {}: {}", arguments.join(" "), said.trim());
-        }
-        Ok(())
+        process::feed(&mut self.command(arguments), yaml).map(drop)
     }
 }

@@ -1,6 +1,13 @@
 //! Processes that outlive this program: started in a place, found again by pid file, ended.
 
-use std::{fs, iter, os::unix::process::CommandExt as _, path::Path, process::Command};
+use std::{
+    fs,
+    io::{self, Write as _},
+    iter,
+    os::unix::process::CommandExt as _,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process};
@@ -99,12 +106,34 @@ pub(crate) fn launch(mut command: Command, log: &Path, pid_file: &Path) -> Resul
     Ok(process)
 }
 
-/// Runs `command` to its end; its error output is part of the error.
+/// Runs a command and gives what it printed; what it complained about is the error.
 pub(crate) fn run(command: &mut Command) -> Result<String> {
+    outcome(command, Command::output)
+}
+
+/// The same for a command that reads `input`.
+pub(crate) fn feed(command: &mut Command, input: &str) -> Result<String> {
+    outcome(command, |command| {
+        let piped = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = piped.spawn()?;
+        // All of it is read before much is printed, so neither waits for the other. A command
+        // that ends early says why, which is more than that the pipe is broken.
+        if let Some(mut stdin) = child.stdin.take() {
+            let _ = stdin.write_all(input.as_bytes());
+        }
+        child.wait_with_output()
+    })
+}
+
+fn outcome(
+    command: &mut Command,
+    run: impl FnOnce(&mut Command) -> io::Result<Output>,
+) -> Result<String> {
     let shown = shown(command);
-    let output = command
-        .output()
-        .with_context(|| format!("cannot run {shown}"))?;
+    let output = run(command).with_context(|| format!("cannot run {shown}"))?;
     anyhow::ensure!(
         output.status.success(),
         "{shown} ended with {}: {}",

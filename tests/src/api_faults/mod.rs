@@ -16,15 +16,13 @@ mod rule;
 mod tests;
 
 use std::fmt;
-use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use rustix::process::Signal;
 
-use crate::{Cluster, Place, eventually, plan};
+use crate::{Cluster, Place, eventually, plan, process};
 
 pub use control::{Order, State};
 pub use gate::Flow;
@@ -188,21 +186,8 @@ impl<'a> ApiFaults<'a> {
     }
 
     fn nft(&self, ruleset: &str) -> Result<()> {
-        let mut nft = self
-            .cluster
-            .exec(Place::ControlPlane, &["nft", "-f", "-"])
-            .stdin(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("cannot run nft")?;
-        nft.stdin
-            .take()
-            .context("nft has no input")?
-            .write_all(ruleset.as_bytes())?;
-        let output = nft.wait_with_output()?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "nft refused: {}", said.trim());
-        Ok(())
+        let mut nft = self.cluster.exec(Place::ControlPlane, &["nft", "-f", "-"]);
+        process::feed(&mut nft, ruleset).map(drop)
     }
 }
 

@@ -1,12 +1,11 @@
 //! Frames lost by chance: nftables on the bridge, since the kernel here has no netem.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::process::run;
+use crate::process::{feed, run};
 
 /// Drops `percent` of what comes from and goes to `port`, also to and from the bridge itself.
 pub(super) fn set(fabric: &str, port: &str, percent: u8) -> Result<()> {
@@ -18,24 +17,9 @@ pub(super) fn set(fabric: &str, port: &str, percent: u8) -> Result<()> {
     if percent > 0 {
         ruleset.push_str(&rules(&table, port, percent));
     }
-    let mut nft = nft(fabric)
-        .args(["-f", "-"])
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("cannot run nft")?;
-    nft.stdin
-        .take()
-        .context("nft has no input")?
-        .write_all(ruleset.as_bytes())?;
-    let output = nft.wait_with_output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.success(),
-        "nft refused the loss on {port}: {}",
-        said.trim()
-    );
-    Ok(())
+    feed(nft(fabric).args(["-f", "-"]), &ruleset)
+        .with_context(|| format!("no loss on {port}"))
+        .map(drop)
 }
 
 /// Frames dropped so far.
