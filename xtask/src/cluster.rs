@@ -1,6 +1,6 @@
 //! `cargo xtask cluster`: the test cluster by hand.
 
-use std::{os::unix::process::CommandExt as _, path::PathBuf, process::Command};
+use std::{io::Write as _, os::unix::process::CommandExt as _, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Subcommand};
@@ -162,10 +162,7 @@ pub(crate) fn run(args: ClusterArgs) -> Result<()> {
             Ok(())
         }
         Verb::List => list(),
-        Verb::Env { name } => {
-            env(&Cluster::open(&name)?);
-            Ok(())
-        }
+        Verb::Env { name } => env(&Cluster::open(&name)?),
         Verb::Kubectl { named, arguments } => replace(named.open()?.kubectl(&arguments)),
         Verb::Exec {
             named,
@@ -250,12 +247,15 @@ fn list() -> Result<()> {
     Ok(())
 }
 
-fn env(cluster: &Cluster) {
-    println!("export KUBECONFIG={}", cluster.kubeconfig().display());
+fn env(cluster: &Cluster) -> Result<()> {
+    // Errors, not println's panic, where the reader wants but the first line.
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "export KUBECONFIG={}", cluster.kubeconfig().display())?;
     for place in cluster.places() {
         let variable = place.to_string().to_uppercase();
-        println!("export NETNS_{variable}={}", cluster.netns(place));
+        writeln!(out, "export NETNS_{variable}={}", cluster.netns(place))?;
     }
+    Ok(())
 }
 
 fn logs(cluster: &Cluster, program: Option<&str>, follow: bool) -> Result<()> {
