@@ -10,10 +10,30 @@ use metallb_tests::{
 
 use crate::world::{Installed, SOON, within};
 
-/// The key of the heartbeats is made anew, and the speakers go on.
+/// The Secret is made anew, with the key that the speakers use, and they go on.
 pub(crate) fn secret_removed(world: &Installed) -> Result<()> {
+    let secret = "Secret/metallb-system/metallb-memberlist";
+    let before = uid(world, secret)?.context("there is no Secret")?;
+    let key = || {
+        let data = "jsonpath={.data.secretkey}";
+        let get = [
+            "-n",
+            NAMESPACE,
+            "get",
+            "secret",
+            "metallb-memberlist",
+            "-o",
+            data,
+        ];
+        world.kubectl.output(&get)
+    };
+    let key_before = key()?;
     world.delete(NAMESPACE, "secret", "metallb-memberlist")?;
-    comes_back(world, "Secret/metallb-system/metallb-memberlist", "")?;
+    comes_back(world, secret, &before)?;
+    ensure!(
+        !key_before.is_empty() && key()? == key_before,
+        "the speakers have another key"
+    );
     world.page_answers()
 }
 
