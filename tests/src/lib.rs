@@ -37,7 +37,7 @@ mod wait;
 pub use cluster::Cluster;
 pub use images::WEB;
 pub use kubectl::Kubectl;
-pub use machine::{is_root, needs_root};
+pub use machine::{install_programs, is_root, needs_root};
 pub use options::{Family, Kubernetes, Name, Options, Router};
 pub use place::{Address, Place};
 pub use process::Process;

@@ -20,7 +20,7 @@ pub(crate) fn prepare(options: &Options, progress: &mut dyn Progress) -> Result<
         is_root(),
         "a cluster needs root, for network namespaces, mounts and cgroups; run this as root or with sudo -E"
     );
-    install_missing(options, progress)?;
+    install_programs(&options.routers, progress)?;
     check_kernel()
 }
 
@@ -66,10 +66,12 @@ fn needed_by(router: Router) -> Needed {
     }
 }
 
-fn install_missing(options: &Options, progress: &mut dyn Progress) -> Result<()> {
+/// Installs what a cluster and the tests on a wire of their own run and is not there, the programs
+/// of these routers too; says how, where it may not.
+pub fn install_programs(routers: &[Router], progress: &mut dyn Progress) -> Result<()> {
     let needed = ALWAYS
         .into_iter()
-        .chain(options.routers.iter().copied().map(needed_by));
+        .chain(routers.iter().copied().map(needed_by));
     let mut packages: Vec<&str> = needed
         .filter(|(file, _)| find(file).is_none())
         .map(|(_, package)| package)

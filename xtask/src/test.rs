@@ -45,6 +45,12 @@ struct Counts {
 pub(crate) fn run(args: &TestArgs) -> Result<()> {
     let mut steps = Steps::start();
     let mut counts = Counts::default();
+    if metallb_tests::is_root() {
+        // Before anything that runs them: also the unit tests listen to frames with arping.
+        steps.time("programs that tests run", || {
+            metallb_tests::install_programs(&[], &mut metallb_tests::Terminal::start())
+        })?;
+    }
     if args.part != Part::Cluster {
         unit(args, &mut steps, &mut counts)?;
     }
