@@ -7,7 +7,7 @@ use kube::{Api, Client};
 use metallb_crds::v1beta1::IPAddressPool;
 use metallb_ipam::ServiceKey;
 use metallb_kit::events::Events;
-use metallb_kit::leader::{Campaign, Leadership};
+use metallb_kit::leader::{Campaign, Leadership, Settings};
 use metallb_kit::metrics::{Endpoint, Metrics};
 use metallb_kit::ready::{Condition, Ready};
 use metallb_kit::tls::TlsOptions;
@@ -82,7 +82,12 @@ async fn start(args: &Args) -> anyhow::Result<()> {
     } else {
         &args.pod_name
     };
-    let campaign = Campaign::start(client, &namespace, LEASE, &leader::identity(pod));
+    let campaign = Campaign::start(
+        client,
+        &namespace,
+        LEASE,
+        Settings::prompt(leader::identity(pod)),
+    );
     shutdown
         .run_until_cancelled(program.run(campaign.leadership()))
         .await;

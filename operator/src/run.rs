@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use metallb_kit::events::Events;
-use metallb_kit::leader::{Campaign, Leadership, identity};
+use metallb_kit::leader::{self, Campaign, Leadership, identity};
 use metallb_kit::metrics::{Endpoint, Metrics};
 use metallb_kit::ready::Ready;
 use metallb_kit::tls::TlsOptions;
@@ -81,7 +81,7 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
                 client.clone(),
                 &settings.namespace,
                 OPERATOR_LEASE,
-                &identity(&pod),
+                leader::Settings::new(identity(&pod)),
             )
         });
         let operator = Operator {

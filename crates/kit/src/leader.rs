@@ -1,17 +1,22 @@
 //! Leadership by a Lease: the shell around the rules in `metallb-lease`.
 //!
-//! Needs the rights to get, create and update the Lease.
+//! Needs the rights to get, list, watch, create and update the Lease. The watch makes a Lease that
+//! was released change hands at once; without that right it does at the next try.
 
 use std::time::{Duration, Instant};
 
+use futures::stream::{BoxStream, StreamExt as _};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::Client;
 use kube::api::{Api, ObjectMeta, PostParams};
-use metallb_lease::{Action, Elector, Now, Observation, Record, Settings};
+use kube::runtime::watcher;
+pub use metallb_lease::Settings;
+use metallb_lease::{Action, Elector, Now, Observation, Record};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::shutdown::CancellationToken;
+use crate::watch::{Change, watch_with};
 
 /// Whether this process leads, now and at every change.
 pub type Leadership = watch::Receiver<bool>;
@@ -25,19 +30,22 @@ pub struct Campaign {
 }
 
 impl Campaign {
-    /// Runs for the Lease `namespace/name` under `identity` (see [`identity`]), with client-go's
-    /// periods: renewed every 2 s, given up after 10 s without success, free to others after 15 s.
-    pub fn start(client: Client, namespace: &str, name: &str, identity: &str) -> Self {
+    /// Runs for the Lease `namespace/name`; for the identity in `settings` see [`identity`].
+    pub fn start(client: Client, namespace: &str, name: &str, settings: Settings) -> Self {
         let (lead, leadership) = watch::channel(false);
         let stop = CancellationToken::new();
+        let api = Api::namespaced(client, namespace);
+        let this_one = watcher::Config::default().fields(&format!("metadata.name={name}"));
         let candidate = Candidate {
-            api: Api::namespaced(client, namespace),
+            api: api.clone(),
             name: name.to_owned(),
-            identity: identity.to_owned(),
-            elector: Elector::new(Settings::new(identity), rand::random()),
+            identity: settings.identity.clone(),
+            // A second request must fit before the deadline.
+            request: settings.renew_deadline.mul_f64(0.4),
+            elector: Elector::new(settings, rand::random()),
             lead,
         };
-        let task = tokio::spawn(candidate.run(stop.clone()));
+        let task = tokio::spawn(candidate.run(watch_with(api, this_one), stop.clone()));
         Self {
             leadership,
             stop,
@@ -68,19 +76,27 @@ struct Candidate {
     api: Api<Lease>,
     name: String,
     identity: String,
+    /// How long one request may take.
+    request: Duration,
     elector: Elector,
     lead: watch::Sender<bool>,
 }
 
 impl Candidate {
-    async fn run(mut self, stop: CancellationToken) {
+    async fn run(
+        mut self,
+        mut changes: BoxStream<'static, Change<Lease>>,
+        stop: CancellationToken,
+    ) {
         while !stop.is_cancelled() {
             let action = self.elector.decide(now());
             self.tell();
             if let Action::Wait(until) = action {
-                let _ = stop
-                    .run_until_cancelled(tokio::time::sleep_until(until.into()))
-                    .await;
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep_until(until.into()) => {}
+                    Some(change) = changes.next() => self.see(change),
+                }
                 continue;
             }
             let seen = tokio::select! {
@@ -98,6 +114,15 @@ impl Candidate {
             && self.perform(&action).await == Observation::Failed
         {
             tracing::warn!(lease = self.name, "lease not released, it will run out");
+        }
+    }
+
+    /// Takes in what the watch tells of the Lease.
+    fn see(&mut self, change: Change<Lease>) {
+        match change {
+            Change::Apply(lease) => self.elector.see(now(), Some(record(lease))),
+            Change::Delete(_) => self.elector.see(now(), None),
+            Change::Synced => {}
         }
     }
 
@@ -141,7 +166,7 @@ impl Candidate {
                 Action::Wait(_) => Ok(None),
             }
         };
-        match tokio::time::timeout(REQUEST, request).await {
+        match tokio::time::timeout(self.request, request).await {
             Ok(Ok(lease)) => Observation::Lease(lease.map(record)),
             Ok(Err(kube::Error::Api(status))) if status.code == 409 => Observation::Conflict,
             Ok(Err(error)) => {
@@ -189,9 +214,6 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-/// How long one request may take; a second one must fit before the renew deadline.
-const REQUEST: Duration = Duration::from_secs(4);
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -211,7 +233,12 @@ mod tests {
             bodies.send(body.clone()).unwrap();
             (200, body.to_string())
         });
-        let campaign = Campaign::start(client, "metallb-system", "metallb-controller", "me");
+        let campaign = Campaign::start(
+            client,
+            "metallb-system",
+            "metallb-controller",
+            Settings::new("me"),
+        );
         let mut leadership = campaign.leadership();
         leadership.wait_for(|leads| *leads).await.unwrap();
         assert_eq!(

@@ -29,6 +29,17 @@ impl Settings {
             retry_period: Duration::from_secs(2),
         }
     }
+
+    /// For work that users wait for: 4 s, 3 s, 1 s. A dead leader is replaced within 5 s, at the
+    /// price of a write a second; three renewals in a row must fail before a live one steps down.
+    pub fn prompt(identity: impl Into<String>) -> Self {
+        Self {
+            lease_duration: Duration::from_secs(4),
+            renew_deadline: Duration::from_secs(3),
+            retry_period: Duration::from_secs(1),
+            ..Self::new(identity)
+        }
+    }
 }
 
 /// The present, twice: for measuring, and for writing down.
@@ -213,6 +224,23 @@ impl Elector {
         }
     }
 
+    /// Takes in the Lease as a watch shows it, beside what is asked for: a renewal is seen when it
+    /// happens, and a Lease that nobody holds any more is claimed at once. Only who does not lead
+    /// needs it; client-go, which has no watch, learns the same at its next try.
+    pub fn see(&mut self, now: Now, record: Option<Record>) {
+        if self.pending.is_some() || self.leads_until.is_some() {
+            return;
+        }
+        if !self.is_older(record.as_ref()) {
+            self.remember(now.monotonic, record);
+        }
+        if self.holder().is_none() {
+            // What the watch shows may be old by now: read before writing.
+            self.fresh = false;
+            self.next_try = None;
+        }
+    }
+
     /// Stops leading and, if we held the Lease, says how to give it away: no holder and a duration
     /// of one second, as client-go does, so that the next takes it at its next try.
     pub fn release(&mut self, now: Now) -> Option<Action> {
@@ -247,6 +275,13 @@ impl Elector {
         if !unchanged {
             self.observed = Some(Observed { record, since: now });
         }
+    }
+
+    /// Whether a record is of before the one that we know. One that cannot be compared is not.
+    fn is_older(&self, record: Option<&Record>) -> bool {
+        let known = self.observed.as_ref().and_then(|seen| seen.record.as_ref());
+        let version = |record: Option<&Record>| record?.resource_version.parse::<u64>().ok();
+        matches!((version(record), version(known)), (Some(new), Some(known)) if new < known)
     }
 
     fn holder_is_me(&self) -> bool {

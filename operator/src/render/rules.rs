@@ -40,7 +40,7 @@ pub(crate) fn controller_namespaced() -> Vec<Rule> {
         rule("metallb.io", &["ipaddresspools"], WATCH),
         // The name is not known to the authoriser on creation.
         rule("coordination.k8s.io", &["leases"], &["create"]),
-        rule("coordination.k8s.io", &["leases"], &["get", "update"]).named(CONTROLLER_LEASE),
+        rule("coordination.k8s.io", &["leases"], LEAD).named(CONTROLLER_LEASE),
     ]
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn operator_own_namespaced() -> Vec<Rule> {
         .named(MEMBERLIST_SECRET),
         rule("", &["pods"], &["list", "watch"]),
         rule("coordination.k8s.io", &["leases"], &["create"]),
-        rule("coordination.k8s.io", &["leases"], &["get", "update"]).named(OPERATOR_LEASE),
+        rule("coordination.k8s.io", &["leases"], LEAD).named(OPERATOR_LEASE),
         rule("coordination.k8s.io", &["leases"], &["delete"]).named(CONTROLLER_LEASE),
     ]
 }
@@ -126,6 +126,8 @@ pub(crate) fn cluster_name(namespace: &str, component: &str) -> String {
 }
 
 const WATCH: &[&str] = &["list", "watch"];
+/// What it takes to lead by a Lease that exists.
+const LEAD: &[&str] = &["get", "list", "watch", "update"];
 /// What it takes to make objects, to see them changed, and to remove what is ours.
 const MAKE: &[&str] = &["create", "delete", "get", "list", "patch", "watch"];
 
@@ -263,7 +265,11 @@ mod tests {
                 "run: pools that name namespaces by label",
             ),
             ("ipaddresspools", &["list", "watch"], "run: watch"),
-            ("leases", &["create", "get", "update"], "kit::leader"),
+            (
+                "leases",
+                &["create", "get", "list", "watch", "update"],
+                "kit::leader",
+            ),
             ("events", &["create", "patch"], "kit::events"),
             ("tokenreviews", &["create"], "kit::review"),
             ("subjectaccessreviews", &["create"], "kit::review"),
@@ -315,7 +321,11 @@ mod tests {
                 &["list", "watch"],
                 "watches::pods, for the conditions' messages",
             ),
-            ("leases", &["create", "get", "update"], "kit::leader"),
+            (
+                "leases",
+                &["create", "get", "list", "watch", "update"],
+                "kit::leader",
+            ),
             (
                 "leases",
                 &["delete"],

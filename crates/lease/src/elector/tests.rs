@@ -60,6 +60,67 @@ fn leader() -> (Elector, Clock) {
     (elector, clock)
 }
 
+/// A record as a watch shows it.
+fn shown(observation: Observation) -> Option<Record> {
+    match observation {
+        Observation::Lease(record) => record,
+        other => panic!("no record: {other:?}"),
+    }
+}
+
+#[test]
+fn a_lease_that_is_seen_to_be_released_is_claimed_at_once() {
+    let clock = Clock(Instant::now());
+    let mut elector = Elector::new(Settings::new("me"), 1);
+    elector.decide(clock.at(secs(0)));
+    elector.observe(clock.at(secs(0)), held_by("other", 7, 15));
+    assert!(matches!(
+        elector.decide(clock.at(secs(0))),
+        Action::Wait(until) if until > clock.at(secs(1)).monotonic
+    ));
+    // A renewal is no invitation, nor is what the watch shows late.
+    elector.see(clock.at(secs(1)), shown(held_by("other", 8, 15)));
+    elector.see(clock.at(secs(1)), shown(held_by("", 6, 1)));
+    assert!(matches!(elector.decide(clock.at(secs(1))), Action::Wait(_)));
+    elector.see(clock.at(secs(1)), shown(held_by("", 9, 1)));
+    assert_eq!(elector.decide(clock.at(secs(1))), Action::Get);
+    elector.observe(clock.at(secs(1)), held_by("", 9, 1));
+    assert!(matches!(
+        elector.decide(clock.at(secs(1))),
+        Action::Update(_)
+    ));
+}
+
+#[test]
+fn a_renewal_that_the_watch_shows_counts_from_then_on() {
+    let clock = Clock(Instant::now());
+    let mut elector = Elector::new(Settings::prompt("me"), 1);
+    elector.decide(clock.at(secs(0)));
+    elector.observe(clock.at(secs(0)), held_by("other", 7, 4));
+    elector.decide(clock.at(secs(0)));
+    elector.see(clock.at(secs(3)), shown(held_by("other", 8, 4)));
+    for (second, free) in [(4, false), (6, false), (7, true)] {
+        let now = clock.at(secs(second));
+        let mut action = elector.decide(now);
+        if action == Action::Get {
+            elector.observe(now, held_by("other", 8, 4));
+            action = elector.decide(now);
+        }
+        assert_eq!(matches!(action, Action::Update(_)), free, "{second} s");
+    }
+}
+
+#[test]
+fn a_leader_takes_no_word_from_the_watch() {
+    let (mut elector, clock) = leader();
+    elector.see(clock.at(secs(1)), shown(held_by("other", 9, 15)));
+    assert!(elector.is_leader(clock.at(secs(1)).monotonic));
+    assert!(matches!(
+        elector.decide(clock.at(secs(2))),
+        Action::Update(_)
+    ));
+}
+
 #[test]
 fn a_missing_lease_is_created_with_no_transitions() {
     let clock = Clock(Instant::now());
