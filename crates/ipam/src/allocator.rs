@@ -11,20 +11,28 @@ use crate::ips::Ips;
 use crate::pool::{Counters, PoolState};
 use crate::refusal::Refusal;
 use crate::request::{Families, Request, ServiceKey};
-use crate::shelf::{Place, Shelf};
+use crate::sharing::Share;
+use crate::shelf::Shelves;
+
+mod choose;
+mod explain;
+
+pub use explain::Explanation;
 
 /// The pools, and which Service holds which of their addresses.
 ///
 /// An address that a Service holds stays with it until the Service is
 /// [released](Self::release), or [`set_pools`](Self::set_pools) takes the address out of all pools,
-/// or an older Service turns out to hold it too ([`adopt`](Self::adopt)).
+/// or an older Service with which it cannot share turns out to hold it too
+/// ([`adopt`](Self::adopt)).
+///
+/// Services share an address when they have one sharing key, which is not empty, one backend key,
+/// and no port in common.
 #[derive(Debug, Default)]
 pub struct Allocator {
     pools: BTreeMap<Arc<str>, PoolState>,
-    /// The pools for some Services only that are given out unasked.
-    reserved: Shelf,
-    /// The pools for all Services that are given out unasked.
-    general: Shelf,
+    /// Those that are given out unasked.
+    shelves: Shelves,
     /// All ranges of all pools, by their first address.
     ranges: BTreeMap<IpAddr, (AddrRange, Arc<str>)>,
     holdings: HashMap<ServiceKey, Holding>,
@@ -62,6 +70,8 @@ pub struct PoolsChanged {
 struct Holding {
     assignment: Assignment,
     created: i64,
+    /// Nothing when it shares with nobody.
+    share: Option<Box<Share>>,
 }
 
 impl Allocator {
@@ -80,14 +90,14 @@ impl Allocator {
                     (name, state)
                 }
                 Some((name, state)) => {
-                    homeless.extend(state.holders().cloned());
+                    homeless.extend(state.tenants().cloned());
                     (name, PoolState::new(pool))
                 }
                 None => (name.as_str().into(), PoolState::new(pool)),
             };
             self.pools.insert(name, state);
         }
-        homeless.extend(old.values().flat_map(PoolState::holders).cloned());
+        homeless.extend(old.values().flat_map(PoolState::tenants).cloned());
         self.index_pools();
         self.rehouse(homeless)
     }
@@ -96,83 +106,94 @@ impl Allocator {
     /// first of them is allocated anything, and for each that changes.
     ///
     /// Refused when no pool gives out these addresses together, when the pool is not for the
-    /// Service, when it asks for something else by now, or when an older Service, by creation time
-    /// and then by key, holds one of them. Refused or not, the Service gives up what it held
-    /// before.
+    /// Service, when it asks for something else by now, or when one with which it cannot share
+    /// holds one of them: an older one, by creation time and then by key, or any if it held the
+    /// address before and only the way it shares has changed. Refused or not, the Service gives up
+    /// what it held before.
     pub fn adopt(&mut self, request: &Request<'_>, ips: &[IpAddr]) -> Result<Adopted, Refusal> {
-        self.release(request.service);
+        let before = self.release(request.service);
         let assignment = self.locate(Ips::try_from(ips)?)?;
         self.check(request, &assignment)?;
-        let holders: BTreeMap<_, _> = assignment
-            .ips
-            .iter()
-            .filter_map(|ip| Some((self.holder(*ip)?.clone(), *ip)))
-            .collect();
-        let seniority = (request.created, request.service);
-        let older = |key: &ServiceKey| (self.holdings[key].created, key) < seniority;
-        if let Some((by, ip)) = holders.iter().find(|(key, _)| older(key)) {
-            return Err(Refusal::InUse {
-                ip: *ip,
-                by: by.clone(),
-            });
-        }
-        let displaced: Vec<_> = holders.into_keys().collect();
+        let share = Share::of(request);
+        let displaced =
+            self.displaced(request, before.as_ref(), &assignment.ips, share.as_ref())?;
         for key in &displaced {
             self.release(key);
         }
-        self.hold(request.service, request.created, assignment.clone());
+        self.hold(
+            request.service,
+            request.created,
+            assignment.clone(),
+            share.map(Box::new),
+        );
         Ok(Adopted {
             assignment,
-            displaced,
+            displaced: displaced.into_iter().collect(),
         })
     }
 
-    /// Gives a Service what it asks for: the addresses that it names, else the first free ones of
-    /// the pool that it names, else the first free ones of any pool that it may have addresses of.
+    /// Gives a Service what it asks for: the addresses that it names, else the first of the pool
+    /// that it names, else the first of any pool that it may have addresses of. The first are
+    /// those that are free or that it can share.
     ///
     /// One that holds addresses which satisfy the request keeps them; one that holds others gives
     /// them up first.
     pub fn allocate(&mut self, request: &Request<'_>) -> Result<Assignment, Refusal> {
         let held = self.release(request.service);
-        let kept = held.filter(|held| self.check(request, held).is_ok());
-        if let Some(held) = kept {
-            self.hold(request.service, request.created, held.clone());
-            return Ok(held);
-        }
-        let assignment = match (request.ips, request.pool) {
-            (Some(ips), _) => self.requested_ips(request, ips)?,
-            (None, Some(pool)) => self.out_of_requested_pool(request, pool)?,
-            (None, None) => self.out_of_any_pool(request)?,
+        let share = Share::of(request);
+        let kept = held.filter(|held| {
+            let sharing = || self.check_sharing(request.service, &held.ips, share.as_ref());
+            self.check(request, held).is_ok() && sharing().is_ok()
+        });
+        let assignment = match kept {
+            Some(held) => held,
+            None => self.choose(request, share.as_ref())?,
         };
-        self.hold(request.service, request.created, assignment.clone());
+        self.hold(
+            request.service,
+            request.created,
+            assignment.clone(),
+            share.map(Box::new),
+        );
         Ok(assignment)
     }
 
     /// Adds an address of the family that a Service prefers to have too and has not, out of the
-    /// pool of the one that it has. Nothing when it lacks none.
+    /// pool of the one that it has. Nothing when it lacks none. It is shared as that one is.
     pub fn add_family(&mut self, request: &Request<'_>) -> Result<Option<Assignment>, Refusal> {
-        let Some(Assignment { pool, ips }) = self.assignment(request.service).cloned() else {
+        let Some(Holding {
+            assignment, share, ..
+        }) = self.holdings.get(request.service)
+        else {
             return Ok(None);
         };
-        let (Families::PreferBoth { .. }, &[ip]) = (request.families, &*ips) else {
+        let (Families::PreferBoth { .. }, &[ip]) = (request.families, &*assignment.ips) else {
             return Ok(None);
         };
         let missing = Families::One(Family::of(ip).other());
-        let state = &self.pools[&pool];
+        let state = &self.pools[&assignment.pool];
         let added = state
-            .offer(missing)
-            .ok_or_else(|| state.exhausted(missing))?;
-        let ips = Ips::pair(ip, added.first().copied());
-        let assignment = Assignment { pool, ips };
+            .offer(missing, share.as_deref())
+            .ok_or_else(|| state.exhausted(missing, share.as_deref()))?;
+        let assignment = Assignment {
+            pool: assignment.pool.clone(),
+            ips: Ips::pair(ip, added.first().copied()),
+        };
+        let share = share.clone();
         self.release(request.service);
-        self.hold(request.service, request.created, assignment.clone());
+        self.hold(request.service, request.created, assignment.clone(), share);
         Ok(Some(assignment))
     }
 
     /// Frees what a Service holds, and says what it was.
     pub fn release(&mut self, service: &ServiceKey) -> Option<Assignment> {
-        let Holding { assignment, .. } = self.holdings.remove(service)?;
-        self.change_pool(&assignment.pool, |state| state.give_back(&assignment.ips));
+        let Holding {
+            assignment, share, ..
+        } = self.holdings.remove(service)?;
+        let share = share.as_deref();
+        self.change_pool(&assignment.pool, share, |state| {
+            state.give_back(&assignment.ips, service, share);
+        });
         Some(assignment)
     }
 
@@ -183,11 +204,11 @@ impl Allocator {
             .map(|holding| &holding.assignment)
     }
 
-    /// Who holds an address.
-    pub fn holder(&self, ip: IpAddr) -> Option<&ServiceKey> {
-        self.pools[self.pool_with(ip)?]
-            .space(Family::of(ip))
-            .holder(ip)
+    /// Those who hold an address, by their keys: hardly ever more than one.
+    pub fn holders(&self, ip: IpAddr) -> impl Iterator<Item = &ServiceKey> {
+        let pool = self.pool_with(ip).map(|pool| &self.pools[pool]);
+        pool.into_iter()
+            .flat_map(move |state| state.space(Family::of(ip)).tenants(ip))
     }
 
     /// How much of a pool is in use; nothing when there is no such pool.
@@ -210,10 +231,42 @@ impl Allocator {
                 self.ranges.insert(range.first(), (*range, name.clone()));
             }
         }
-        (self.reserved, self.general) = (Shelf::default(), Shelf::default());
-        for name in self.pools.keys().cloned().collect::<Vec<_>>() {
-            self.restock(&name);
+        self.shelves = Shelves::default();
+        for (name, state) in &self.pools {
+            self.shelves.put(&state.pool, name, state.stock());
+            for sharing in state.groups() {
+                self.shelves.put_shared(&state.pool, name, sharing, true);
+            }
         }
+    }
+
+    /// Those who make room for an older Service that turns out to hold these addresses, or why it
+    /// cannot have them. `before` is what it held till now.
+    fn displaced(
+        &self,
+        request: &Request<'_>,
+        before: Option<&Assignment>,
+        ips: &Ips,
+        share: Option<&Share>,
+    ) -> Result<BTreeSet<ServiceKey>, Refusal> {
+        let seniority = (request.created, request.service);
+        let mut displaced = BTreeSet::new();
+        for &ip in &**ips {
+            let Some(rivals) = self.rivals(ip, share) else {
+                continue;
+            };
+            let was_there = before.is_some_and(|held| held.ips.contains(&ip));
+            let who = || {
+                self.holders(ip)
+                    .filter(|key| self.is_rival(key, &rivals, share))
+            };
+            let older = |key: &ServiceKey| (self.holdings[key].created, key) < seniority;
+            if was_there || who().any(older) {
+                return Err(self.taken(request.service, ip, rivals));
+            }
+            displaced.extend(who().cloned());
+        }
+        Ok(displaced)
     }
 
     /// Finds the pools for those whose pool changed its addresses or is gone.
@@ -223,6 +276,7 @@ impl Allocator {
             let Some(Holding {
                 assignment,
                 created,
+                share,
             }) = self.holdings.remove(&key)
             else {
                 continue;
@@ -230,7 +284,7 @@ impl Allocator {
             match self.locate(assignment.ips) {
                 Ok(found) => {
                     let renamed = found.pool != assignment.pool;
-                    self.hold(&key, created, found);
+                    self.hold(&key, created, found, share);
                     if renamed {
                         changed.renamed.push(key);
                     }
@@ -241,150 +295,44 @@ impl Allocator {
         changed
     }
 
-    /// Whether the Service may have these addresses, if they are free.
-    fn check(&self, request: &Request<'_>, assignment: &Assignment) -> Result<(), Refusal> {
-        let Assignment { pool, ips } = assignment;
-        if !request.families.accept(ips) {
-            return Err(Refusal::HeldFamily {
-                ips: *ips,
-                families: request.families,
-            });
-        }
-        self.pools[pool].check_is_for(request)?;
-        if let Some(requested) = request.pool.filter(|requested| *requested != &**pool) {
-            let (held, requested) = (pool.to_string(), requested.to_owned());
-            return Err(Refusal::HeldPool {
-                ips: *ips,
-                held,
-                requested,
-            });
-        }
-        match request.ips {
-            Some(requested) if !requested.same_set(ips) => Err(Refusal::HeldIps {
-                held: *ips,
-                requested,
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    fn requested_ips(&self, request: &Request<'_>, ips: Ips) -> Result<Assignment, Refusal> {
-        // One address alone is not enough for PreferDualStack when it is asked for by name.
-        let both = matches!(request.families, Families::PreferBoth { .. });
-        if !request.families.accept(&ips) || (both && ips.len() == 1) {
-            return Err(Refusal::RequestedFamily(ips));
-        }
-        let assignment = self.locate(ips)?;
-        self.pools[&assignment.pool].check_is_for(request)?;
-        for &ip in &*ips {
-            if let Some(by) = self.holder(ip) {
-                return Err(Refusal::InUse { ip, by: by.clone() });
-            }
-        }
-        match request.pool {
-            Some(pool) if pool != &*assignment.pool => Err(Refusal::NotInRequestedPool {
-                ips,
-                pool: pool.to_owned(),
-            }),
-            _ => Ok(assignment),
-        }
-    }
-
-    fn out_of_requested_pool(
-        &self,
-        request: &Request<'_>,
-        pool: &str,
-    ) -> Result<Assignment, Refusal> {
-        let (name, state) = self
-            .pools
-            .get_key_value(pool)
-            .ok_or_else(|| Refusal::UnknownPool(pool.to_owned()))?;
-        state.check_is_for(request)?;
-        let ips = state
-            .offer(request.families)
-            .ok_or_else(|| state.exhausted(request.families))?;
-        Ok(Assignment {
-            pool: name.clone(),
-            ips,
-        })
-    }
-
-    fn out_of_any_pool(&self, request: &Request<'_>) -> Result<Assignment, Refusal> {
-        let is_for = |pool: &Arc<str>| self.pools[pool].check_is_for(request).is_ok();
-        // A pool that is reserved for the Service goes before all general ones, even with one
-        // family of two.
-        let pool = self
-            .reserved
-            .best(request.families, is_for)
-            .or_else(|| self.general.best(request.families, |_| true))
-            .ok_or(Refusal::Exhausted)?;
-        let ips = self.pools[pool]
-            .offer(request.families)
-            .ok_or(Refusal::Exhausted)?;
-        Ok(Assignment {
-            pool: pool.clone(),
-            ips,
-        })
-    }
-
-    fn hold(&mut self, service: &ServiceKey, created: i64, assignment: Assignment) {
-        self.change_pool(&assignment.pool, |state| {
-            state.take(&assignment.ips, service);
+    fn hold(
+        &mut self,
+        service: &ServiceKey,
+        created: i64,
+        assignment: Assignment,
+        share: Option<Box<Share>>,
+    ) {
+        self.change_pool(&assignment.pool, share.as_deref(), |state| {
+            state.take(&assignment.ips, service, share.as_deref());
         });
         self.holdings.insert(
             service.clone(),
             Holding {
                 assignment,
                 created,
+                share,
             },
         );
     }
 
-    fn change_pool(&mut self, pool: &Arc<str>, change: impl FnOnce(&mut PoolState)) {
+    /// Changes who holds what of a pool, for one who shares like this.
+    fn change_pool(
+        &mut self,
+        pool: &Arc<str>,
+        share: Option<&Share>,
+        change: impl FnOnce(&mut PoolState),
+    ) {
         let state = self.pools.get_mut(pool).expect("what is held is in a pool");
         let before = state.stock();
         change(state);
-        if state.stock() != before {
-            self.restock(pool);
+        let after = state.stock();
+        if after != before {
+            self.shelves.put(&state.pool, pool, after);
         }
-    }
-
-    /// Notes what a pool has left.
-    fn restock(&mut self, name: &Arc<str>) {
-        let state = &self.pools[name];
-        if !state.pool.auto_assign {
-            return;
+        if let Some(Share { sharing, .. }) = share {
+            let are_shared = state.has_group(sharing);
+            self.shelves
+                .put_shared(&state.pool, pool, sharing, are_shared);
         }
-        let (pools, rank) = match &state.pool.service_allocation {
-            Some(allocation) => (&mut self.reserved, allocation.rank()),
-            None => (&mut self.general, Default::default()),
-        };
-        pools.put(
-            &Place {
-                rank,
-                name: name.clone(),
-            },
-            state.stock(),
-        );
-    }
-
-    /// The pool that gives out all of these addresses.
-    fn locate(&self, ips: Ips) -> Result<Assignment, Refusal> {
-        let mut pools = ips.iter().map(|ip| self.pool_with(*ip));
-        let pool = pools.next().flatten();
-        match pool {
-            Some(pool) if pools.all(|other| other == Some(pool)) => Ok(Assignment {
-                pool: pool.clone(),
-                ips,
-            }),
-            _ => Err(Refusal::NotInPools(ips)),
-        }
-    }
-
-    /// The pool that gives out this address.
-    fn pool_with(&self, ip: IpAddr) -> Option<&Arc<str>> {
-        let (_, (range, pool)) = self.ranges.range(..=ip).next_back()?;
-        let gives = range.contains(ip) && self.pools[pool].space(Family::of(ip)).gives(ip);
-        gives.then_some(pool)
     }
 }

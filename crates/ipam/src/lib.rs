@@ -6,21 +6,27 @@
 //! knows of an API server.
 //!
 //! An address is found, taken and given back in time that grows with the logarithm of what is in
-//! use, in pools of any size.
+//! use, in pools of any size, and nothing is allocated on the heap for it once the maps have their
+//! room. Services that share addresses cost a little of both.
 
 mod allocator;
 mod ips;
+mod numbers;
 mod pool;
+mod port;
 mod refusal;
 mod request;
-mod runs;
+mod sharing;
 mod shelf;
 mod space;
+mod tenants;
 mod usage;
 
-pub use allocator::{Adopted, Allocator, Assignment, PoolsChanged};
+pub use allocator::{Adopted, Allocator, Assignment, Explanation, PoolsChanged};
 pub use ips::{Ips, IpsError};
 pub use pool::Counters;
-pub use refusal::Refusal;
+pub use port::{Port, Protocol, UnknownProtocol};
+pub use refusal::{InUse, Refusal};
 pub use request::{Families, Request, ServiceKey};
+pub use sharing::Mismatch;
 pub use usage::Usage;

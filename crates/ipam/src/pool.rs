@@ -5,6 +5,7 @@ use metallb_config::{Family, Pool};
 use crate::ips::Ips;
 use crate::refusal::Refusal;
 use crate::request::{Families, Request, ServiceKey};
+use crate::sharing::{Share, Sharing};
 use crate::shelf::Stock;
 use crate::space::Space;
 use crate::usage::Usage;
@@ -44,8 +45,19 @@ impl PoolState {
         self.pool.ranges() == pool.ranges() && self.pool.avoid_buggy_ips == pool.avoid_buggy_ips
     }
 
-    pub(crate) fn holders(&self) -> impl Iterator<Item = &ServiceKey> {
-        self.v4.holders().chain(self.v6.holders())
+    /// All who hold addresses of it, in no order.
+    pub(crate) fn tenants(&self) -> impl Iterator<Item = &ServiceKey> {
+        self.v4.all_tenants().chain(self.v6.all_tenants())
+    }
+
+    /// All ways in which its addresses are shared.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &Sharing> {
+        self.v4.groups().chain(self.v6.groups())
+    }
+
+    /// Whether addresses of it are shared in this way.
+    pub(crate) fn has_group(&self, sharing: &Sharing) -> bool {
+        self.v4.has_group(sharing) || self.v6.has_group(sharing)
     }
 
     pub(crate) fn check_is_for(&self, request: &Request<'_>) -> Result<(), Refusal> {
@@ -65,37 +77,34 @@ impl PoolState {
         }
     }
 
-    /// The first free addresses of these families, if they can satisfy a Service.
-    pub(crate) fn offer(&self, families: Families) -> Option<Ips> {
-        let free = |family| self.space(family).lowest_free();
-        let both = || Some(Ips::pair(free(Family::V4)?, Some(free(Family::V6)?)));
-        let one = |family| free(family).map(Ips::from);
-        match families {
-            Families::One(family) => one(family),
-            Families::Both => both(),
-            Families::PreferBoth { first } => {
-                both().or_else(|| one(first)).or_else(|| one(first.other()))
+    /// The first addresses of these families that are free or can be shared, if they can satisfy a
+    /// Service.
+    pub(crate) fn offer(&self, families: Families, share: Option<&Share>) -> Option<Ips> {
+        let lowest = |family| self.space(family).lowest_for(share);
+        families.in_turn().find_map(|families| match families {
+            Families::One(family) => lowest(family).map(Ips::from),
+            Families::Both | Families::PreferBoth { .. } => {
+                Some(Ips::pair(lowest(Family::V4)?, Some(lowest(Family::V6)?)))
             }
-        }
+        })
     }
 
-    /// In which families it has addresses left.
+    /// In which families it has addresses that nobody holds.
     pub(crate) fn stock(&self) -> Stock {
-        let has = |space: &Space| space.lowest_free().is_some();
         Stock {
-            v4: has(&self.v4),
-            v6: has(&self.v6),
+            v4: self.v4.has_free(),
+            v6: self.v6.has_free(),
         }
     }
 
-    pub(crate) fn exhausted(&self, families: Families) -> Refusal {
+    /// Why nothing is offered.
+    pub(crate) fn exhausted(&self, families: Families, share: Option<&Share>) -> Refusal {
         let pool = self.pool.name.clone();
-        match self.stock() {
-            Stock {
-                v4: false,
-                v6: false,
-            } => Refusal::PoolExhausted(pool),
-            _ => Refusal::FamilyExhausted { pool, families },
+        let has = |family| self.space(family).lowest_for(share).is_some();
+        if has(Family::V4) || has(Family::V6) {
+            Refusal::FamilyExhausted { pool, families }
+        } else {
+            Refusal::PoolExhausted(pool)
         }
     }
 
@@ -114,18 +123,18 @@ impl PoolState {
         }
     }
 
-    /// Gives these addresses, which are free, to `service`.
-    pub(crate) fn take(&mut self, ips: &Ips, service: &ServiceKey) {
+    /// Gives these addresses to a Service that may have them.
+    pub(crate) fn take(&mut self, ips: &Ips, service: &ServiceKey, share: Option<&Share>) {
         for &ip in &**ips {
-            self.space_mut(Family::of(ip)).take(ip, service.clone());
+            self.space_mut(Family::of(ip)).take(ip, service, share);
         }
         self.services += 1;
     }
 
-    /// One Service holds these addresses no more.
-    pub(crate) fn give_back(&mut self, ips: &Ips) {
+    /// A Service that holds these addresses holds them no more.
+    pub(crate) fn give_back(&mut self, ips: &Ips, service: &ServiceKey, share: Option<&Share>) {
         for &ip in &**ips {
-            self.space_mut(Family::of(ip)).give_back(ip);
+            self.space_mut(Family::of(ip)).give_back(ip, service, share);
         }
         self.services -= 1;
     }

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use crate::ips::{Ips, IpsError};
+use crate::port::Port;
 use crate::request::{Families, ServiceKey};
+use crate::sharing::Mismatch;
 
 /// Why a Service does not get an address, or cannot keep the one it has.
 ///
@@ -73,15 +75,71 @@ pub enum Refusal {
         /// The addresses it asks for.
         requested: Ips,
     },
-    /// Another Service has the address, and does not share it.
-    #[error("address \"{ip}\" is in use by {by}: existing service does not allow sharing")]
-    InUse {
+    /// Others have the address, and cannot share it with the Service.
+    #[error(transparent)]
+    InUse(Box<InUse>),
+    /// Another Service, with which it could share the address, has one of its ports.
+    #[error("port {port} is already in use on \"{ip}\" by {by}")]
+    PortInUse {
+        /// The port.
+        port: Port,
         /// The address.
         ip: IpAddr,
         /// Who has it.
         by: ServiceKey,
     },
+    /// The pool is not given out without being asked for. Only in an
+    /// [explanation](crate::Explanation).
+    #[error("pool {0} is for those who ask for it: its autoAssign is false")]
+    NotAutomatic(String),
+    /// The pool has the address and does not give it out. Only in an
+    /// [explanation](crate::Explanation).
+    #[error("pool {pool} does not give out \"{ip}\": it has avoidBuggyIPs")]
+    LeftOut {
+        /// The pool.
+        pool: String,
+        /// The address.
+        ip: IpAddr,
+    },
+    /// The pool has one of two addresses, which must be from one pool. Only in an
+    /// [explanation](crate::Explanation).
+    #[error("pool {pool} has \"{ip}\" but not the other address: both must be in one pool")]
+    NotTogether {
+        /// The pool.
+        pool: String,
+        /// The address that it has.
+        ip: IpAddr,
+    },
     /// A list that cannot be the addresses of one Service.
     #[error(transparent)]
     Ips(#[from] IpsError),
+}
+
+/// An address that others have, and why it cannot be shared with them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "can't change sharing key for \"{service}\", address also in use by {}: {why} on \"{ip}\"",
+    names(.by, *.more)
+)]
+pub struct InUse {
+    /// The Service that does not get it.
+    pub service: ServiceKey,
+    /// The address.
+    pub ip: IpAddr,
+    /// Who has it, the first few by their keys.
+    pub by: Vec<ServiceKey>,
+    /// How many others have it.
+    pub more: usize,
+    /// Why they cannot share it.
+    pub why: Mismatch,
+}
+
+/// `a,b and 3 more`.
+fn names(keys: &[ServiceKey], more: usize) -> String {
+    let names: Vec<_> = keys.iter().map(ToString::to_string).collect();
+    let names = names.join(",");
+    match more {
+        0 => names,
+        more => format!("{names} and {more} more"),
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use metallb_config::{Family, Labels};
 
 use crate::ips::Ips;
+use crate::port::Port;
 
 /// A Service, by its `namespace/name`. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +34,14 @@ pub struct Request<'a> {
     pub pool: Option<&'a str>,
     /// The addresses that it asks for.
     pub ips: Option<Ips>,
+    /// The key by which it shares addresses with others of the same one (`allow-shared-ip`);
+    /// empty when it shares with nobody.
+    pub sharing_key: &'a str,
+    /// What its endpoints are, as far as that decides with whom it can share: empty unless
+    /// `externalTrafficPolicy` is `Local`, else its `spec.selector` as text.
+    pub backend_key: &'a str,
+    /// Its ports. Of those who share an address each has its own.
+    pub ports: &'a [Port],
 }
 
 /// The families of addresses that a Service has.
@@ -71,7 +80,8 @@ impl ServiceKey {
 }
 
 impl<'a> Request<'a> {
-    /// A request for any addresses of these families, by a Service without labels.
+    /// A request for any addresses of these families, by a Service without labels that shares with
+    /// nobody.
     pub fn new(service: &'a ServiceKey, created: i64, families: Families) -> Self {
         static NONE: Labels = Labels::new();
         Self {
@@ -82,6 +92,9 @@ impl<'a> Request<'a> {
             families,
             pool: None,
             ips: None,
+            sharing_key: "",
+            backend_key: "",
+            ports: &[],
         }
     }
 }
@@ -108,6 +121,19 @@ impl Families {
             Self::Both => ips.len() == 2,
             Self::PreferBoth { .. } => true,
         }
+    }
+
+    /// What is tried one after the other until it can be had.
+    pub(crate) fn in_turn(self) -> impl Iterator<Item = Self> {
+        let turns = match self {
+            Self::One(_) | Self::Both => [Some(self), None, None],
+            Self::PreferBoth { first } => [
+                Some(Self::Both),
+                Some(Self::One(first)),
+                Some(Self::One(first.other())),
+            ],
+        };
+        turns.into_iter().flatten()
     }
 }
 

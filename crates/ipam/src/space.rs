@@ -1,12 +1,16 @@
 //! The addresses of a pool in one family, as numbers.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 
 use metallb_config::{AddrRange, Family, Pool};
 
+use crate::numbers::Numbers;
+use crate::port::Port;
 use crate::request::ServiceKey;
-use crate::runs::Runs;
+use crate::sharing::{Group, Share, Sharing};
+use crate::tenants::Tenants;
 use crate::usage::Usage;
 
 /// The addresses that a pool gives out in one family, numbered from 0 in the order in which they
@@ -20,8 +24,10 @@ pub(crate) struct Space {
     /// Where in `segments` the one with this first address is.
     by_address: BTreeMap<IpAddr, usize>,
     capacity: u128,
-    used: Runs,
-    holders: BTreeMap<u128, ServiceKey>,
+    used: Numbers,
+    tenants: HashMap<u128, Tenants>,
+    /// The addresses whose holders share them.
+    groups: HashMap<Sharing, Group>,
 }
 
 #[derive(Debug)]
@@ -60,7 +66,7 @@ impl Space {
     pub(crate) fn usage(&self) -> Usage {
         Usage {
             total: i64::try_from(self.capacity).unwrap_or(i64::MAX),
-            in_use: i64::try_from(self.holders.len()).unwrap_or(i64::MAX),
+            in_use: i64::try_from(self.tenants.len()).unwrap_or(i64::MAX),
         }
     }
 
@@ -69,9 +75,29 @@ impl Space {
         self.number(ip).is_some()
     }
 
-    /// The first address that nobody holds.
-    pub(crate) fn lowest_free(&self) -> Option<IpAddr> {
-        let number = self.used.lowest_free();
+    /// Whether nobody holds some address.
+    pub(crate) fn has_free(&self) -> bool {
+        (self.tenants.len() as u128) < self.capacity
+    }
+
+    /// Whether somebody who shares like this holds an address.
+    pub(crate) fn has_group(&self, sharing: &Sharing) -> bool {
+        self.groups.contains_key(sharing)
+    }
+
+    /// All ways in which addresses are shared here.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &Sharing> {
+        self.groups.keys()
+    }
+
+    /// The first address that nobody holds, or only those with whom a Service would share it.
+    pub(crate) fn lowest_for(&self, share: Option<&Share>) -> Option<IpAddr> {
+        let free = self.used.lowest_missing().min(self.capacity);
+        let joined = share.and_then(|share| {
+            let group = self.groups.get(&share.sharing)?;
+            group.lowest_with(&share.ports, free)
+        });
+        let number = joined.unwrap_or(free);
         if number >= self.capacity {
             return None;
         }
@@ -81,29 +107,65 @@ impl Space {
         self.segments[after.checked_sub(1)?].address(number)
     }
 
-    /// Who holds `ip`.
-    pub(crate) fn holder(&self, ip: IpAddr) -> Option<&ServiceKey> {
-        self.holders.get(&self.number(ip)?)
+    /// Those who hold `ip`, by their keys.
+    pub(crate) fn tenants(&self, ip: IpAddr) -> impl Iterator<Item = &ServiceKey> {
+        let tenants = self.number(ip).and_then(|number| self.tenants.get(&number));
+        tenants.into_iter().flat_map(Tenants::iter)
     }
 
-    /// All who hold an address here, by its number.
-    pub(crate) fn holders(&self) -> impl Iterator<Item = &ServiceKey> {
-        self.holders.values()
+    /// Whether one of those who share `ip` like this has one of the ports.
+    pub(crate) fn is_taken(&self, ip: IpAddr, sharing: &Sharing, ports: &[Port]) -> bool {
+        let (Some(number), Some(group)) = (self.number(ip), self.groups.get(sharing)) else {
+            return false;
+        };
+        group.is_taken(number, ports)
     }
 
-    /// Gives `ip`, which is free, to `key`.
-    pub(crate) fn take(&mut self, ip: IpAddr, key: ServiceKey) {
-        if let Some(number) = self.number(ip) {
-            self.used.insert(number);
-            self.holders.insert(number, key);
+    /// All who hold an address here, in no order.
+    pub(crate) fn all_tenants(&self) -> impl Iterator<Item = &ServiceKey> {
+        self.tenants.values().flat_map(Tenants::iter)
+    }
+
+    /// Gives `ip` to one who may have it.
+    pub(crate) fn take(&mut self, ip: IpAddr, key: &ServiceKey, share: Option<&Share>) {
+        let Some(number) = self.number(ip) else {
+            return;
+        };
+        match self.tenants.entry(number) {
+            Entry::Vacant(entry) => {
+                entry.insert(Tenants::One(key.clone()));
+                self.used.insert(number);
+            }
+            Entry::Occupied(mut entry) => entry.get_mut().add(key.clone()),
+        }
+        if let Some(Share { sharing, ports }) = share {
+            let group = self.groups.entry(sharing.clone()).or_default();
+            group.join(number, ports);
         }
     }
 
-    /// Nobody holds `ip` any more.
-    pub(crate) fn give_back(&mut self, ip: IpAddr) {
-        if let Some(number) = self.number(ip) {
+    /// One who holds `ip` holds it no more.
+    pub(crate) fn give_back(&mut self, ip: IpAddr, key: &ServiceKey, share: Option<&Share>) {
+        let Some(number) = self.number(ip) else {
+            return;
+        };
+        let Entry::Occupied(mut entry) = self.tenants.entry(number) else {
+            return;
+        };
+        let last = entry.get().is_alone(key);
+        if last {
+            entry.remove();
             self.used.remove(number);
-            self.holders.remove(&number);
+        } else {
+            entry.get_mut().remove(key);
+        }
+        if let Some(Share { sharing, ports }) = share
+            && let Some(group) = self.groups.get_mut(sharing)
+        {
+            group.leave(number, ports, last);
+            if group.is_empty() {
+                self.groups.remove(sharing);
+            }
         }
     }
 

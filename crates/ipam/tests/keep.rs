@@ -87,8 +87,8 @@ fn of_two_that_hold_one_address_the_older_keeps_it() {
     // The status of both says so, whichever is seen first.
     let mut story = Story::of(&[("p", "10.0.0.0/24 fd00::/64")]);
     assert_eq!(story.adopt("old", 100, "10.0.0.5"), "p: 10.0.0.5");
-    let refused =
-        "address \"10.0.0.5\" is in use by default/old: existing service does not allow sharing";
+    let refused = "can't change sharing key for \"default/young\", address also in use by \
+                   default/old: existing service does not allow sharing on \"10.0.0.5\"";
     assert_eq!(story.adopt("young", 200, "10.0.0.5 fd00::5"), refused);
     assert_eq!(story.holds("young"), None);
 
@@ -113,7 +113,7 @@ fn of_two_that_hold_one_address_the_older_keeps_it() {
     assert!(
         story
             .adopt("old", 2, "10.0.0.5 fd00::5")
-            .contains("in use by default/oldest")
+            .contains("also in use by default/oldest")
     );
     assert_eq!(story.holds("young").as_deref(), Some("p: fd00::5"));
 
@@ -127,14 +127,14 @@ fn of_two_that_hold_one_address_the_older_keeps_it() {
     assert!(
         story
             .adopt("b", 1, "10.0.0.5")
-            .contains("in use by default/a")
+            .contains("also in use by default/a")
     );
 
     // Asking for an address of a younger one is in vain: it is not a conflict of records.
     assert!(
         story
             .ask("0", |it| it.ips = Some(these("10.0.0.5")))
-            .contains("in use by default/a")
+            .contains("also in use by default/a")
     );
 }
 

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 
 use metallb_config::{Config, Family, Pool};
 use metallb_ipam::{
-    Allocator, Assignment, Families, Ips, PoolsChanged, Refusal, Request, ServiceKey,
+    Allocator, Assignment, Families, Ips, PoolsChanged, Port, Protocol, Refusal, Request,
+    ServiceKey,
 };
 
 pub(crate) const V4: Families = Families::One(Family::V4);
@@ -81,6 +82,12 @@ impl Story {
         }
     }
 
+    /// Those who hold an address.
+    pub(crate) fn holders(&self, ip: &str) -> Vec<String> {
+        let holders = self.allocator.holders(ip.parse().expect("an address"));
+        holders.map(ToString::to_string).collect()
+    }
+
     pub(crate) fn holds(&self, name: &str) -> Option<String> {
         self.allocator
             .assignment(&key(name))
@@ -107,6 +114,16 @@ pub(crate) fn ips(text: &str) -> Vec<IpAddr> {
 
 pub(crate) fn these(text: &str) -> Ips {
     Ips::try_from(&*ips(text)).expect("addresses of one Service")
+}
+
+/// `tcp/80 udp/53`.
+pub(crate) fn ports(text: &str) -> Vec<Port> {
+    let port = |text: &str| {
+        let (protocol, number) = text.split_once('/').expect("a port");
+        let protocol: Protocol = protocol.to_uppercase().parse().expect("a protocol");
+        Port::new(protocol, number.parse().expect("a number"))
+    };
+    text.split_whitespace().map(port).collect()
 }
 
 pub(crate) fn families(addresses: &str) -> Families {
