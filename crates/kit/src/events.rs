@@ -1,20 +1,20 @@
 //! Kubernetes Events (core/v1), as upstream writes them.
 //!
 //! Publishing never waits: Events go through a bounded queue to one task, which counts repeats of
-//! the same Event instead of writing new ones (`correlate`).
+//! the same Event instead of writing new ones (`correlate`). Where other writes go first, they
+//! [hold](Events::hold) the Events back. What cannot be published is counted.
 
 mod correlate;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Client, Resource};
+use prometheus::IntCounter;
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use correlate::{Correlator, Note, Outcome};
 
@@ -41,7 +41,8 @@ impl EventType {
 #[derive(Clone, Debug)]
 pub struct Events {
     queue: mpsc::Sender<Note>,
-    dropped: Arc<AtomicU64>,
+    held: watch::Sender<bool>,
+    lost: IntCounter,
 }
 
 impl Events {
@@ -49,6 +50,9 @@ impl Events {
     /// `host`, when given, follows it there.
     pub fn start(client: Client, component: &str, host: Option<&str>) -> Self {
         let (queue, notes) = mpsc::channel(QUEUE);
+        let (held, holding) = watch::channel(false);
+        let lost = IntCounter::new(LOST, "Number of Events that could not be published.")
+            .expect("a metric name");
         let source = EventSource {
             component: Some(component.to_owned()),
             host: host.map(str::to_owned),
@@ -58,16 +62,23 @@ impl Events {
                 client,
                 source,
                 correlator: Correlator::default(),
+                lost: lost.clone(),
             }
-            .run(notes),
+            .run(notes, holding),
         );
-        Self {
-            queue,
-            dropped: Arc::default(),
-        }
+        Self { queue, held, lost }
     }
 
-    /// Publishes an Event about `object`. When too many wait already, this one is dropped.
+    /// Holds Events back, or lets them go again: while held, no more than one a second is written.
+    pub fn hold(&self, held: bool) {
+        self.held.send_if_modified(|before| {
+            let changed = *before != held;
+            *before = held;
+            changed
+        });
+    }
+
+    /// Publishes an Event about `object`. When too many wait already, this one is lost.
     pub fn publish(
         &self,
         object: ObjectReference,
@@ -82,14 +93,15 @@ impl Events {
             message: message.to_owned(),
         };
         if let Err(error) = self.queue.try_send(note) {
-            let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
-            tracing::warn!(%error, dropped, reason, "event dropped");
+            self.lost.inc();
+            tracing::warn!(%error, reason, "event lost");
         }
     }
 
-    /// How many Events were dropped since the start.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+    /// Counts the Events that were lost: too many waited, or the API server took them at no try.
+    /// To be added to the program's metrics.
+    pub fn lost(&self) -> IntCounter {
+        self.lost.clone()
     }
 }
 
@@ -110,24 +122,52 @@ struct Writer {
     client: Client,
     source: EventSource,
     correlator: Correlator,
+    lost: IntCounter,
 }
 
 impl Writer {
-    async fn run(mut self, mut notes: mpsc::Receiver<Note>) {
+    async fn run(mut self, mut notes: mpsc::Receiver<Note>, mut holding: watch::Receiver<bool>) {
         while let Some(note) = notes.recv().await {
-            let reason = note.reason.clone();
-            match tokio::time::timeout(REQUEST, self.write(note)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, reason, "event not written");
+            // Those who hold us may be gone; then nobody does.
+            let _ = tokio::time::timeout(HELD, holding.wait_for(|held| !held)).await;
+            for pause in PAUSES {
+                if self.attempt(&note).await {
+                    break;
                 }
-                Err(_) => tracing::warn!(reason, "event not written: no answer"),
+                let Some(pause) = pause else {
+                    self.lost.inc();
+                    tracing::warn!(reason = note.reason, "event lost");
+                    break;
+                };
+                tokio::time::sleep(pause).await;
             }
         }
     }
 
-    async fn write(&mut self, note: Note) -> kube::Result<()> {
+    /// Whether it is written, or will never be.
+    async fn attempt(&mut self, note: &Note) -> bool {
+        let reason = &note.reason;
+        match tokio::time::timeout(REQUEST, self.write(note)).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                // A namespace that is being deleted takes no new objects.
+                let never = matches!(&error, kube::Error::Api(status)
+                    if matches!(status.code, 403 | 404 | 422));
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, reason, "event not written");
+                if never {
+                    self.lost.inc();
+                }
+                never
+            }
+            Err(_) => {
+                tracing::warn!(reason, "event not written: no answer");
+                false
+            }
+        }
+    }
+
+    async fn write(&mut self, note: &Note) -> kube::Result<()> {
         // Events of cluster-scoped objects live in `default`.
         let namespace = note
             .object
@@ -136,7 +176,7 @@ impl Writer {
             .unwrap_or_else(|| "default".to_owned());
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         let time = jiff::Timestamp::now();
-        let (said, count, message) = match self.correlator.correlate(Instant::now(), &note) {
+        let (said, count, message) = match self.correlator.correlate(Instant::now(), note) {
             Outcome::Suppress => return Ok(()),
             Outcome::New { said, message } => (said, 1, message),
             Outcome::Repeat {
@@ -157,7 +197,7 @@ impl Writer {
                 }
             }
         };
-        let event = self.event(&note, &namespace, count, message, time);
+        let event = self.event(note, &namespace, count, message, time);
         let event = api.create(&PostParams::default(), &event).await?;
         self.correlator
             .written(&said, event.metadata.name.unwrap_or_default());
@@ -195,8 +235,20 @@ impl Writer {
     }
 }
 
-/// How many Events may wait.
-const QUEUE: usize = 512;
+/// How many Events may wait: a wave of ten thousand objects with one each, and some more.
+const QUEUE: usize = 16_384;
+
+/// How long an Event is held back.
+const HELD: Duration = Duration::from_secs(1);
+
+/// The pauses after tries that failed; after the last try there is none.
+const PAUSES: [Option<Duration>; 3] = [
+    Some(Duration::from_millis(500)),
+    Some(Duration::from_secs(5)),
+    None,
+];
+
+const LOST: &str = "metallb_events_lost_total";
 
 /// How long one Event may take to write.
 const REQUEST: Duration = Duration::from_secs(10);
@@ -264,14 +316,51 @@ mod tests {
         );
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_is_refused_is_tried_again_then_counted() {
+        let (client, lines) = mock::api(|asked| {
+            let forbidden = asked.body["message"] == "forbidden";
+            mock::status(if forbidden { 403 } else { 500 })
+        });
+        let events = Events::start(client, "metallb-controller", None);
+        let lost = events.lost();
+        for (message, tries) in [("refused", 3), ("forbidden", 1)] {
+            lines.lock().unwrap().clear();
+            events.publish(web(), EventType::Normal, "Tested", message);
+            let before = lost.get();
+            while lost.get() == before {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            assert_eq!(lines.lock().unwrap().len(), tries, "{message}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn held_events_wait_and_do_not_starve() {
+        let (client, lines) = mock::api(|asked| (201, asked.body.to_string()));
+        let events = Events::start(client, "metallb-controller", None);
+        let written = || lines.lock().unwrap().len();
+        events.hold(true);
+        for i in 0..10 {
+            events.publish(web(), EventType::Normal, "Tested", &i.to_string());
+        }
+        tokio::time::sleep(HELD / 2).await;
+        assert_eq!(written(), 0);
+        tokio::time::sleep(HELD * 2).await;
+        assert_eq!(written(), 2);
+        events.hold(false);
+        tokio::time::sleep(HELD / 2).await;
+        assert_eq!(written(), 10);
+    }
+
     #[tokio::test]
-    async fn too_many_are_dropped_and_counted_and_nobody_waits() {
+    async fn too_many_are_lost_and_counted_and_nobody_waits() {
         let (client, _) = mock::api(|_| mock::status(500));
         let events = Events::start(client, "metallb-speaker", Some("node"));
         // The writer has had no chance to run yet.
         for i in 0..QUEUE + 5 {
             events.publish(web(), EventType::Normal, "Tested", &i.to_string());
         }
-        assert_eq!(events.dropped(), 5);
+        assert_eq!(events.lost().get(), 5);
     }
 }
