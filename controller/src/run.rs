@@ -217,6 +217,7 @@ impl Program {
                 self.index
                     .delete_service(&ServiceKey::new(&key.namespace, &key.name))
             }
+            Change::Listing => return,
             Change::Synced => return self.services.synced(),
         };
         self.touched(&touched);
@@ -254,6 +255,7 @@ impl Program {
                 self.index.delete_pool(&key.name);
                 true
             }
+            Change::Listing => false,
             Change::Synced => {
                 self.pools.synced();
                 true
@@ -281,6 +283,7 @@ impl Program {
                 self.index.delete_namespace(&key.name);
                 false
             }
+            Change::Listing => false,
             Change::Synced => {
                 self.namespaces.synced();
                 false

@@ -109,6 +109,8 @@ impl Index {
                 Change::Delete(key) => {
                     self.metallbs.remove(&key);
                 }
+                // What is known stays in effect meanwhile.
+                Change::Listing => {}
                 Change::Synced => self.synced(Source::MetalLBs),
             },
             News::Operand(kind, Change::Apply(operand)) => {
@@ -126,6 +128,7 @@ impl Index {
                 self.pods.remove(&*key.name);
             }
             News::Pod(Change::Synced) => self.synced(Source::Pods),
+            News::Operand(_, Change::Listing) | News::Pod(Change::Listing) => {}
         }
     }
 

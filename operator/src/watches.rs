@@ -84,6 +84,7 @@ fn map<A, B>(change: Change<A>, read: impl FnOnce(&A) -> B) -> Change<B> {
     match change {
         Change::Apply(object) => Change::Apply(read(&object)),
         Change::Delete(key) => Change::Delete(key),
+        Change::Listing => Change::Listing,
         Change::Synced => Change::Synced,
     }
 }

@@ -103,7 +103,7 @@ impl Index {
     /// Takes in a Service.
     pub(crate) fn service(&mut self, change: Change<api::Service>) -> Touched {
         match change {
-            Change::Synced => Touched::Nothing,
+            Change::Listing | Change::Synced => Touched::Nothing,
             Change::Delete(key) => self.forget(key, Reason::ServiceDeleted),
             Change::Apply(object) => {
                 let key = ObjectKey::of(&object);
@@ -125,7 +125,7 @@ impl Index {
     /// Takes in an EndpointSlice.
     pub(crate) fn slice(&mut self, change: Change<api::EndpointSlice>) -> Touched {
         let service = match change {
-            Change::Synced => None,
+            Change::Listing | Change::Synced => None,
             Change::Delete(key) => self.endpoints.delete(&key),
             Change::Apply(object) => self.endpoints.apply(&object),
         };
@@ -138,7 +138,7 @@ impl Index {
     /// Takes in a Node.
     pub(crate) fn node(&mut self, change: Change<api::Node>) -> Touched {
         let changed = match change {
-            Change::Synced => false,
+            Change::Listing | Change::Synced => false,
             Change::Delete(key) => self.nodes.remove(&key.name).is_some(),
             Change::Apply(object) => {
                 let name = object.name_any().into_boxed_str();
@@ -159,7 +159,7 @@ impl Index {
     /// Takes in a speaker's Pod.
     pub(crate) fn pod(&mut self, change: Change<api::Pod>) -> Touched {
         let changed = match change {
-            Change::Synced => false,
+            Change::Listing | Change::Synced => false,
             Change::Delete(key) => self.speakers.remove(&key).is_some(),
             Change::Apply(object) => {
                 let key = ObjectKey::of(&object);

@@ -122,7 +122,7 @@ impl Candidate {
         match change {
             Change::Apply(lease) => self.elector.see(now(), Some(record(lease))),
             Change::Delete(_) => self.elector.see(now(), None),
-            Change::Synced => {}
+            Change::Listing | Change::Synced => {}
         }
     }
 

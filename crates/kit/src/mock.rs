@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
+use axum::body::Body as Streamed;
 use axum::http::{Request, Response};
+use futures::stream::{self, StreamExt as _};
 use kube::Client;
 use kube::client::Body;
 use serde_json::Value;
@@ -19,6 +21,32 @@ pub(crate) struct Asked {
 pub(crate) fn api(
     answer: impl Fn(Asked) -> (u16, String) + Send + Sync + 'static,
 ) -> (Client, Arc<Mutex<Vec<String>>>) {
+    serve(move |asked| {
+        let (status, text) = answer(asked);
+        (status, Streamed::from(text))
+    })
+}
+
+/// The same, where watches never end: after `answer` nothing more comes.
+pub(crate) fn silent_watches(
+    answer: impl Fn(Asked) -> (u16, String) + Send + Sync + 'static,
+) -> (Client, Arc<Mutex<Vec<String>>>) {
+    serve(move |asked| {
+        let watches = asked.line.contains("watch=true");
+        let (status, text) = answer(asked);
+        let told = stream::iter([Ok::<_, std::convert::Infallible>(text.into_bytes())]);
+        let body = if watches {
+            Streamed::from_stream(told.chain(stream::pending()))
+        } else {
+            Streamed::from_stream(told)
+        };
+        (status, body)
+    })
+}
+
+fn serve(
+    answer: impl Fn(Asked) -> (u16, Streamed) + Send + Sync + 'static,
+) -> (Client, Arc<Mutex<Vec<String>>>) {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let seen = lines.clone();
     let answer = Arc::new(answer);
@@ -29,10 +57,8 @@ pub(crate) fn api(
             let bytes = request.into_body().collect_bytes().await.unwrap();
             let body = serde_json::from_slice(&bytes).unwrap_or_default();
             seen.lock().unwrap().push(line.clone());
-            let (status, text) = answer(Asked { line, body });
-            let response = Response::builder()
-                .status(status)
-                .body(Body::from(text.into_bytes()));
+            let (status, body) = answer(Asked { line, body });
+            let response = Response::builder().status(status).body(body);
             Ok::<_, std::convert::Infallible>(response.unwrap())
         }
     });

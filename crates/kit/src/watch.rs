@@ -6,6 +6,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt as _};
@@ -13,6 +14,7 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
 
 /// What happened to the objects of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +23,10 @@ pub enum Change<K> {
     Apply(K),
     /// The object is gone.
     Delete(ObjectKey),
-    /// Everything that exists has been told; comes again after every relist.
+    /// Everything is told anew from here on: until [`Synced`](Self::Synced), what is known may be
+    /// half old and half new. Comes first, and whenever changes may have been missed.
+    Listing,
+    /// Everything that exists has been told.
     Synced,
 }
 
@@ -74,13 +79,28 @@ where
     watch_with(api, watcher::Config::default())
 }
 
-/// The same with selectors or timeouts of the caller's in `config`.
+/// The same with selectors or timeouts of the caller's in `config`. A connection on which nothing
+/// comes, no bookmark either, is given up 5 s after `config.timeout`, which is 290 s unless set.
 pub fn watch_with<K>(api: Api<K>, config: watcher::Config) -> BoxStream<'static, Change<K>>
+where
+    K: Resource + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
+{
+    watch_anew_on(Arc::default(), api, config)
+}
+
+/// The same, and starts anew, with a list, whenever `anew` is notified: for a reader who knows
+/// that there is more to tell than is told.
+pub fn watch_anew_on<K>(
+    anew: Arc<Notify>,
+    api: Api<K>,
+    config: watcher::Config,
+) -> BoxStream<'static, Change<K>>
 where
     K: Resource + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
 {
     let watch = Watch {
         events: events(api.clone(), config.clone().streaming_lists()),
+        anew,
         api,
         config,
         streaming: true,
@@ -97,6 +117,7 @@ where
 type Events<K> = BoxStream<'static, watcher::Result<Event<K>>>;
 
 struct Watch<K> {
+    anew: Arc<Notify>,
     api: Api<K>,
     config: watcher::Config,
     events: Events<K>,
@@ -114,15 +135,18 @@ where
             if let Some(change) = self.ready.pop_front() {
                 return change;
             }
-            let event = if self.streaming && self.tracker.is_listing() {
-                // A server older than 1.27 ignores the request to mark the end of the list.
-                let Ok(event) = tokio::time::timeout(SILENCE, self.events.next()).await else {
+            // A server older than 1.27 ignores the request to mark the end of the list.
+            let patience = self.streaming && self.tracker.is_listing();
+            let event = tokio::select! {
+                event = self.events.next() => event,
+                () = tokio::time::sleep(SILENCE), if patience => {
                     self.list_in_pages("the server does not say where the list ends");
                     continue;
-                };
-                event
-            } else {
-                self.events.next().await
+                }
+                () = self.anew.notified() => {
+                    self.restart();
+                    continue;
+                }
             };
             match event {
                 Some(Ok(event)) => self.tracker.handle(event, &mut self.ready),
@@ -142,7 +166,17 @@ where
         let kind = kind_of::<K>();
         tracing::info!(%kind, reason, "no streamed list, reading it in pages");
         self.streaming = false;
-        self.events = events(self.api.clone(), self.config.clone().page_size(PAGE));
+        self.restart();
+    }
+
+    fn restart(&mut self) {
+        let config = self.config.clone();
+        let config = if self.streaming {
+            config.streaming_lists()
+        } else {
+            config.page_size(PAGE)
+        };
+        self.events = events(self.api.clone(), config);
     }
 }
 
@@ -161,7 +195,10 @@ impl Tracker {
 
     fn handle<K: Resource>(&mut self, event: Event<K>, out: &mut VecDeque<Change<K>>) {
         match event {
-            Event::Init => self.listed = Some(HashSet::new()),
+            Event::Init => {
+                self.listed = Some(HashSet::new());
+                out.push_back(Change::Listing);
+            }
             Event::InitApply(object) => {
                 let key = ObjectKey::of(&object);
                 if let Some(listed) = &mut self.listed {
@@ -280,6 +317,7 @@ mod tests {
                     format!("+{}", ObjectKey::of(&object))
                 }
                 Change::Delete(key) => format!("-{key}"),
+                Change::Listing => "listing".to_owned(),
                 Change::Synced => "synced".to_owned(),
             })
             .collect();
@@ -300,7 +338,10 @@ mod tests {
         for event in list(&["a", "b", "c"]).into_iter().chain([Event::InitDone]) {
             tracker.handle(event, &mut out);
         }
-        assert_eq!(said(out.drain(..)), ["+ns/a", "+ns/b", "+ns/c", "synced"]);
+        assert_eq!(
+            said(out.drain(..)),
+            ["+ns/a", "+ns/b", "+ns/c", "listing", "synced"]
+        );
 
         tracker.handle(Event::Apply(compact("d")), &mut out);
         tracker.handle(Event::Delete(compact("a")), &mut out);
@@ -317,7 +358,8 @@ mod tests {
         assert_eq!(
             said(out.drain(..)),
             [
-                "+ns/b", "+ns/c", "+ns/e", "-ns/b", "-ns/d", "-ns/e", "synced"
+                "+ns/b", "+ns/c", "+ns/e", "-ns/b", "-ns/d", "-ns/e", "listing", "listing",
+                "synced"
             ]
         );
     }
@@ -343,15 +385,75 @@ mod tests {
             (200, list.to_string())
         });
         let changes = watch::<Compact>(Api::all(client))
-            .take(3)
+            .take(4)
             .collect::<Vec<_>>()
             .await;
         assert!(
-            matches!(&changes[0], Change::Apply(object) if object.spec.type_ == "LoadBalancer"),
+            matches!(&changes[1], Change::Apply(object) if object.spec.type_ == "LoadBalancer"),
             "unknown fields are passed over"
         );
-        assert_eq!(said(changes), ["+ns/a", "+ns/b", "synced"]);
+        assert_eq!(said(changes), ["+ns/a", "+ns/b", "listing", "synced"]);
         let lines = lines.lock().unwrap();
         assert!(lines[1].contains("limit=50"), "{lines:?}");
+    }
+
+    /// One line of a watch.
+    fn line(type_: &str, object: &Value) -> String {
+        format!("{}\n", json!({ "type": type_, "object": object }))
+    }
+
+    /// A streamed list of these, at version 9, and then silence.
+    fn streamed(names: &[&str]) -> String {
+        let end = json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {
+                "resourceVersion": "9", "annotations": { "k8s.io/initial-events-end": "true" },
+            },
+        });
+        let objects = names.iter().map(|name| line("ADDED", &json_service(name)));
+        objects.chain([line("BOOKMARK", &end)]).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_falls_silent_goes_on_where_it_stopped() {
+        let (client, lines) = mock::silent_watches(|asked| {
+            if asked.line.contains("sendInitialEvents") {
+                return (200, streamed(&["a"]));
+            }
+            (200, line("ADDED", &json_service("b")))
+        });
+        let config = watcher::Config::default().timeout(30);
+        let started = tokio::time::Instant::now();
+        let changes = watch_with::<Compact>(Api::all(client), config)
+            .take(4)
+            .collect::<Vec<_>>()
+            .await;
+        assert_eq!(said(changes), ["+ns/a", "+ns/b", "listing", "synced"]);
+        assert!(started.elapsed() < Duration::from_secs(40));
+        let lines = lines.lock().unwrap();
+        assert!(lines[1].contains("resourceVersion=9"), "{lines:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_knows_of_more_has_everything_told_anew() {
+        let lists = AtomicUsize::new(0);
+        let (client, _) = mock::silent_watches(move |_| {
+            let names: &[&str] = match lists.fetch_add(1, Ordering::Relaxed) {
+                0 => &["a", "b"],
+                _ => &["b", "c"],
+            };
+            (200, streamed(names))
+        });
+        let anew = Arc::<Notify>::default();
+        let config = watcher::Config::default();
+        let mut changes = watch_anew_on::<Compact>(anew.clone(), Api::all(client), config);
+        let first = changes.by_ref().take(4).collect::<Vec<_>>().await;
+        assert_eq!(said(first), ["+ns/a", "+ns/b", "listing", "synced"]);
+        anew.notify_one();
+        let second = changes.take(5).collect::<Vec<_>>().await;
+        assert_eq!(
+            said(second),
+            ["+ns/b", "+ns/c", "-ns/a", "listing", "synced"]
+        );
     }
 }

@@ -98,7 +98,7 @@ fn take_in<K: Resource>(
     same: impl Fn(&K, &K) -> bool,
 ) -> bool {
     match change {
-        Change::Synced => false,
+        Change::Listing | Change::Synced => false,
         Change::Delete(key) => objects.remove(&key).is_some(),
         Change::Apply(object) => match objects.entry(ObjectKey::of(&object)) {
             Entry::Vacant(entry) => {
