@@ -52,6 +52,7 @@ impl Apply {
             match effect {
                 Effect::Event(note) => self.publish(&note),
                 Effect::Write(write) => self.queue.push_back(write),
+                Effect::Abandon => self.abandon(),
             }
         }
         self.start_more();
@@ -76,7 +77,7 @@ impl Apply {
     }
 
     /// Forgets what is queued and stops waiting for what is under way: we no longer lead.
-    pub(crate) fn abandon(&mut self) {
+    fn abandon(&mut self) {
         self.queue.clear();
         self.running.clear();
         self.failures.clear();

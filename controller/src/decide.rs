@@ -20,6 +20,8 @@ pub(crate) enum Effect {
     Write(Write),
     /// Publish an Event.
     Event(Note),
+    /// Forget what is still to be written: we lead no more.
+    Abandon,
 }
 
 /// A status to write, if the Service is still as it was when this was decided.

@@ -2,6 +2,7 @@
 
 mod apply;
 mod args;
+mod control;
 mod decide;
 #[cfg(test)]
 mod fixtures;

@@ -5,7 +5,6 @@ use futures::FutureExt as _;
 use futures::stream::{BoxStream, StreamExt as _};
 use kube::{Api, Client};
 use metallb_crds::v1beta1::IPAddressPool;
-use metallb_ipam::ServiceKey;
 use metallb_kit::events::Events;
 use metallb_kit::leader::{Campaign, Leadership, Settings};
 use metallb_kit::metrics::{Endpoint, Metrics};
@@ -16,8 +15,8 @@ use metallb_kit::{client, leader, namespace, probes, shutdown};
 
 use crate::apply::{Apply, Done};
 use crate::args::Args;
-use crate::decide::Decider;
-use crate::index::{Index, Touched, WatchedNamespace};
+use crate::control::{Control, Input};
+use crate::index::WatchedNamespace;
 use crate::memberlist;
 use crate::metrics::ControllerMetrics;
 use crate::service::WatchedService;
@@ -96,28 +95,20 @@ async fn start(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One kind's changes, and whether all of it is known.
-struct Feed<K> {
-    changes: BoxStream<'static, Change<K>>,
-    condition: Condition,
-    synced: bool,
-}
-
-impl<K> Feed<K> {
-    fn synced(&mut self) {
-        self.synced = true;
-        self.condition.set(true);
-    }
+/// The readiness conditions, met as the watches get in sync.
+struct Conditions {
+    services: Condition,
+    pools: Condition,
+    namespaces: Condition,
 }
 
 /// The parts that the loop turns.
 struct Program {
-    services: Feed<WatchedService>,
-    pools: Feed<IPAddressPool>,
-    namespaces: Feed<WatchedNamespace>,
-    index: Index,
-    /// There while we lead and know everything.
-    decider: Option<Decider>,
+    services: BoxStream<'static, Change<WatchedService>>,
+    pools: BoxStream<'static, Change<IPAddressPool>>,
+    namespaces: BoxStream<'static, Change<WatchedNamespace>>,
+    conditions: Conditions,
+    control: Control,
     apply: Apply,
     metrics: ControllerMetrics,
 }
@@ -126,23 +117,15 @@ impl Program {
     fn new(args: &Args, namespace: &str, client: Client, ready: &Ready, metrics: &Metrics) -> Self {
         let events = Events::start(client.clone(), "metallb-controller", None);
         Self {
-            services: Feed {
-                changes: watch(Api::all(client.clone())),
-                condition: ready.condition("services in sync"),
-                synced: false,
+            services: watch(Api::all(client.clone())),
+            pools: watch(Api::namespaced(client.clone(), namespace)),
+            namespaces: watch(Api::all(client.clone())),
+            conditions: Conditions {
+                services: ready.condition("services in sync"),
+                pools: ready.condition("ipaddresspools in sync"),
+                namespaces: ready.condition("namespaces in sync"),
             },
-            pools: Feed {
-                changes: watch(Api::namespaced(client.clone(), namespace)),
-                condition: ready.condition("ipaddresspools in sync"),
-                synced: false,
-            },
-            namespaces: Feed {
-                changes: watch(Api::all(client.clone())),
-                condition: ready.condition("namespaces in sync"),
-                synced: false,
-            },
-            index: Index::new(&args.lb_class),
-            decider: None,
+            control: Control::new(&args.lb_class),
             apply: Apply::new(client, events),
             metrics: ControllerMetrics::register(metrics),
         }
@@ -159,141 +142,55 @@ impl Program {
                         return;
                     }
                 }
-                done = self.apply.next() => self.written(&done),
-                Some(change) = self.namespaces.changes.next() => self.namespace(change),
-                Some(change) = self.pools.changes.next() => self.pool(change),
-                Some(change) = self.services.changes.next() => {
-                    self.service(change);
+                done = self.apply.next() => self.written(done),
+                Some(change) = self.namespaces.next() => self.take(Input::Namespace(change)),
+                Some(change) = self.pools.next() => self.take(Input::Pool(change)),
+                Some(change) = self.services.next() => {
+                    self.take(Input::Service(change));
                     self.services_at_hand();
                 }
             }
-            self.lead(*leadership.borrow_and_update());
-            self.decide();
+            self.control
+                .handle(Input::Leads(*leadership.borrow_and_update()));
+            let effects = self.control.poll();
+            self.apply.perform(effects);
+            self.show();
         }
     }
 
     /// Takes in more that is there already, so that a wave of changes is decided on together.
     fn services_at_hand(&mut self) {
         for _ in 0..MAX_WAVE {
-            let Some(Some(change)) = self.services.changes.next().now_or_never() else {
+            let Some(Some(change)) = self.services.next().now_or_never() else {
                 return;
             };
-            self.service(change);
+            self.take(Input::Service(change));
         }
     }
 
-    /// Starts deciding when we lead and know everything; stops when we do not lead.
-    fn lead(&mut self, leads: bool) {
-        let synced = self.services.synced && self.pools.synced && self.namespaces.synced;
-        if !leads && self.decider.take().is_some() {
-            self.apply.abandon();
-            self.metrics.pools(None);
-        }
-        if leads && synced && self.decider.is_none() {
-            let (decider, effects) = Decider::start(&mut self.index);
-            self.metrics.config(decider.is_stale());
-            self.decider = Some(decider);
-            self.apply.perform(effects);
-        }
+    fn take(&mut self, input: Input) {
+        self.metrics.updates.inc();
+        self.control.handle(input);
     }
 
-    fn decide(&mut self) {
-        let Some(decider) = &mut self.decider else {
-            return;
-        };
-        let effects = decider.decide(&self.index);
-        self.apply.perform(effects);
-        self.metrics.pools(Some(decider.allocator()));
-    }
-
-    fn service(&mut self, change: Change<WatchedService>) {
-        let touched = match change {
-            Change::Apply(service) => {
-                self.metrics.updates.inc();
-                self.index.apply_service(&service)
-            }
-            Change::Delete(key) => {
-                self.metrics.updates.inc();
-                self.index
-                    .delete_service(&ServiceKey::new(&key.namespace, &key.name))
-            }
-            Change::Listing => return,
-            Change::Synced => return self.services.synced(),
-        };
-        self.touched(&touched);
-    }
-
-    fn touched(&mut self, touched: &Touched) {
-        let Some(decider) = &mut self.decider else {
-            return;
-        };
-        match touched {
-            Touched::Nothing => {}
-            Touched::Changed(key) => decider.service_changed(&self.index, key),
-            Touched::Gone(key) => decider.service_gone(&self.index, key),
-        }
-    }
-
-    fn written(&mut self, done: &Done) {
+    fn written(&mut self, done: Done) {
         if done.failed {
             self.metrics.update_errors.inc();
         }
-        // The answer is newer than what the watch has told so far.
-        if let Some(service) = &done.service {
-            let touched = self.index.apply_service(service);
-            self.touched(&touched);
-        }
-        if let Some(decider) = &mut self.decider {
-            decider.written(&self.index, &done.key);
-        }
+        let Done { key, service, .. } = done;
+        self.control.handle(Input::Written { key, service });
     }
 
-    fn pool(&mut self, change: Change<IPAddressPool>) {
-        let changed = match change {
-            Change::Apply(pool) => self.index.apply_pool(pool),
-            Change::Delete(key) => {
-                self.index.delete_pool(&key.name);
-                true
-            }
-            Change::Listing => false,
-            Change::Synced => {
-                self.pools.synced();
-                true
-            }
-        };
-        if !changed || !self.pools.synced {
-            return;
+    /// Tells probes and metrics how it stands.
+    fn show(&mut self) {
+        let synced = self.control.synced;
+        self.conditions.services.set(synced.services);
+        self.conditions.pools.set(synced.pools);
+        self.conditions.namespaces.set(synced.namespaces);
+        if let Some(stale) = self.control.is_stale() {
+            self.metrics.config(stale);
         }
-        self.metrics.updates.inc();
-        let stale = if let Some(decider) = &mut self.decider {
-            let effects = decider.pools_changed(&mut self.index);
-            self.apply.perform(effects);
-            decider.is_stale()
-        } else {
-            // Also who does not lead says whether the configuration is good.
-            !self.index.parse().rejected.is_empty()
-        };
-        self.metrics.config(stale);
-    }
-
-    fn namespace(&mut self, change: Change<WatchedNamespace>) {
-        let changed = match change {
-            Change::Apply(namespace) => self.index.apply_namespace(&namespace),
-            Change::Delete(key) => {
-                self.index.delete_namespace(&key.name);
-                false
-            }
-            Change::Listing => false,
-            Change::Synced => {
-                self.namespaces.synced();
-                false
-            }
-        };
-        if let Some(decider) = &mut self.decider
-            && changed
-        {
-            decider.labels_changed(&self.index);
-        }
+        self.metrics.pools(self.control.allocator());
     }
 }
 

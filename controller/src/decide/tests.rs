@@ -102,6 +102,7 @@ impl World {
             match effect {
                 Effect::Event(note) => self.note(&note),
                 Effect::Write(write) => self.write(&write),
+                Effect::Abandon => unreachable!("this one always leads"),
             }
         }
     }
@@ -339,7 +340,7 @@ fn a_conflict_is_decided_again_and_gives_the_same_address() {
                 Effect::Write(w) => {
                     Some((w.resource_version, w.assignment.unwrap().ips.to_string()))
                 }
-                Effect::Event(_) => None,
+                Effect::Event(_) | Effect::Abandon => None,
             })
             .collect()
     };
