@@ -12,8 +12,8 @@ use crate::service::WatchedService;
 /// Something to take in.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// Whether we lead.
-    Leads(bool),
+    /// In which of our terms we lead, if we do.
+    Leads(Option<u64>),
     Service(Change<WatchedService>),
     Pool(Change<IPAddressPool>),
     Namespace(Change<WatchedNamespace>),
@@ -31,7 +31,10 @@ pub(crate) struct Control {
     index: Index,
     /// There while we lead and know everything.
     decider: Option<Decider>,
-    leads: bool,
+    /// The term that we lead in, as we were told last.
+    term: Option<u64>,
+    /// The term that the decisions are of.
+    decided_in: Option<u64>,
     pub(crate) synced: Synced,
     /// Whether some object of the configuration is not in effect as it is.
     stale: bool,
@@ -58,7 +61,8 @@ impl Control {
         Self {
             index: Index::new(class),
             decider: None,
-            leads: false,
+            term: None,
+            decided_in: None,
             synced: Synced::default(),
             stale: false,
             effects: Vec::new(),
@@ -68,7 +72,7 @@ impl Control {
     /// Takes something in.
     pub(crate) fn handle(&mut self, input: Input) {
         match input {
-            Input::Leads(leads) => self.leads = leads,
+            Input::Leads(term) => self.term = term,
             Input::Service(change) => self.service(change),
             Input::Pool(change) => self.pool(change),
             Input::Namespace(change) => self.namespace(change),
@@ -78,12 +82,13 @@ impl Control {
 
     /// What is to be done now, in order.
     pub(crate) fn poll(&mut self) -> Vec<Effect> {
-        if !self.leads && self.decider.take().is_some() {
-            self.effects.clear();
-            return vec![Effect::Abandon];
+        // A new term is a new start: another may have led since.
+        if self.term != self.decided_in && self.decider.take().is_some() {
+            self.effects = vec![Effect::Abandon];
         }
-        if self.leads && self.synced.all() && self.decider.is_none() {
+        if self.term.is_some() && self.synced.all() && self.decider.is_none() {
             let (decider, effects) = Decider::start(&mut self.index);
+            self.decided_in = self.term;
             self.stale = decider.is_stale();
             self.decider = Some(decider);
             self.effects.extend(effects);
@@ -131,8 +136,13 @@ impl Control {
     }
 
     fn written(&mut self, key: &ServiceKey, service: Option<&WatchedService>) {
-        // The answer is newer than what the watch has told so far.
-        if let Some(service) = service {
+        // The answer may be newer than what the watch has told so far. It may also be late: the
+        // Service is gone by now, or another has its name.
+        let is_known = |service: &&WatchedService| {
+            let known = self.index.service(key);
+            known.is_some_and(|known| service.metadata.uid.as_deref() == Some(&*known.uid))
+        };
+        if let Some(service) = service.filter(is_known) {
             let touched = self.index.apply_service(service);
             self.touched(&touched);
         }
@@ -184,5 +194,71 @@ impl Control {
         {
             decider.labels_changed(&self.index);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::Write;
+    use crate::fixtures::pool;
+
+    /// A controller that leads and knows of two addresses.
+    fn leading() -> Control {
+        let mut control = Control::new("");
+        let pool = pool("pool", &["192.0.2.1-192.0.2.2"]);
+        control.handle(Input::Pool(Change::Apply(pool)));
+        control.handle(Input::Pool(Change::Synced));
+        control.handle(Input::Namespace(Change::Synced));
+        control.handle(Input::Service(Change::Synced));
+        control.handle(Input::Leads(Some(1)));
+        assert!(control.poll().is_empty());
+        control
+    }
+
+    fn writes(control: &mut Control) -> Vec<Write> {
+        let effects = control.poll().into_iter();
+        effects
+            .filter_map(|effect| match effect {
+                Effect::Write(write) => Some(write),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn an_answer_that_comes_late_brings_no_deleted_service_back() {
+        let mut control = leading();
+        let old = WatchedService::test("ns/web").load_balancer();
+        control.handle(Input::Service(Change::Apply(old.clone())));
+        let key = writes(&mut control).remove(0).key;
+        let gone = metallb_kit::watch::ObjectKey::of(&old);
+        control.handle(Input::Service(Change::Delete(gone)));
+        let mut new = old.clone().created(9).version(3);
+        new.metadata.uid = Some("another".to_owned());
+        control.handle(Input::Service(Change::Apply(new)));
+        let answer = old.version(2).ingress("pool", &["192.0.2.1"]);
+        control.handle(Input::Written {
+            key,
+            service: Some(Box::new(answer)),
+        });
+        let write = writes(&mut control).remove(0);
+        assert_eq!(&*write.uid, "another");
+    }
+
+    #[test]
+    fn a_new_term_is_a_new_start() {
+        let mut control = leading();
+        let service = WatchedService::test("ns/web").load_balancer();
+        control.handle(Input::Service(Change::Apply(service)));
+        assert_eq!(writes(&mut control).len(), 1);
+        // We never heard that we did not lead in between.
+        control.handle(Input::Leads(Some(2)));
+        let effects = control.poll();
+        assert_eq!(effects[0], Effect::Abandon);
+        assert!(matches!(effects[1], Effect::Write(_)));
+        control.handle(Input::Leads(None));
+        assert_eq!(control.poll(), [Effect::Abandon]);
+        assert_eq!(control.poll(), []);
     }
 }

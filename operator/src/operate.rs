@@ -55,7 +55,7 @@ impl Operator {
     /// A namespace that is deleted takes the operator before the `MetalLB` object, and would then
     /// wait for our finalizer for ever. So the leader lets the object go before it goes itself.
     async fn farewell(&mut self, news: &mut Feed) {
-        if !*self.leadership.borrow() || !self.applier.namespace_is_going().await {
+        if self.leadership.borrow().is_none() || !self.applier.namespace_is_going().await {
             return;
         }
         tracing::info!("the namespace is being deleted: letting the MetalLB object go");
@@ -63,7 +63,9 @@ impl Operator {
         let own = own_key(&self.settings);
         let until = (Instant::now() + LET_GO).into();
         let mut wake_at = Some(Instant::now());
-        while *self.leadership.borrow() && self.index.metallbs.get(&own).is_some_and(is_held) {
+        while self.leadership.borrow().is_some()
+            && self.index.metallbs.get(&own).is_some_and(is_held)
+        {
             match tokio::time::timeout_at(until, self.step(news, wake_at)).await {
                 Ok(next) => wake_at = next,
                 Err(_) => return,
@@ -92,7 +94,7 @@ impl Operator {
         }
         let missing = self.index.missing();
         self.synced.set(missing.is_empty());
-        if missing.is_empty() && *self.leadership.borrow() {
+        if missing.is_empty() && self.leadership.borrow().is_some() {
             return self.reconcile().await;
         }
         None
@@ -117,7 +119,7 @@ impl Operator {
             wake_at = plan.wake_at;
             let mut reads = false;
             for action in plan.actions {
-                if !*self.leadership.borrow() {
+                if self.leadership.borrow().is_none() {
                     return None;
                 }
                 reads |= matches!(action, Action::ReadMemberlistKey);

@@ -107,5 +107,5 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
 
 /// Without an election, whoever runs leads.
 fn leadership(campaign: Option<&Campaign>) -> Leadership {
-    campaign.map_or_else(|| watch::channel(true).1, Campaign::leadership)
+    campaign.map_or_else(|| watch::channel(Some(0)).1, Campaign::leadership)
 }

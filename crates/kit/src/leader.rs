@@ -18,8 +18,9 @@ use tokio::task::JoinHandle;
 use crate::shutdown::CancellationToken;
 use crate::watch::{Change, watch_with};
 
-/// Whether this process leads, now and at every change.
-pub type Leadership = watch::Receiver<bool>;
+/// In which of its terms this process leads, if it leads, now and at every change. A number that
+/// is another one says that somebody else may have led in between.
+pub type Leadership = watch::Receiver<Option<u64>>;
 
 /// A candidate at work in the background.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ pub struct Campaign {
 impl Campaign {
     /// Runs for the Lease `namespace/name`; for the identity in `settings` see [`identity`].
     pub fn start(client: Client, namespace: &str, name: &str, settings: Settings) -> Self {
-        let (lead, leadership) = watch::channel(false);
+        let (lead, leadership) = watch::channel(None);
         let stop = CancellationToken::new();
         let api = Api::namespaced(client, namespace);
         let this_one = watcher::Config::default().fields(&format!("metadata.name={name}"));
@@ -53,7 +54,7 @@ impl Campaign {
         }
     }
 
-    /// Whether we lead. `false` comes before anybody else can lead.
+    /// In which term we lead. `None` comes before anybody else can lead.
     pub fn leadership(&self) -> Leadership {
         self.leadership.clone()
     }
@@ -79,7 +80,7 @@ struct Candidate {
     /// How long one request may take.
     request: Duration,
     elector: Elector,
-    lead: watch::Sender<bool>,
+    lead: watch::Sender<Option<u64>>,
 }
 
 impl Candidate {
@@ -128,12 +129,12 @@ impl Candidate {
 
     /// Passes on whether we lead, when that changed.
     fn tell(&self) {
-        let leads = self.elector.is_leader(Instant::now());
+        let term = self.elector.term(Instant::now());
         self.lead.send_if_modified(|before| {
-            let changed = *before != leads;
+            let changed = *before != term;
             if changed {
-                *before = leads;
-                let message = if leads {
+                *before = term;
+                let message = if term.is_some() {
                     "leading"
                 } else {
                     "no longer leading"
@@ -240,13 +241,13 @@ mod tests {
             Settings::new("me"),
         );
         let mut leadership = campaign.leadership();
-        leadership.wait_for(|leads| *leads).await.unwrap();
+        leadership.wait_for(Option::is_some).await.unwrap();
         assert_eq!(
             written.recv().await.unwrap()["spec"]["holderIdentity"],
             "me"
         );
         campaign.release().await;
-        assert!(!*leadership.borrow());
+        assert_eq!(*leadership.borrow(), None);
         let released = written.recv().await.unwrap();
         assert_eq!(released["spec"]["holderIdentity"], "");
         assert_eq!(released["metadata"]["resourceVersion"], "5");

@@ -96,6 +96,8 @@ pub struct Elector {
     fresh: bool,
     next_try: Option<Instant>,
     leads_until: Option<Instant>,
+    /// How often we came to lead.
+    terms: u64,
 }
 
 /// A record and when, on our own clock, we first saw it.
@@ -123,7 +125,14 @@ impl Elector {
             fresh: false,
             next_try: None,
             leads_until: None,
+            terms: 0,
         }
+    }
+
+    /// In which term of ours we may act as the leader at this moment, if we may: two moments of one
+    /// number have none between them at which another could lead.
+    pub fn term(&self, now: Instant) -> Option<u64> {
+        self.is_leader(now).then_some(self.terms)
     }
 
     /// Whether we may act as the leader at this moment.
@@ -194,6 +203,9 @@ impl Elector {
                 }
                 match pending {
                     Some(Pending::Write { sent }) if self.holder_is_me() => {
+                        if !self.is_leader(now.monotonic) {
+                            self.terms += 1;
+                        }
                         // From the sending, not from the answer: the others may have seen the
                         // record at any moment between the two.
                         self.leads_until = Some(sent + self.settings.renew_deadline);

@@ -122,6 +122,21 @@ fn a_leader_takes_no_word_from_the_watch() {
 }
 
 #[test]
+fn who_led_and_leads_again_leads_in_another_term() {
+    let (mut elector, clock) = leader();
+    let first = elector.term(clock.at(secs(0)).monotonic);
+    assert_eq!(first, Some(1));
+    let renewal = elector.decide(clock.at(secs(2)));
+    elector.observe(clock.at(secs(2)), taken(&renewal, 2));
+    assert_eq!(elector.term(clock.at(secs(11)).monotonic), first);
+    assert_eq!(elector.term(clock.at(secs(12)).monotonic), None);
+    // Frozen, nobody else came, and the Lease is still ours to renew.
+    let renewal = elector.decide(clock.at(secs(30)));
+    elector.observe(clock.at(secs(30)), taken(&renewal, 3));
+    assert_eq!(elector.term(clock.at(secs(30)).monotonic), Some(2));
+}
+
+#[test]
 fn a_missing_lease_is_created_with_no_transitions() {
     let clock = Clock(Instant::now());
     let mut elector = Elector::new(Settings::new("me"), 1);
