@@ -30,6 +30,11 @@ pub const LEGACY_ALLOW_SHARED_IP: &str = "metallb.universe.tf/allow-shared-ip";
 /// The old name of [`IP_ALLOCATED_FROM_POOL`].
 pub const LEGACY_IP_ALLOCATED_FROM_POOL: &str = "metallb.universe.tf/ip-allocated-from-pool";
 
+// --- Annotations that we put on our own objects ---
+
+/// BGPPeer annotation, in v1beta1 only: the spec of v1beta2, where v1beta1 cannot say all of it.
+pub const V1BETA2_SPEC: &str = "metallb.io/v1beta2-spec";
+
 // --- Labels on nodes, by Kubernetes ---
 
 /// Node label: load balancers leave this node out, whatever the value.

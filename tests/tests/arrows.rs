@@ -10,6 +10,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("metallb-crds", &[]),
     // Cores: no core but `config`, which needs the API's types.
     ("metallb-config", &["metallb-crds"]),
+    ("metallb-admission", &["metallb-config", "metallb-crds"]),
     ("metallb-ipam", &["metallb-config"]),
     ("metallb-l2", &["metallb-config"]),
     ("metallb-membership", &["metallb-config"]),
@@ -21,6 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "metallb-controller",
         &[
+            "metallb-admission",
             "metallb-config",
             "metallb-crds",
             "metallb-ipam",
@@ -40,7 +42,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "metallb-operator",
-        &["metallb-config", "metallb-crds", "metallb-kit"],
+        &[
+            "metallb-admission",
+            "metallb-config",
+            "metallb-crds",
+            "metallb-kit",
+        ],
     ),
     // What checks and measures them.
     ("metallb-tests", &["metallb-netio"]),
@@ -70,6 +77,7 @@ const NOT_IN_CORES: &[&str] = &[
 
 const CORES: &[&str] = &[
     "metallb-config",
+    "metallb-admission",
     "metallb-ipam",
     "metallb-l2",
     "metallb-membership",

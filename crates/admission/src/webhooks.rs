@@ -1,0 +1,93 @@
+//! The validating webhooks, as data: what registers them and what serves them both read it here.
+
+use kube::core::admission::Operation;
+use metallb_crds::names::GROUP;
+
+/// Name of the `ValidatingWebhookConfiguration` that lists [`WEBHOOKS`].
+pub const CONFIGURATION: &str = "metallb-webhook-configuration";
+/// Name of the Service that the API server calls, in MetalLB's namespace.
+pub const SERVICE: &str = "metallb-webhook-service";
+/// Where `BGPPeers` are converted ([`crate::convert_review`]).
+pub const CONVERT_PATH: &str = "/convert";
+
+/// One validating webhook.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Webhook {
+    /// Its name in the manifests.
+    pub name: &'static str,
+    /// Its name in the Helm chart, which differs for one of them.
+    pub helm_name: &'static str,
+    /// Where it answers.
+    pub path: &'static str,
+    /// The version that objects are shown in.
+    pub version: &'static str,
+    /// Which objects, by the plural name of their kind.
+    pub resource: &'static str,
+    /// What may not be done without asking.
+    pub operations: &'static [Operation],
+}
+
+impl Webhook {
+    /// The API group of its objects.
+    pub const GROUP: &'static str = GROUP;
+
+    /// The webhook that answers at `path`.
+    pub fn at(path: &str) -> Option<&'static Self> {
+        WEBHOOKS.iter().find(|webhook| webhook.path == path)
+    }
+}
+
+/// All of them, in the order of upstream's manifests.
+pub const WEBHOOKS: &[Webhook] = &[
+    Webhook {
+        name: "bgppeersvalidationwebhook.metallb.io",
+        helm_name: "bgppeervalidationwebhook.metallb.io",
+        path: "/validate-metallb-io-v1beta2-bgppeer",
+        version: "v1beta2",
+        resource: "bgppeers",
+        operations: CREATE_AND_UPDATE,
+    },
+    Webhook {
+        name: "bfdprofilevalidationwebhook.metallb.io",
+        helm_name: "bfdprofilevalidationwebhook.metallb.io",
+        path: "/validate-metallb-io-v1beta1-bfdprofile",
+        version: "v1beta1",
+        resource: "bfdprofiles",
+        // Its values are left to the schema; what is in use may not go.
+        operations: &[Operation::Create, Operation::Delete],
+    },
+    Webhook {
+        name: "bgpadvertisementvalidationwebhook.metallb.io",
+        helm_name: "bgpadvertisementvalidationwebhook.metallb.io",
+        path: "/validate-metallb-io-v1beta1-bgpadvertisement",
+        version: "v1beta1",
+        resource: "bgpadvertisements",
+        operations: CREATE_AND_UPDATE,
+    },
+    Webhook {
+        name: "communityvalidationwebhook.metallb.io",
+        helm_name: "communityvalidationwebhook.metallb.io",
+        path: "/validate-metallb-io-v1beta1-community",
+        version: "v1beta1",
+        resource: "communities",
+        operations: CREATE_AND_UPDATE,
+    },
+    Webhook {
+        name: "ipaddresspoolvalidationwebhook.metallb.io",
+        helm_name: "ipaddresspoolvalidationwebhook.metallb.io",
+        path: "/validate-metallb-io-v1beta1-ipaddresspool",
+        version: "v1beta1",
+        resource: "ipaddresspools",
+        operations: CREATE_AND_UPDATE,
+    },
+    Webhook {
+        name: "l2advertisementvalidationwebhook.metallb.io",
+        helm_name: "l2advertisementvalidationwebhook.metallb.io",
+        path: "/validate-metallb-io-v1beta1-l2advertisement",
+        version: "v1beta1",
+        resource: "l2advertisements",
+        operations: CREATE_AND_UPDATE,
+    },
+];
+
+const CREATE_AND_UPDATE: &[Operation] = &[Operation::Create, Operation::Update];
