@@ -50,6 +50,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     // What checks and measures them.
+    ("metallb-seeds", &[]),
     ("metallb-tests", &["metallb-netio"]),
     (
         "metallb-benches",

@@ -36,6 +36,7 @@ pub struct Allocator {
     /// All ranges of all pools, by their first address.
     ranges: BTreeMap<IpAddr, (AddrRange, Arc<str>)>,
     holdings: HashMap<ServiceKey, Holding>,
+    vacancies: u64,
 }
 
 /// The addresses of a Service and where they are from.
@@ -111,25 +112,10 @@ impl Allocator {
     /// address before and only the way it shares has changed. Refused or not, the Service gives up
     /// what it held before.
     pub fn adopt(&mut self, request: &Request<'_>, ips: &[IpAddr]) -> Result<Adopted, Refusal> {
-        let before = self.release(request.service);
-        let assignment = self.locate(Ips::try_from(ips)?)?;
-        self.check(request, &assignment)?;
-        let share = Share::of(request);
-        let displaced =
-            self.displaced(request, before.as_ref(), &assignment.ips, share.as_ref())?;
-        for key in &displaced {
-            self.release(key);
-        }
-        self.hold(
-            request.service,
-            request.created,
-            assignment.clone(),
-            share.map(Box::new),
-        );
-        Ok(Adopted {
-            assignment,
-            displaced: displaced.into_iter().collect(),
-        })
+        let before = self.remove(request.service);
+        let adopted = self.adopt_instead(request, ips, before.as_ref());
+        self.note_vacancy(request.service, before.as_ref());
+        adopted
     }
 
     /// Gives a Service what it asks for: the addresses that it names, else the first of the pool
@@ -139,23 +125,10 @@ impl Allocator {
     /// One that holds addresses which satisfy the request keeps them; one that holds others gives
     /// them up first.
     pub fn allocate(&mut self, request: &Request<'_>) -> Result<Assignment, Refusal> {
-        let held = self.release(request.service);
-        let share = Share::of(request);
-        let kept = held.filter(|held| {
-            let sharing = || self.check_sharing(request.service, &held.ips, share.as_ref());
-            self.check(request, held).is_ok() && sharing().is_ok()
-        });
-        let assignment = match kept {
-            Some(held) => held,
-            None => self.choose(request, share.as_ref())?,
-        };
-        self.hold(
-            request.service,
-            request.created,
-            assignment.clone(),
-            share.map(Box::new),
-        );
-        Ok(assignment)
+        let before = self.remove(request.service);
+        let given = self.allocate_instead(request, before.as_ref());
+        self.note_vacancy(request.service, before.as_ref());
+        given
     }
 
     /// Adds an address of the family that a Service prefers to have too and has not, out of the
@@ -180,21 +153,23 @@ impl Allocator {
             ips: Ips::pair(ip, added.first().copied()),
         };
         let share = share.clone();
-        self.release(request.service);
-        self.hold(request.service, request.created, assignment.clone(), share);
+        self.remove(request.service);
+        self.hold(request, assignment.clone(), share);
         Ok(Some(assignment))
     }
 
     /// Frees what a Service holds, and says what it was.
     pub fn release(&mut self, service: &ServiceKey) -> Option<Assignment> {
-        let Holding {
-            assignment, share, ..
-        } = self.holdings.remove(service)?;
-        let share = share.as_deref();
-        self.change_pool(&assignment.pool, share, |state| {
-            state.give_back(&assignment.ips, service, share);
-        });
-        Some(assignment)
+        let before = self.remove(service)?;
+        self.vacancies += 1;
+        Some(before.assignment)
+    }
+
+    /// A number that grows whenever somebody who was refused may have better luck: an address is
+    /// free again, or one of its ports, or it is shared in another way. Nothing else helps but a
+    /// change of the pools or of the request.
+    pub fn vacancies(&self) -> u64 {
+        self.vacancies
     }
 
     /// What a Service holds.
@@ -245,7 +220,7 @@ impl Allocator {
     fn displaced(
         &self,
         request: &Request<'_>,
-        before: Option<&Assignment>,
+        before: Option<Ips>,
         ips: &Ips,
         share: Option<&Share>,
     ) -> Result<BTreeSet<ServiceKey>, Refusal> {
@@ -255,7 +230,7 @@ impl Allocator {
             let Some(rivals) = self.rivals(ip, share) else {
                 continue;
             };
-            let was_there = before.is_some_and(|held| held.ips.contains(&ip));
+            let was_there = before.is_some_and(|held| held.contains(&ip));
             let who = || {
                 self.holders(ip)
                     .filter(|key| self.is_rival(key, &rivals, share))
@@ -273,18 +248,15 @@ impl Allocator {
     fn rehouse(&mut self, homeless: BTreeSet<ServiceKey>) -> PoolsChanged {
         let mut changed = PoolsChanged::default();
         for key in homeless {
-            let Some(Holding {
-                assignment,
-                created,
-                share,
-            }) = self.holdings.remove(&key)
-            else {
+            // Its pool knows nothing of it any more.
+            let Some(mut holding) = self.holdings.remove(&key) else {
                 continue;
             };
-            match self.locate(assignment.ips) {
+            match self.locate(holding.assignment.ips) {
                 Ok(found) => {
-                    let renamed = found.pool != assignment.pool;
-                    self.hold(&key, created, found, share);
+                    let renamed = found.pool != holding.assignment.pool;
+                    holding.assignment = found;
+                    self.insert(&key, holding);
                     if renamed {
                         changed.renamed.push(key);
                     }
@@ -295,24 +267,86 @@ impl Allocator {
         changed
     }
 
-    fn hold(
+    /// Adopts for one who has held this till now.
+    fn adopt_instead(
         &mut self,
-        service: &ServiceKey,
-        created: i64,
-        assignment: Assignment,
-        share: Option<Box<Share>>,
-    ) {
+        request: &Request<'_>,
+        ips: &[IpAddr],
+        before: Option<&Holding>,
+    ) -> Result<Adopted, Refusal> {
+        let assignment = self.locate(Ips::try_from(ips)?)?;
+        self.check(request, &assignment)?;
+        let share = Share::of(request);
+        let before = before.map(|before| before.assignment.ips);
+        let displaced = self.displaced(request, before, &assignment.ips, share.as_ref())?;
+        for key in &displaced {
+            self.release(key);
+        }
+        self.hold(request, assignment.clone(), share.map(Box::new));
+        Ok(Adopted {
+            assignment,
+            displaced: displaced.into_iter().collect(),
+        })
+    }
+
+    /// Allocates for one who has held this till now.
+    fn allocate_instead(
+        &mut self,
+        request: &Request<'_>,
+        before: Option<&Holding>,
+    ) -> Result<Assignment, Refusal> {
+        let share = Share::of(request);
+        let kept = before.map(|before| &before.assignment).filter(|held| {
+            let sharing = || self.check_sharing(request.service, &held.ips, share.as_ref());
+            self.check(request, held).is_ok() && sharing().is_ok()
+        });
+        let assignment = match kept {
+            Some(held) => held.clone(),
+            None => self.choose(request, share.as_ref())?,
+        };
+        self.hold(request, assignment.clone(), share.map(Box::new));
+        Ok(assignment)
+    }
+
+    /// Counts a vacancy if the Service does not hold all that it held before, or shares it in
+    /// another way.
+    fn note_vacancy(&mut self, service: &ServiceKey, before: Option<&Holding>) {
+        let Some(before) = before else { return };
+        let now = self.holdings.get(service);
+        let is_same = now.is_some_and(|now| {
+            (&now.assignment.ips, &now.share) == (&before.assignment.ips, &before.share)
+        });
+        self.vacancies += u64::from(!is_same);
+    }
+
+    fn hold(&mut self, request: &Request<'_>, assignment: Assignment, share: Option<Box<Share>>) {
+        let holding = Holding {
+            assignment,
+            created: request.created,
+            share,
+        };
+        self.insert(request.service, holding);
+    }
+
+    fn insert(&mut self, service: &ServiceKey, holding: Holding) {
+        let Holding {
+            assignment, share, ..
+        } = &holding;
         self.change_pool(&assignment.pool, share.as_deref(), |state| {
             state.take(&assignment.ips, service, share.as_deref());
         });
-        self.holdings.insert(
-            service.clone(),
-            Holding {
-                assignment,
-                created,
-                share,
-            },
-        );
+        self.holdings.insert(service.clone(), holding);
+    }
+
+    fn remove(&mut self, service: &ServiceKey) -> Option<Holding> {
+        let holding = self.holdings.remove(service)?;
+        let Holding {
+            assignment, share, ..
+        } = &holding;
+        self.change_pool(&assignment.pool, share.as_deref(), |state| {
+            state.give_back(&assignment.ips, service, share.as_deref());
+        });
+        Some(holding)
     }
 
     /// Changes who holds what of a pool, for one who shares like this.
