@@ -3,7 +3,8 @@
 //! Only the leader decides. First it takes in all that the statuses hold, oldest Service first;
 //! then it serves those that wait, in the order of their creation.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use metallb_config::{Config, Parsed, Rejected};
@@ -58,6 +59,9 @@ pub(crate) struct Decider {
     waiting: BTreeMap<ServiceKey, Option<String>>,
     /// Those whose status is being written.
     writing: HashSet<ServiceKey>,
+    /// What was sent to be written on a version that is still the last one we know: the status may
+    /// show it by now.
+    sent: HashMap<ServiceKey, (Box<str>, Vec<IpAddr>)>,
 }
 
 impl Decider {
@@ -79,6 +83,9 @@ impl Decider {
             self.all_changed(index);
         }
         for key in changed.lost.iter().chain(&changed.renamed) {
+            if let Some(service) = index.service(key) {
+                self.linger(index, service);
+            }
             self.service_changed(index, key);
         }
         self.retry_waiting(index);
@@ -104,7 +111,10 @@ impl Decider {
     pub(crate) fn service_gone(&mut self, index: &Index, key: &ServiceKey) {
         self.waiting.remove(key);
         self.writing.remove(key);
-        if self.allocator.release(key).is_some() {
+        self.sent.remove(key);
+        let held = self.allocator.release(key).is_some();
+        let lingered = self.allocator.linger(key, &[]);
+        if held || lingered {
             self.retry_waiting(index);
         }
     }
@@ -120,13 +130,14 @@ impl Decider {
         // What is assigned first, so that nobody else is given it.
         let dirty: Vec<_> = self.dirty.iter().cloned().collect();
         for (_, key) in dirty {
-            if let Some(service) = self.free_to_decide(index, &key)
-                && let (Want::Addresses(wish), Held::Ips(ips)) =
-                    (&service.want, service.held.clone())
-            {
+            let Some(service) = self.free_to_decide(index, &key) else {
+                continue;
+            };
+            if let (Want::Addresses(wish), Held::Ips(ips)) = (&service.want, service.held.clone()) {
                 // A refusal is told below, when its turn comes.
                 let _ = self.adopt(index, service, wish, &ips);
             }
+            self.linger(index, service);
         }
         let mut effects = Vec::new();
         while let Some((_, key)) = self.dirty.pop_first() {
@@ -136,6 +147,7 @@ impl Decider {
             let before = self.allocator.assignment(&key).cloned();
             self.converge(index, service, &mut effects);
             self.retry_if_freed(index, &key, before.as_ref());
+            self.linger(index, service);
         }
         effects
     }
@@ -183,6 +195,21 @@ impl Decider {
             self.service_changed(index, &key);
         }
         Ok(())
+    }
+
+    /// What the status shows, or may show by now, is not free, whatever was decided.
+    fn linger(&mut self, index: &Index, service: &Service) {
+        let mut shown: Vec<IpAddr> = match &service.held {
+            Held::Ips(ips) => ips.to_vec(),
+            Held::Nothing | Held::Unusable(_) => Vec::new(),
+        };
+        match self.sent.get(&service.key) {
+            Some((version, ips)) if *version == service.resource_version => shown.extend(ips),
+            _ => drop(self.sent.remove(&service.key)),
+        }
+        if self.allocator.linger(&service.key, &shown) {
+            self.retry_waiting(index);
+        }
     }
 
     /// What a Service no longer holds, another may be waiting for.
@@ -344,6 +371,14 @@ impl Decider {
             notes.push(warning(service, "deprecatedAnnotation", message));
         }
         self.writing.insert(service.key.clone());
+        if let Some(assignment) = &assignment {
+            let version = &service.resource_version;
+            let sent = self.sent.entry(service.key.clone()).or_default();
+            if sent.0 != *version {
+                *sent = (version.clone(), Vec::new());
+            }
+            sent.1.extend(assignment.ips.iter());
+        }
         effects.push(Effect::Write(Write {
             key: service.key.clone(),
             uid: service.uid.clone(),

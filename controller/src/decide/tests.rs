@@ -561,3 +561,39 @@ fn only_services_of_our_class_are_served() {
         );
     }
 }
+
+#[test]
+fn an_address_goes_on_when_the_status_that_shows_it_is_written() {
+    let mut index = Index::new("");
+    index.apply_pool(pool("pool", &["192.0.2.1/32"]));
+    let first = WatchedService::test("ns/first").load_balancer();
+    let holding = first.clone().ingress("pool", &["192.0.2.1"]);
+    index.apply_service(&holding);
+    index.apply_service(&WatchedService::test("ns/second").load_balancer().created(1));
+    let (mut decider, _) = Decider::start(&mut index);
+    let written = |effects: Vec<Effect>| -> Vec<String> {
+        let writes = effects.into_iter().filter_map(|effect| match effect {
+            Effect::Write(write) => Some(format!(
+                "{}: {:?}",
+                write.key.name(),
+                write.assignment.map(|it| it.ips)
+            )),
+            Effect::Event(_) | Effect::Abandon => None,
+        });
+        writes.collect()
+    };
+    assert!(written(decider.decide(&index)).is_empty());
+    let key = service_key("ns/first");
+    index.apply_service(&holding.clone().type_("ClusterIP").version(2));
+    decider.service_changed(&index, &key);
+    // Its status is to be cleared, and until that is done the address is not free.
+    assert_eq!(written(decider.decide(&index)), ["first: None"]);
+    let cleared = first.type_("ClusterIP").version(3);
+    assert_eq!(index.apply_service(&cleared), Touched::Gone(key.clone()));
+    decider.service_gone(&index, &key);
+    decider.written(&index, &key);
+    assert_eq!(
+        written(decider.decide(&index)),
+        ["second: Some([\"192.0.2.1\"])"]
+    );
+}

@@ -13,9 +13,11 @@ use crate::refusal::Refusal;
 use crate::request::{Families, Request, ServiceKey};
 use crate::sharing::Share;
 use crate::shelf::Shelves;
+use linger::Lingering;
 
 mod choose;
 mod explain;
+mod linger;
 
 pub use explain::Explanation;
 
@@ -24,7 +26,8 @@ pub use explain::Explanation;
 /// An address that a Service holds stays with it until the Service is
 /// [released](Self::release), or [`set_pools`](Self::set_pools) takes the address out of all pools,
 /// or an older Service with which it cannot share turns out to hold it too
-/// ([`adopt`](Self::adopt)).
+/// ([`adopt`](Self::adopt)). What it gave up and its status still shows goes to nobody else
+/// ([`linger`](Self::linger)).
 ///
 /// Services share an address when they have one sharing key, which is not empty, one backend key,
 /// and no port in common.
@@ -36,6 +39,8 @@ pub struct Allocator {
     /// All ranges of all pools, by their first address.
     ranges: BTreeMap<IpAddr, (AddrRange, Arc<str>)>,
     holdings: HashMap<ServiceKey, Holding>,
+    /// What statuses still show of those who do not hold it any more.
+    lingering: Lingering,
     vacancies: u64,
 }
 
@@ -100,6 +105,7 @@ impl Allocator {
         }
         homeless.extend(old.values().flat_map(PoolState::tenants).cloned());
         self.index_pools();
+        self.mark_all_lingering();
         self.rehouse(homeless)
     }
 
@@ -126,7 +132,10 @@ impl Allocator {
     /// them up first.
     pub fn allocate(&mut self, request: &Request<'_>) -> Result<Assignment, Refusal> {
         let before = self.remove(request.service);
+        // What lingers on itself it may have again.
+        self.mark_lingering_on(request.service, false);
         let given = self.allocate_instead(request, before.as_ref());
+        self.mark_lingering_on(request.service, true);
         self.note_vacancy(request.service, before.as_ref());
         given
     }

@@ -139,7 +139,7 @@ impl PoolState {
         self.services -= 1;
     }
 
-    fn space_mut(&mut self, family: Family) -> &mut Space {
+    pub(crate) fn space_mut(&mut self, family: Family) -> &mut Space {
         match family {
             Family::V4 => &mut self.v4,
             Family::V6 => &mut self.v6,

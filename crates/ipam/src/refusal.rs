@@ -88,6 +88,14 @@ pub enum Refusal {
         /// Who has it.
         by: ServiceKey,
     },
+    /// Another Service is to give the address up, and its status still shows it.
+    #[error("address \"{ip}\" is being given up by {by}")]
+    Lingering {
+        /// The address.
+        ip: IpAddr,
+        /// Whose status shows it.
+        by: ServiceKey,
+    },
     /// The pool is not given out without being asked for. Only in an
     /// [explanation](crate::Explanation).
     #[error("pool {0} is for those who ask for it: its autoAssign is false")]

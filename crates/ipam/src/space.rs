@@ -1,7 +1,7 @@
 //! The addresses of a pool in one family, as numbers.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use metallb_config::{AddrRange, Family, Pool};
@@ -26,6 +26,8 @@ pub(crate) struct Space {
     capacity: u128,
     used: Numbers,
     tenants: HashMap<u128, Tenants>,
+    /// Those that are not given out although nobody may hold them.
+    lingering: HashSet<u128>,
     /// The addresses whose holders share them.
     groups: HashMap<Sharing, Group>,
 }
@@ -75,9 +77,11 @@ impl Space {
         self.number(ip).is_some()
     }
 
-    /// Whether nobody holds some address.
+    /// Whether some address can be given out that nobody holds.
     pub(crate) fn has_free(&self) -> bool {
-        (self.tenants.len() as u128) < self.capacity
+        let is_empty = |number: &&u128| !self.tenants.contains_key(number);
+        let lingering = self.lingering.iter().filter(is_empty).count();
+        ((self.tenants.len() + lingering) as u128) < self.capacity
     }
 
     /// Whether somebody who shares like this holds an address.
@@ -155,7 +159,9 @@ impl Space {
         let last = entry.get().is_alone(key);
         if last {
             entry.remove();
-            self.used.remove(number);
+            if !self.lingering.contains(&number) {
+                self.used.remove(number);
+            }
         } else {
             entry.get_mut().remove(key);
         }
@@ -166,6 +172,19 @@ impl Space {
             if group.is_empty() {
                 self.groups.remove(sharing);
             }
+        }
+    }
+
+    /// Nobody is given `ip` for now, or not any more for now.
+    pub(crate) fn set_lingering(&mut self, ip: IpAddr, lingers: bool) {
+        let Some(number) = self.number(ip) else {
+            return;
+        };
+        if lingers {
+            self.lingering.insert(number);
+            self.used.insert(number);
+        } else if self.lingering.remove(&number) && !self.tenants.contains_key(&number) {
+            self.used.remove(number);
         }
     }
 

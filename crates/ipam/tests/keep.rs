@@ -329,3 +329,48 @@ fn counters_follow() {
     assert_eq!(counters, expected);
     assert_eq!(counters[0].1.ipv6.available(), 254);
 }
+
+#[test]
+fn what_a_status_still_shows_goes_to_nobody_else() {
+    let mut story = Story::of(&[("p", "10.0.0.1-10.0.0.2")]);
+    story.adopt("a", 0, "10.0.0.1");
+    // It is told to move, and the status is not written yet.
+    assert_eq!(
+        story.ask("a", |it| it.ips = Some(these("10.0.0.2"))),
+        "p: 10.0.0.2"
+    );
+    assert!(!story.allocator.linger(&key("a"), &ips("10.0.0.1")));
+    assert_eq!(story.allocate("b", V4), "no available IPs");
+    assert_eq!(
+        story.ask("b", |it| it.ips = Some(these("10.0.0.1"))),
+        "address \"10.0.0.1\" is being given up by default/a"
+    );
+    // Also not when the pool loses the address and has it again.
+    story.pools = vec![pool("p", "10.0.0.2-10.0.0.3")];
+    story.apply();
+    story.pools = vec![pool("p", "10.0.0.1-10.0.0.2")];
+    story.apply();
+    assert_eq!(story.allocate("b", V4), "no available IPs");
+    // The one that gives it up may think again.
+    assert_eq!(story.adopt("a", 0, "10.0.0.1"), "p: 10.0.0.1");
+    story.allocator.release(&key("a"));
+    story.allocator.linger(&key("a"), &ips("10.0.0.1"));
+    assert_eq!(story.allocate("a", V4), "p: 10.0.0.1");
+    story.allocator.release(&key("a"));
+    assert_eq!(story.allocate("b", V4), "p: 10.0.0.2");
+    // Written, and free.
+    assert!(story.allocator.linger(&key("a"), &[]));
+    assert_eq!(story.allocate("c", V4), "p: 10.0.0.1");
+}
+
+#[test]
+fn an_address_that_lingers_on_two_is_free_when_both_let_go() {
+    let mut story = Story::of(&[("p", "10.0.0.1/32")]);
+    for name in ["a", "b"] {
+        story.allocator.linger(&key(name), &ips("10.0.0.1"));
+    }
+    assert!(!story.allocator.linger(&key("a"), &[]));
+    assert_eq!(story.allocate("c", V4), "no available IPs");
+    assert!(story.allocator.linger(&key("b"), &[]));
+    assert_eq!(story.allocate("c", V4), "p: 10.0.0.1");
+}

@@ -172,6 +172,7 @@ impl Allocator {
         let assignment = self.locate(ips)?;
         self.pools[&assignment.pool].check_is_for(request)?;
         self.check_sharing(request.service, &ips, share)?;
+        self.check_lingering(request.service, &ips)?;
         match request.pool {
             Some(pool) if pool != &*assignment.pool => Err(Refusal::NotInRequestedPool {
                 ips,
