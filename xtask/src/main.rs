@@ -5,6 +5,7 @@ mod cluster;
 mod demo;
 mod generated;
 mod image;
+mod soak;
 mod steps;
 mod test;
 mod workspace;
@@ -29,6 +30,8 @@ enum Task {
     Demo(demo::DemoArgs),
     /// Everything that is tested; ends with one line of counts.
     Test(test::TestArgs),
+    /// Random courses of events by the million; prints the seed of one that fails.
+    Soak(soak::SoakArgs),
     /// A real Kubernetes in network namespaces of this machine.
     Cluster(cluster::ClusterArgs),
     /// Build the OCI image with the three static programs.
@@ -55,6 +58,7 @@ fn run(task: Task) -> anyhow::Result<()> {
     match task {
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
+        Task::Soak(args) => soak::run(&args),
         Task::Cluster(args) => cluster::run(args),
         Task::Bench => bench::run(),
         Task::Crds(args) => generated::crds(&args),

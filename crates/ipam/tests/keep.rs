@@ -20,7 +20,7 @@ fn what_is_held_is_kept_while_it_is_what_is_asked_for() {
                 .map(|adopted| adopted.assignment),
         )
     };
-    let cases: [(&str, Ask, &str); 14] = [
+    let cases: [(&str, Ask, &str); 16] = [
         ("10.0.0.7", |_| (), "a: 10.0.0.7"),
         ("fd00::7 10.0.0.7", |_| (), "a: fd00::7 10.0.0.7"),
         (
@@ -29,6 +29,17 @@ fn what_is_held_is_kept_while_it_is_what_is_asked_for() {
             "a: fd00::7 10.0.0.7",
         ),
         ("10.0.0.7", |it| it.families = PREFER, "a: 10.0.0.7"),
+        // It asked for one, and was given the other family beside it later.
+        (
+            "10.0.0.7 fd00::7",
+            |it| (it.families, it.ips) = (PREFER, Some(these("fd00::7"))),
+            "a: 10.0.0.7 fd00::7",
+        ),
+        (
+            "10.0.0.7 fd00::7",
+            |it| (it.families, it.ips) = (PREFER, Some(these("fd00::8"))),
+            "[\"10.0.0.7\" \"fd00::7\"] is not what the service requests: [\"fd00::8\"]",
+        ),
         (
             "10.0.0.7",
             |it| it.families = BOTH,

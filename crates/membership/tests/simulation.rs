@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use metallb_membership::{Input, Key, Membership, Output, Own, Settings};
+use metallb_seeds::for_each_seed;
 
 // What the stories are told in.
 
@@ -386,7 +387,8 @@ fn the_sides_of_a_partition_agree_among_themselves_and_rejoin() {
 
 #[test]
 fn a_leave_is_known_at_once_even_when_datagrams_are_lost() {
-    for seed in 1..20 {
+    let test = "cargo test -p metallb-membership --test simulation a_leave_is_known";
+    for_each_seed(test, 20, |seed| {
         let mut network = Network::of(5).seed(seed).loss(5).started();
         network.leave(3);
         let rest = BTreeSet::from([0, 1, 2, 4]);
@@ -396,7 +398,7 @@ fn a_leave_is_known_at_once_even_when_datagrams_are_lost() {
         network.start(3);
         let took = network.until(|network| network.all_see(&(0..5).collect()));
         assert!(took <= ms(410), "coming back took {took:?}");
-    }
+    });
 }
 
 #[test]

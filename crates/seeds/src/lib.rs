@@ -2,7 +2,7 @@
 //!
 //! A seed stands for one course of events: the same seed, the same course. Three variables of the
 //! environment choose: `METALLB_SEEDS`, how many; `METALLB_FIRST_SEED`, from where on, 0 if not
-//! given; `METALLB_SEED`, just this one, to see again what failed.
+//! given; `METALLB_SEED`, just this one, to see again what failed. `cargo xtask soak` sets them.
 
 mod dice;
 mod panics;
@@ -22,11 +22,6 @@ pub use panics::panic_message;
 /// When the test does, with the lowest seed that failed, why, and how to run it again: `command`
 /// is what runs the test, as one would type it.
 pub fn for_each_seed(command: &str, usual: u64, test: impl Fn(u64) + Sync) {
-    let number = |name: &str| {
-        let given = env::var(name).ok()?;
-        let number = given.replace('_', "").parse::<u64>();
-        Some(number.unwrap_or_else(|_| panic!("{name}={given:?} is no number")))
-    };
     if let Some(seed) = number("METALLB_SEED") {
         return test(seed);
     }
@@ -40,6 +35,20 @@ pub fn for_each_seed(command: &str, usual: u64, test: impl Fn(u64) + Sync) {
         "{count} seeds from {first} on in {:.1} s: {command}",
         start.elapsed().as_secs_f64()
     );
+}
+
+/// How many cases a property test tries: `usual`, unless proptest's own variable says otherwise,
+/// which it does not look at when a number is given.
+pub fn cases(usual: u32) -> u32 {
+    let cases = number("PROPTEST_CASES").map(u32::try_from);
+    cases.map_or(usual, |cases| cases.expect("PROPTEST_CASES has 32 bits"))
+}
+
+/// A number from the environment.
+fn number(name: &str) -> Option<u64> {
+    let given = env::var(name).ok()?;
+    let number = given.replace('_', "").parse();
+    Some(number.unwrap_or_else(|_| panic!("{name}={given:?} is no number")))
 }
 
 struct Failure {
@@ -58,6 +67,10 @@ fn first_failure(first: u64, count: u64, test: &(impl Fn(u64) + Sync)) -> Option
             if seed >= end.load(Ordering::Relaxed) {
                 return;
             }
+            let done = seed - first;
+            if done > 0 && done.is_multiple_of(PROGRESS) {
+                println!("    {done} of {count} seeds");
+            }
             let Some(why) = panic_message(|| test(seed)) else {
                 continue;
             };
@@ -75,6 +88,9 @@ fn first_failure(first: u64, count: u64, test: &(impl Fn(u64) + Sync)) -> Option
     });
     failure.into_inner().expect("nobody panics with it")
 }
+
+/// How many seeds make a line for those who wait.
+const PROGRESS: u64 = 100_000;
 
 #[cfg(test)]
 mod tests {

@@ -45,10 +45,10 @@ impl Allocator {
             });
         }
         match request.ips {
-            Some(requested) if !requested.same_set(ips) => Err(Refusal::HeldIps {
-                held: *ips,
-                requested,
-            }),
+            Some(requested) if !has_requested(request.families, &requested, ips) => {
+                let held = *ips;
+                Err(Refusal::HeldIps { held, requested })
+            }
             _ => Ok(()),
         }
     }
@@ -227,6 +227,15 @@ impl Pools for Allocator {
     fn has(&self, pool: &Arc<str>, families: Families, share: Option<&Share>) -> bool {
         self.pools[pool].offer(families, share).is_some()
     }
+}
+
+/// Whether a Service that holds these addresses has what it asks for by name. One that asked for an
+/// address of one family, and became `PreferDualStack` later, was given another beside it.
+fn has_requested(families: Families, requested: &Ips, held: &Ips) -> bool {
+    let one_beside = matches!(families, Families::PreferBoth { .. })
+        && requested.len() == 1
+        && held.contains(&requested[0]);
+    one_beside || requested.same_set(held)
 }
 
 /// How many Services a refusal names.

@@ -242,7 +242,11 @@ impl Naive {
             ips.sort();
             ips
         };
-        let asks_for = ask.ips.as_ref();
+        let asks_for = ask.ips.as_ref().filter(|ips| {
+            // The other family may have been added to the one that was asked for.
+            let prefers_both = matches!(ask.families, Families::PreferBoth { .. });
+            !(prefers_both && ips.len() == 1 && held.ips.contains(&ips[0]))
+        });
         families
             && may_use(&self.pools[&held.pool], ask)
             && ask.pool.as_ref().is_none_or(|pool| *pool == held.pool)

@@ -482,7 +482,7 @@ fn any_weather() -> impl Strategy<Value = Vec<Weather>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: metallb_seeds::cases(32), ..ProptestConfig::default() })]
 
     /// Clocks run up to 20 % apart from true time each way: 1.2 / 0.8 is just the 15 s / 10 s that
     /// the rules allow for.
