@@ -143,26 +143,13 @@ impl Allocator {
     /// Adds an address of the family that a Service prefers to have too and has not, out of the
     /// pool of the one that it has. Nothing when it lacks none. It is shared as that one is.
     pub fn add_family(&mut self, request: &Request<'_>) -> Result<Option<Assignment>, Refusal> {
-        let Some(Holding {
-            assignment, share, ..
-        }) = self.holdings.get(request.service)
-        else {
+        self.mark_lingering_on(request.service, false);
+        let added = self.missing_family(request);
+        self.mark_lingering_on(request.service, true);
+        let Some(assignment) = added? else {
             return Ok(None);
         };
-        let (Families::PreferBoth { .. }, &[ip]) = (request.families, &*assignment.ips) else {
-            return Ok(None);
-        };
-        let missing = Families::One(Family::of(ip).other());
-        let state = &self.pools[&assignment.pool];
-        let added = state
-            .offer(missing, share.as_deref())
-            .ok_or_else(|| state.exhausted(missing, share.as_deref()))?;
-        let assignment = Assignment {
-            pool: assignment.pool.clone(),
-            ips: Ips::pair(ip, added.first().copied()),
-        };
-        let share = share.clone();
-        self.remove(request.service);
+        let share = self.remove(request.service).and_then(|held| held.share);
         self.hold(request, assignment.clone(), share);
         Ok(Some(assignment))
     }
@@ -315,6 +302,27 @@ impl Allocator {
         };
         self.hold(request, assignment.clone(), share.map(Box::new));
         Ok(assignment)
+    }
+
+    /// What a Service holds and an address of the family that it lacks.
+    fn missing_family(&self, request: &Request<'_>) -> Result<Option<Assignment>, Refusal> {
+        let Some(Holding {
+            assignment, share, ..
+        }) = self.holdings.get(request.service)
+        else {
+            return Ok(None);
+        };
+        let (Families::PreferBoth { .. }, &[ip]) = (request.families, &*assignment.ips) else {
+            return Ok(None);
+        };
+        let missing = Families::One(Family::of(ip).other());
+        let (state, share) = (&self.pools[&assignment.pool], share.as_deref());
+        let added = state
+            .offer(missing, share)
+            .ok_or_else(|| state.exhausted(missing, share))?;
+        let pool = assignment.pool.clone();
+        let ips = Ips::pair(ip, added.first().copied());
+        Ok(Some(Assignment { pool, ips }))
     }
 
     /// Counts a vacancy if the Service does not hold all that it held before, or shares it in

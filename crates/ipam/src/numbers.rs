@@ -11,11 +11,18 @@ use std::collections::HashMap;
 #[derive(Debug, Default)]
 pub(crate) struct Numbers {
     levels: Vec<HashMap<u128, u64>>,
+    len: usize,
 }
 
 impl Numbers {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     /// Adds a number.
     pub(crate) fn insert(&mut self, number: u128) {
+        self.len += usize::from(self.word(0, number >> 6) & bit(number) == 0);
         let mut at = number;
         for level in 0.. {
             if level == self.levels.len() {
@@ -32,6 +39,7 @@ impl Numbers {
 
     /// Takes a number out.
     pub(crate) fn remove(&mut self, number: u128) {
+        self.len -= usize::from(self.word(0, number >> 6) & bit(number) != 0);
         let mut at = number;
         for level in &mut self.levels {
             let Some(word) = level.get_mut(&(at >> 6)) else {
@@ -120,6 +128,7 @@ mod tests {
                 }
                 let lowest = (0..=200).find(|n| !set.contains(n)).unwrap();
                 prop_assert_eq!(numbers.lowest_missing(), lowest);
+                prop_assert_eq!(numbers.len(), set.len());
             }
         }
     }

@@ -92,12 +92,15 @@ pub(crate) fn agree(existing: Option<&Share>, new: Option<&Share>) -> Result<(),
     Ok(())
 }
 
+/// A bit for each number of a set, 64 to a word.
+pub(crate) type Bits = BTreeMap<u128, u64>;
+
 /// The addresses, by number, that Services of one [`Sharing`] hold, and which ports are taken on
 /// each. Sixty-four addresses are looked at in one step.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
     /// A bit for each address.
-    members: BTreeMap<u128, u64>,
+    members: Bits,
     /// A bit for each address on which the port is taken.
     taken: BTreeMap<(Port, u128), u64>,
 }
@@ -130,11 +133,12 @@ impl Group {
         self.taken_in(number >> 6, ports) & bit(number) != 0
     }
 
-    /// The lowest address below `end` on which all of these ports are free.
-    pub(crate) fn lowest_with(&self, ports: &[Port], end: u128) -> Option<u128> {
+    /// The lowest address below `end` on which all of these ports are free, and that is not
+    /// `closed`.
+    pub(crate) fn lowest_with(&self, ports: &[Port], end: u128, closed: &Bits) -> Option<u128> {
         let mut members = self.members.range(..=end >> 6);
         let lowest = members.find_map(|(&at, word)| {
-            let open = word & !self.taken_in(at, ports);
+            let open = word & !self.taken_in(at, ports) & !closed.get(&at).unwrap_or(&0);
             (open != 0).then(|| at << 6 | u128::from(open.trailing_zeros()))
         });
         lowest.filter(|number| *number < end)
@@ -149,7 +153,7 @@ impl Group {
 }
 
 /// Clears the bit of a number, and drops the word with its last bit.
-fn clear<K: Ord>(words: &mut BTreeMap<K, u64>, at: &K, number: u128) {
+pub(crate) fn clear<K: Ord>(words: &mut BTreeMap<K, u64>, at: &K, number: u128) {
     if let Some(word) = words.get_mut(at) {
         *word &= !bit(number);
         if *word == 0 {
@@ -167,20 +171,23 @@ mod tests {
     fn full_words_of_conflicts_are_passed_over() {
         let [a, b] = [1, 2].map(|number| Port::new(Protocol::Tcp, number));
         let mut group = Group::default();
-        assert_eq!(group.lowest_with(&[a], u128::MAX), None);
+        let open = Bits::new();
+        assert_eq!(group.lowest_with(&[a], u128::MAX, &open), None);
         for number in 0..1000 {
             group.join(number, &[a]);
         }
         group.join(500, &[b]);
-        assert_eq!(group.lowest_with(&[a], u128::MAX), None);
-        assert_eq!(group.lowest_with(&[b], u128::MAX), Some(0));
+        assert_eq!(group.lowest_with(&[a], u128::MAX, &open), None);
+        assert_eq!(group.lowest_with(&[b], u128::MAX, &open), Some(0));
         assert!(group.is_taken(7, &[b, a]) && !group.is_taken(7, &[b]));
         group.leave(500, &[a], false);
         group.leave(900, &[a], true);
-        assert_eq!(group.lowest_with(&[a], u128::MAX), Some(500));
-        assert_eq!(group.lowest_with(&[a], 500), None);
+        assert_eq!(group.lowest_with(&[a], u128::MAX, &open), Some(500));
+        assert_eq!(group.lowest_with(&[a], 500, &open), None);
+        let closed = [(500 >> 6, bit(500))].into();
+        assert_eq!(group.lowest_with(&[a], u128::MAX, &closed), None);
         // One has the one port and all others have the other.
-        assert_eq!(group.lowest_with(&[a, b], u128::MAX), None);
+        assert_eq!(group.lowest_with(&[a, b], u128::MAX, &open), None);
         for number in 0..1000 {
             group.leave(number, &[a, b], true);
         }

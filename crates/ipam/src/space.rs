@@ -1,15 +1,15 @@
 //! The addresses of a pool in one family, as numbers.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 
 use metallb_config::{AddrRange, Family, Pool};
 
-use crate::numbers::Numbers;
+use crate::numbers::{Numbers, bit};
 use crate::port::Port;
 use crate::request::ServiceKey;
-use crate::sharing::{Group, Share, Sharing};
+use crate::sharing::{Bits, Group, Share, Sharing, clear};
 use crate::tenants::Tenants;
 use crate::usage::Usage;
 
@@ -24,10 +24,11 @@ pub(crate) struct Space {
     /// Where in `segments` the one with this first address is.
     by_address: BTreeMap<IpAddr, usize>,
     capacity: u128,
+    /// Those that somebody holds, and those that linger.
     used: Numbers,
     tenants: HashMap<u128, Tenants>,
-    /// Those that are not given out although nobody may hold them.
-    lingering: HashSet<u128>,
+    /// Those that are neither given out nor joined, whether somebody holds them or not.
+    lingering: Bits,
     /// The addresses whose holders share them.
     groups: HashMap<Sharing, Group>,
 }
@@ -79,9 +80,7 @@ impl Space {
 
     /// Whether some address can be given out that nobody holds.
     pub(crate) fn has_free(&self) -> bool {
-        let is_empty = |number: &&u128| !self.tenants.contains_key(number);
-        let lingering = self.lingering.iter().filter(is_empty).count();
-        ((self.tenants.len() + lingering) as u128) < self.capacity
+        (self.used.len() as u128) < self.capacity
     }
 
     /// Whether somebody who shares like this holds an address.
@@ -99,7 +98,7 @@ impl Space {
         let free = self.used.lowest_missing().min(self.capacity);
         let joined = share.and_then(|share| {
             let group = self.groups.get(&share.sharing)?;
-            group.lowest_with(&share.ports, free)
+            group.lowest_with(&share.ports, free, &self.lingering)
         });
         let number = joined.unwrap_or(free);
         if number >= self.capacity {
@@ -159,7 +158,7 @@ impl Space {
         let last = entry.get().is_alone(key);
         if last {
             entry.remove();
-            if !self.lingering.contains(&number) {
+            if !self.lingers(number) {
                 self.used.remove(number);
             }
         } else {
@@ -181,11 +180,19 @@ impl Space {
             return;
         };
         if lingers {
-            self.lingering.insert(number);
+            *self.lingering.entry(number >> 6).or_default() |= bit(number);
             self.used.insert(number);
-        } else if self.lingering.remove(&number) && !self.tenants.contains_key(&number) {
-            self.used.remove(number);
+        } else {
+            clear(&mut self.lingering, &(number >> 6), number);
+            if !self.tenants.contains_key(&number) {
+                self.used.remove(number);
+            }
         }
+    }
+
+    fn lingers(&self, number: u128) -> bool {
+        let word = self.lingering.get(&(number >> 6));
+        word.is_some_and(|word| word & bit(number) != 0)
     }
 
     fn number(&self, ip: IpAddr) -> Option<u128> {

@@ -410,6 +410,21 @@ fn those_who_share_move_together() {
 }
 
 #[test]
+fn nobody_joins_where_a_status_still_shows_the_address() {
+    let mut story = Story::of(&[("p", "10.0.0.0/30")]);
+    story.share("a", "k - tcp/1", V4);
+    story.share("b", "k - tcp/2", V4);
+    // It shares with others from now on, and its status is not written yet.
+    assert_eq!(story.share("a", "l - tcp/1", V4), "p: 10.0.0.1");
+    story.allocator.linger(&key("a"), &ips("10.0.0.0"));
+    assert_eq!(story.share("c", "k - tcp/1", V4), "p: 10.0.0.2");
+    // Who was there stays.
+    assert_eq!(story.share("b", "k - tcp/2", V4), "p: 10.0.0.0");
+    story.allocator.linger(&key("a"), &[]);
+    assert_eq!(story.share("d", "k - tcp/1", V4), "p: 10.0.0.0");
+}
+
+#[test]
 fn a_message_names_a_few() {
     let mut story = Story::of(&[("p", "10.0.0.0/24")]);
     for n in 0..20 {

@@ -55,6 +55,11 @@ impl Both {
         added
     }
 
+    pub(crate) fn linger(&mut self, service: &str, ips: &[IpAddr]) {
+        self.real.linger(&key(service), ips);
+        self.naive.linger(service, ips);
+    }
+
     pub(crate) fn release(&mut self, service: &str) -> Option<Vec<IpAddr>> {
         let released = self.real.release(&key(service)).map(|it| it.ips.to_vec());
         let expected = self.naive.holdings.remove(service).map(|it| it.ips);

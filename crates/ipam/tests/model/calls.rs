@@ -13,7 +13,7 @@ pub(crate) fn run(dice: &mut Dice) {
     let (services, universe) = (chance::services(), chance::universe());
     both.set_pools(&pools(dice));
     for _ in 0..4 + dice.below(30) {
-        match dice.below(14) {
+        match dice.below(17) {
             0 => {
                 both.set_pools(&pools(dice));
             }
@@ -28,6 +28,12 @@ pub(crate) fn run(dice: &mut Dice) {
             }
             10..12 => {
                 both.add_family(&chance::ask(dice));
+            }
+            12..14 => {
+                both.linger(&chance::service(dice), &chance::ips(dice));
+            }
+            14 => {
+                both.linger(&chance::service(dice), &[]);
             }
             _ => {
                 both.release(&chance::service(dice));

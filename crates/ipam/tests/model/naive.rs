@@ -10,6 +10,8 @@ use metallb_ipam::{Families, Port};
 pub(crate) struct Naive {
     pub(crate) pools: BTreeMap<String, Pool>,
     pub(crate) holdings: BTreeMap<String, Holding>,
+    /// What statuses still show of those who do not hold it any more.
+    lingering: BTreeMap<String, Vec<IpAddr>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -104,7 +106,7 @@ impl Naive {
 
     pub(crate) fn allocate(&mut self, ask: &Ask) -> Option<Holding> {
         let held = self.holdings.remove(&ask.service);
-        let kept = held.filter(|it| self.satisfies(ask, it) && self.can_be_had(ask, &it.ips));
+        let kept = held.filter(|it| self.satisfies(ask, it) && self.is_shared(ask, &it.ips));
         let chosen = match kept {
             Some(held) => Holding::of(ask, held.pool, held.ips),
             None => self.choose(ask)?,
@@ -127,6 +129,13 @@ impl Naive {
         held.ips.push(added);
         held.created = ask.created;
         Some(held.ips.clone())
+    }
+
+    pub(crate) fn linger(&mut self, service: &str, ips: &[IpAddr]) {
+        let held = self.holdings.get(service);
+        let is_held = |ip: &IpAddr| held.is_some_and(|held| held.ips.contains(ip));
+        let ips = ips.iter().copied().filter(|ip| !is_held(ip)).collect();
+        self.lingering.insert(service.to_owned(), ips);
     }
 
     /// Those who hold an address.
@@ -222,8 +231,17 @@ impl Naive {
         addresses(pool).find(|ip| ip.is_ipv6() == v6 && self.can_be_had(ask, &[*ip]))
     }
 
+    /// Whether these addresses can be given to a Service that does not have them yet.
+    fn can_be_had(&self, ask: &Ask, ips: &[IpAddr]) -> bool {
+        let mut others = self.lingering.iter();
+        let linger = others.any(|(service, lingering)| {
+            *service != ask.service && lingering.iter().any(|ip| ips.contains(ip))
+        });
+        !linger && self.is_shared(ask, ips)
+    }
+
     /// Whether all others who hold these addresses would share them.
-    pub(crate) fn can_be_had(&self, ask: &Ask, ips: &[IpAddr]) -> bool {
+    fn is_shared(&self, ask: &Ask, ips: &[IpAddr]) -> bool {
         self.holdings.iter().all(|(service, held)| {
             *service == ask.service
                 || !held.ips.iter().any(|ip| ips.contains(ip))
