@@ -11,6 +11,8 @@ mod memberlist;
 mod metrics;
 mod run;
 mod service;
+#[cfg(test)]
+mod simulation;
 
 fn main() {
     let args: args::Args = metallb_kit::args::parse();
