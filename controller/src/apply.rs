@@ -1,361 +1,229 @@
-//! Does what was decided: the only place with a client.
+//! Does what was decided: writes statuses, several at a time, publishes Events behind them, logs.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::time::Duration;
+mod pool_status;
+pub(crate) mod put;
 
-use futures::future::BoxFuture;
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use futures::future::{BoxFuture, Either, select};
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use k8s_openapi::api::core::v1::Service as CoreService;
-use kube::api::{Api, ApiResource, DynamicObject, PostParams};
-use kube::{Client, ResourceExt as _};
-use metallb_ipam::{Assignment, ServiceKey};
-use metallb_kit::events::{EventType, Events};
-use serde_json::json;
+use kube::Client;
+use metallb_ipam::ServiceKey;
+use metallb_kit::events::Events;
 
-use crate::decide::{Effect, Note, Write};
-use crate::service::{ALLOCATED_FROM_POOL, DEPRECATED_ALLOCATED_FROM_POOL, WatchedService};
+pub(crate) use pool_status::PoolStatuses;
 
-/// Writes statuses, a few at a time, and publishes Events.
+use crate::control::Outcome;
+use crate::decide::{Effect, Line, Note, Write};
+use crate::metrics::Latencies;
+use put::{Attempt, put};
+
+/// Writes statuses and publishes Events.
+///
+/// A write that takes long, or that waits to be tried again, takes nobody's turn.
 pub(crate) struct Apply {
     client: Client,
     events: Events,
-    queue: VecDeque<Write>,
-    running: FuturesUnordered<BoxFuture<'static, Done>>,
+    latencies: Latencies,
+    queue: VecDeque<Job>,
+    /// Under way; no more than [`AT_ONCE`].
+    running: FuturesUnordered<BoxFuture<'static, Progress>>,
+    /// Under way for longer than [`SLOW`].
+    slow: FuturesUnordered<BoxFuture<'static, Finished>>,
+    /// Failed, and waiting to be tried again.
+    resting: FuturesUnordered<BoxFuture<'static, ServiceKey>>,
     /// How often in a row each Service's status could not be written.
     failures: HashMap<ServiceKey, u32>,
 }
 
-/// The end of a write.
-pub(crate) struct Done {
-    pub(crate) key: ServiceKey,
-    /// The Service as the API server has it now, if it said so.
-    pub(crate) service: Option<Box<WatchedService>>,
-    /// Whether the API server refused or did not answer.
-    pub(crate) failed: bool,
-    notes: Vec<Note>,
+/// A status to write.
+struct Job {
+    write: Write,
+    /// When that of which it is the consequence was told.
+    since: Instant,
+}
+
+/// What becomes of a request in its first moments.
+enum Progress {
+    Finished(Box<Finished>),
+    Slow(ServiceKey, BoxFuture<'static, Finished>),
+}
+
+struct Finished {
+    job: Job,
+    attempt: Attempt,
+    took: Duration,
 }
 
 impl Apply {
-    pub(crate) fn new(client: Client, events: Events) -> Self {
+    pub(crate) fn new(client: Client, events: Events, latencies: Latencies) -> Self {
         Self {
             client,
             events,
+            latencies,
             queue: VecDeque::new(),
             running: FuturesUnordered::new(),
+            slow: FuturesUnordered::new(),
+            resting: FuturesUnordered::new(),
             failures: HashMap::new(),
         }
     }
 
-    /// Starts on these.
-    pub(crate) fn perform(&mut self, effects: Vec<Effect>) {
+    /// Starts on these. `since` says when that of which a write is the consequence was told.
+    pub(crate) fn perform(&mut self, effects: Vec<Effect>, since: impl Fn(&ServiceKey) -> Instant) {
         for effect in effects {
             match effect {
-                Effect::Event(note) => self.publish(&note),
-                Effect::Write(write) => self.queue.push_back(write),
+                Effect::Log(line) => log(&line),
                 Effect::Abandon => self.abandon(),
+                Effect::Event(about, note) => {
+                    let Note {
+                        event_type,
+                        reason,
+                        message,
+                    } = note;
+                    if about.kind.as_deref() != Some("Service") {
+                        let (kind, name) = (about.kind.as_deref(), about.name.as_deref());
+                        tracing::warn!(kind, name, event = reason, "{message}");
+                    }
+                    self.events.publish(*about, event_type, reason, &message);
+                }
+                Effect::Write(write) => {
+                    let since = since(&write.key);
+                    self.queue.push_back(Job { write, since });
+                }
             }
         }
         self.start_more();
     }
 
-    /// The next write that ends. Waits for ever when none is under way.
-    pub(crate) async fn next(&mut self) -> Done {
-        let Some(done) = self.running.next().await else {
-            return std::future::pending().await;
+    /// What happens next to the writing of some Service's status. Waits for ever when none is
+    /// under way.
+    pub(crate) async fn next(&mut self) -> (ServiceKey, Outcome) {
+        let next = tokio::select! {
+            Some(progress) = self.running.next() => progress,
+            Some(finished) = self.slow.next() => Progress::Finished(Box::new(finished)),
+            Some(key) = self.resting.next() => return (key, Outcome::Retry),
+            else => return std::future::pending().await,
         };
-        if done.failed {
-            let count = self.failures.entry(done.key.clone()).or_default();
-            *count = count.saturating_add(1);
-        } else {
-            self.failures.remove(&done.key);
-        }
-        for note in &done.notes {
-            self.publish(note);
-        }
+        let told = match next {
+            Progress::Finished(finished) => self.finished(*finished),
+            Progress::Slow(key, future) => {
+                self.slow.push(future);
+                (key, Outcome::Delayed)
+            }
+        };
         self.start_more();
-        done
+        told
     }
 
-    /// Forgets what is queued and stops waiting for what is under way: we no longer lead.
+    /// Forgets what is queued and stops waiting for what is under way.
     fn abandon(&mut self) {
         self.queue.clear();
         self.running.clear();
+        self.slow.clear();
+        self.resting.clear();
         self.failures.clear();
+        self.events.hold(false);
+    }
+
+    fn finished(&mut self, finished: Finished) -> (ServiceKey, Outcome) {
+        let Finished { job, attempt, took } = finished;
+        let Job { write, since } = job;
+        let latencies = &self.latencies;
+        latencies.write.observe(took.as_secs_f64());
+        if !matches!(attempt, Attempt::Failed) {
+            self.failures.remove(&write.key);
+        }
+        let outcome = match attempt {
+            Attempt::Written(service) => {
+                latencies.reconcile.observe(since.elapsed().as_secs_f64());
+                for note in &write.notes {
+                    let (kind, reason) = (note.event_type, note.reason);
+                    self.events
+                        .publish(write.reference(), kind, reason, &note.message);
+                }
+                Outcome::Written(service)
+            }
+            Attempt::Stale(service) => Outcome::Stale(service),
+            Attempt::Gone => Outcome::Gone(write.uid),
+            Attempt::Failed => {
+                latencies.errors.inc();
+                self.rest(write.key.clone());
+                Outcome::Delayed
+            }
+        };
+        (write.key, outcome)
+    }
+
+    /// Has this one tried again after a while: 0.2 s, 0.4 s, … 12.8 s, and up to half as much again
+    /// so that not all come back together.
+    fn rest(&mut self, key: ServiceKey) {
+        let count = self.failures.entry(key.clone()).or_default();
+        *count = count.saturating_add(1);
+        let pause = Duration::from_millis(100 << (*count).min(7));
+        let pause = pause.mul_f64(1.0 + 0.5 * rand::random::<f64>());
+        self.resting.push(Box::pin(async move {
+            tokio::time::sleep(pause).await;
+            key
+        }));
     }
 
     fn start_more(&mut self) {
         while self.running.len() < AT_ONCE {
-            let Some(write) = self.queue.pop_front() else {
-                return;
+            let Some(job) = self.queue.pop_front() else {
+                break;
             };
-            let failures = self.failures.get(&write.key).copied().unwrap_or(0);
-            self.running
-                .push(Box::pin(run(self.client.clone(), write, failures)));
+            let failed_before = self.failures.contains_key(&job.write.key);
+            let request = Box::pin(run(self.client.clone(), job, failed_before));
+            self.running.push(request);
         }
-    }
-
-    fn publish(&self, note: &Note) {
-        let name = note.about.name.as_deref().unwrap_or("");
-        let object = match note.about.namespace.as_deref() {
-            Some(namespace) => format!("{namespace}/{name}"),
-            None => name.to_owned(),
-        };
-        let kind = note.about.kind.as_deref().unwrap_or("");
-        match note.event_type {
-            EventType::Normal => {
-                tracing::info!(kind, object, event = note.reason, "{}", note.message);
-            }
-            EventType::Warning => {
-                tracing::warn!(kind, object, event = note.reason, "{}", note.message);
-            }
-        }
-        self.events.publish(
-            note.about.clone(),
-            note.event_type,
-            note.reason,
-            &note.message,
-        );
+        self.events
+            .hold(!self.queue.is_empty() || !self.running.is_empty());
     }
 }
 
-/// What came of an attempt.
-enum Attempt {
-    Written(DynamicObject),
-    /// It is no longer what was decided on.
-    Stale(Option<DynamicObject>),
-}
-
-async fn run(client: Client, write: Write, failures: u32) -> Done {
-    if failures > 0 {
-        // 0.2 s, 0.4 s, … 25.6 s.
-        tokio::time::sleep(Duration::from_millis(100 << failures.min(8))).await;
-    }
-    let attempt = tokio::time::timeout(REQUEST, attempt(client, &write)).await;
-    let key = write.key;
-    match attempt {
-        Ok(Ok(Attempt::Written(object))) => Done {
-            key,
-            service: read(object),
-            failed: false,
-            notes: write.notes,
-        },
-        Ok(Ok(Attempt::Stale(object))) => {
-            tracing::debug!(service = %key, "changed meanwhile, deciding again");
-            Done {
-                key,
-                service: object.and_then(read),
-                failed: false,
-                notes: Vec::new(),
-            }
+async fn run(client: Client, job: Job, failed_before: bool) -> Progress {
+    let key = job.write.key.clone();
+    let request: BoxFuture<'static, Finished> = Box::pin(async move {
+        let started = Instant::now();
+        let attempt = put(&client, &job.write, failed_before).await;
+        Finished {
+            job,
+            attempt,
+            took: started.elapsed(),
         }
-        Ok(Err(error)) => {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(service = %key, error, "cannot write the status, will be tried again");
-            Done {
-                key,
-                service: None,
-                failed: true,
-                notes: Vec::new(),
-            }
-        }
-        Err(_) => {
-            tracing::error!(service = %key, "cannot write the status: no answer, will be tried again");
-            Done {
-                key,
-                service: None,
-                failed: true,
-                notes: Vec::new(),
-            }
-        }
+    });
+    match select(request, Box::pin(tokio::time::sleep(SLOW))).await {
+        Either::Left((finished, _)) => Progress::Finished(Box::new(finished)),
+        Either::Right(((), request)) => Progress::Slow(key, request),
     }
 }
 
-/// One PUT of the whole Service to its status, as upstream does it: annotations ride along, and
-/// the right to update `services/status` is all that it needs. What is put is what the API server
-/// has, with every field it may know and we do not.
-async fn attempt(client: Client, write: &Write) -> kube::Result<Attempt> {
-    let kind = ApiResource::erase::<CoreService>(&());
-    let api: Api<DynamicObject> = Api::namespaced_with(client, write.key.namespace(), &kind);
-    let Some(mut object) = api.get_opt(write.key.name()).await? else {
-        return Ok(Attempt::Stale(None));
-    };
-    let is_decided_on = object.metadata.uid.as_deref() == Some(&*write.uid)
-        && object.metadata.resource_version.as_deref() == Some(&*write.resource_version);
-    if !is_decided_on {
-        return Ok(Attempt::Stale(Some(object)));
-    }
-    put_assignment(&mut object, write.assignment.as_ref());
-    match api
-        .replace_status(write.key.name(), &PostParams::default(), &object)
-        .await
-    {
-        Ok(object) => Ok(Attempt::Written(object)),
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {
-            Ok(Attempt::Stale(None))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Edits the status and the annotation.
-fn put_assignment(service: &mut DynamicObject, assignment: Option<&Assignment>) {
-    let annotations = service
-        .metadata
-        .annotations
-        .get_or_insert_with(BTreeMap::new);
-    annotations.remove(DEPRECATED_ALLOCATED_FROM_POOL);
-    let load_balancer = if let Some(Assignment { pool, ips }) = assignment {
-        annotations.insert(ALLOCATED_FROM_POOL.to_owned(), pool.to_string());
-        let ingress: Vec<_> = ips.iter().map(|ip| json!({ "ip": ip })).collect();
-        json!({ "ingress": ingress })
+/// With upstream's keys.
+fn log(line: &Line) {
+    use tracing::field::display;
+    let Line {
+        service,
+        event,
+        reason,
+        msg,
+        ..
+    } = line;
+    let (service, ip) = (display(service), line.ips.map(display));
+    let pool = line.pool.as_deref();
+    if let Some(error) = &line.error {
+        tracing::error!(service, event, reason, ip, pool, error, "{msg}");
     } else {
-        annotations.remove(ALLOCATED_FROM_POOL);
-        json!({})
-    };
-    if !service.data["status"].is_object() {
-        service.data["status"] = json!({});
+        tracing::info!(service, event, reason, ip, pool, "{msg}");
     }
-    service.data["status"]["loadBalancer"] = load_balancer;
-}
-
-fn read(object: DynamicObject) -> Option<Box<WatchedService>> {
-    let name = object.name_any();
-    object
-        .try_parse()
-        .inspect_err(|error| tracing::warn!(name, %error, "the API server's answer is no Service"))
-        .ok()
-        .map(Box::new)
 }
 
 /// How many statuses are written at once.
 const AT_ONCE: usize = 8;
 
-/// How long one write may take.
-const REQUEST: Duration = Duration::from_secs(15);
+/// How long a write may hold up the next one.
+const SLOW: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
-mod tests {
-    use std::sync::{Arc, Mutex};
-
-    use http::{Method, Request, Response};
-    use kube::client::Body;
-    use metallb_config::{Objects, parse};
-    use metallb_ipam::{Allocator, Families, Request as Wanted};
-    use serde_json::Value;
-
-    use super::*;
-
-    /// An API server with one Service; says what was put, and answers a put with `code`.
-    fn server(service: Value, code: u16) -> (Client, Arc<Mutex<Vec<Value>>>) {
-        let puts = Arc::new(Mutex::new(Vec::new()));
-        let seen = puts.clone();
-        let api = tower::service_fn(move |request: Request<Body>| {
-            let (service, seen) = (service.clone(), seen.clone());
-            async move {
-                let mut answer = (200, service);
-                if request.method() == Method::PUT {
-                    assert!(
-                        request
-                            .uri()
-                            .path()
-                            .ends_with("/namespaces/ns/services/web/status")
-                    );
-                    let body = request.into_body().collect_bytes().await.unwrap();
-                    let body: Value = serde_json::from_slice(&body).unwrap();
-                    seen.lock().unwrap().push(body.clone());
-                    let status = json!({ "kind": "Status", "code": code, "status": "Failure",
-                        "message": "", "reason": "" });
-                    answer = (code, if code == 200 { body } else { status });
-                }
-                let body = Body::from(answer.1.to_string().into_bytes());
-                Ok::<_, std::convert::Infallible>(
-                    Response::builder().status(answer.0).body(body).unwrap(),
-                )
-            }
-        });
-        (Client::new(api, "default"), puts)
-    }
-
-    fn service(version: &str) -> Value {
-        json!({
-            "apiVersion": "v1", "kind": "Service",
-            "metadata": {
-                "namespace": "ns", "name": "web", "uid": "u", "resourceVersion": version,
-                "annotations": { "metallb.universe.tf/ip-allocated-from-pool": "old", "mine": "stays" },
-            },
-            "spec": { "type": "LoadBalancer", "fieldOfTheFuture": { "a": [1] } },
-            "status": { "loadBalancer": {}, "conditions": [{ "type": "Someone else's" }] },
-        })
-    }
-
-    fn write() -> Write {
-        let pool = crate::fixtures::pool("pool", &["192.0.2.0/24", "2001:db8::/64"]);
-        let config = parse(&Objects {
-            pools: &[pool],
-            ..Objects::default()
-        })
-        .config;
-        let mut allocator = Allocator::default();
-        allocator.set_pools(&config);
-        let key = ServiceKey::new("ns", "web");
-        let assignment = allocator
-            .allocate(&Wanted::new(&key, 0, Families::Both))
-            .ok();
-        Write {
-            key,
-            uid: "u".into(),
-            resource_version: "5".into(),
-            assignment,
-            notes: Vec::new(),
-        }
-    }
-
-    #[tokio::test]
-    async fn one_put_holds_status_and_annotation_and_all_that_was_there() {
-        let (client, puts) = server(service("5"), 200);
-        let done = run(client, write(), 0).await;
-        let put = puts.lock().unwrap().remove(0);
-        assert_eq!(
-            put["status"]["loadBalancer"],
-            json!({ "ingress": [{ "ip": "192.0.2.0" }, { "ip": "2001:db8::" }] })
-        );
-        assert_eq!(put["metadata"]["resourceVersion"], "5");
-        assert_eq!(
-            put["metadata"]["annotations"],
-            json!({ "metallb.io/ip-allocated-from-pool": "pool", "mine": "stays" })
-        );
-        assert_eq!(put["spec"], service("5")["spec"]);
-        assert_eq!(
-            put["status"]["conditions"],
-            service("5")["status"]["conditions"]
-        );
-        let answer = done.service.unwrap();
-        assert_eq!(answer.status.load_balancer.ingress[0].ip, "192.0.2.0");
-    }
-
-    #[tokio::test]
-    async fn what_changed_meanwhile_is_not_written() {
-        let (client, puts) = server(service("6"), 200);
-        let done = run(client, write(), 0).await;
-        assert!(puts.lock().unwrap().is_empty());
-        assert!(!done.failed);
-        assert_eq!(
-            done.service.unwrap().metadata.resource_version.as_deref(),
-            Some("6")
-        );
-    }
-
-    #[tokio::test]
-    async fn a_conflict_is_no_failure_and_a_refusal_is() {
-        for (code, failed) in [(409, false), (404, false), (403, true), (500, true)] {
-            let (client, puts) = server(service("5"), code);
-            let done = run(client, write(), 0).await;
-            assert_eq!(
-                (done.failed, done.service.is_none()),
-                (failed, true),
-                "{code}"
-            );
-            assert_eq!(puts.lock().unwrap().len(), 1);
-        }
-    }
-}
+mod tests;

@@ -1,13 +1,18 @@
 //! The controller without its wires: takes in what the watches, the election and the writes tell,
-//! says what is to be done. No client and no clock, so that lives of it are told in tests.
+//! says what is to be done. No client, and time is an argument, so that lives of it are told in
+//! tests.
 
-use metallb_crds::v1beta1::IPAddressPool;
-use metallb_ipam::{Allocator, ServiceKey};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use metallb_crds::v1beta1::{IPAddressPool, IPAddressPoolStatus};
+use metallb_ipam::ServiceKey;
 use metallb_kit::watch::Change;
 
-use crate::decide::{Decider, Effect};
-use crate::index::{Index, Touched, WatchedNamespace};
-use crate::service::WatchedService;
+use crate::decide::{Decider, Effect, PoolUsage};
+use crate::index::{Index, Touched};
+use crate::watched::{WatchedNamespace, WatchedService};
 
 /// Something to take in.
 #[derive(Debug)]
@@ -17,42 +22,71 @@ pub(crate) enum Input {
     Service(Change<WatchedService>),
     Pool(Change<IPAddressPool>),
     Namespace(Change<WatchedNamespace>),
-    /// A status write has ended, well or not.
+    /// How the writing of a Service's status goes.
     Written {
         key: ServiceKey,
-        /// The Service as the API server has it now, if it said so.
-        service: Option<Box<WatchedService>>,
+        outcome: Outcome,
     },
+}
+
+/// How the writing of a Service's status goes.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It is done; the Service as it is now.
+    Written(Box<WatchedService>),
+    /// The Service is no longer what was decided on; as it is now, if that is known.
+    Stale(Option<Box<WatchedService>>),
+    /// The Service with this uid is not there any more.
+    Gone(Box<str>),
+    /// It takes long, or has failed and will be tried again: no end yet.
+    Delayed,
+    /// It has failed, perhaps without an answer, and it is time to try again.
+    Retry,
 }
 
 /// What is known and, while we lead, what follows from it.
 #[derive(Debug)]
 pub(crate) struct Control {
     index: Index,
+    services: Told,
+    pools: Told,
+    namespaces: Told,
     /// There while we lead and know everything.
     decider: Option<Decider>,
     /// The term that we lead in, as we were told last.
     term: Option<u64>,
     /// The term that the decisions are of.
     decided_in: Option<u64>,
-    pub(crate) synced: Synced,
-    /// Whether some object of the configuration is not in effect as it is.
-    stale: bool,
-    effects: Vec<Effect>,
+    /// The pools are others than those that were read last.
+    pools_changed: bool,
+    /// What is wrong with the configuration.
+    errors: Vec<String>,
+    figures: Figures,
+    /// Writes of ours that the watch has not told of yet: their versions, and since when.
+    unheard: VecDeque<(u64, Instant)>,
 }
 
-/// The kinds of which everything is known.
+/// What has been told of a kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Synced {
-    pub(crate) services: bool,
-    pub(crate) pools: bool,
-    pub(crate) namespaces: bool,
+enum Told {
+    /// Not everything yet.
+    #[default]
+    Part,
+    /// Everything.
+    All,
+    /// It is being told once more, since something may be missing.
+    Again,
 }
 
-impl Synced {
-    fn all(self) -> bool {
-        self.services && self.pools && self.namespaces
-    }
+/// What there is to measure.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    /// When the Services changed that were decided on.
+    pub(crate) changed: HashMap<ServiceKey, Instant>,
+    /// The pools of which more or less is in use, or that came or went.
+    pub(crate) pools: Vec<Arc<str>>,
+    /// How many Services held an address of another.
+    pub(crate) doubles: u64,
 }
 
 impl Control {
@@ -60,205 +94,226 @@ impl Control {
     pub(crate) fn new(class: &str) -> Self {
         Self {
             index: Index::new(class),
+            services: Told::default(),
+            pools: Told::default(),
+            namespaces: Told::default(),
             decider: None,
             term: None,
             decided_in: None,
-            synced: Synced::default(),
-            stale: false,
-            effects: Vec::new(),
+            pools_changed: false,
+            errors: Vec::new(),
+            figures: Figures::default(),
+            unheard: VecDeque::new(),
         }
     }
 
     /// Takes something in.
-    pub(crate) fn handle(&mut self, input: Input) {
+    pub(crate) fn handle(&mut self, input: Input, now: Instant) {
         match input {
             Input::Leads(term) => self.term = term,
-            Input::Service(change) => self.service(change),
+            Input::Service(change) => self.service(change, now),
             Input::Pool(change) => self.pool(change),
             Input::Namespace(change) => self.namespace(change),
-            Input::Written { key, service } => self.written(&key, service.as_deref()),
+            Input::Written { key, outcome } => self.written(&key, outcome, now),
         }
     }
 
-    /// What is to be done now, in order.
+    /// What is to be done now, in order. Nothing while something is being told once more: what is
+    /// known then is half old and half new.
     pub(crate) fn poll(&mut self) -> Vec<Effect> {
+        let mut effects = Vec::new();
         // A new term is a new start: another may have led since.
         if self.term != self.decided_in && self.decider.take().is_some() {
-            self.effects = vec![Effect::Abandon];
+            self.figures = Figures::default();
+            self.unheard.clear();
+            effects.push(Effect::Abandon);
         }
-        if self.term.is_some() && self.synced.all() && self.decider.is_none() {
-            let (decider, effects) = Decider::start(&mut self.index);
+        if [self.services, self.pools, self.namespaces] != [Told::All; 3] {
+            return effects;
+        }
+        if self.term.is_some() && self.decider.is_none() {
+            self.decider = Some(Decider::start(&self.index));
             self.decided_in = self.term;
-            self.stale = decider.is_stale();
-            self.decider = Some(decider);
-            self.effects.extend(effects);
+            self.pools_changed = true;
+        }
+        // Also who does not lead says whether the configuration is good.
+        let parsed = std::mem::take(&mut self.pools_changed).then(|| self.index.parse());
+        if let Some(parsed) = &parsed {
+            self.errors = parsed.rejected.iter().map(ToString::to_string).collect();
         }
         if let Some(decider) = &mut self.decider {
-            self.effects.extend(decider.decide(&self.index));
-        }
-        std::mem::take(&mut self.effects)
-    }
-
-    /// Who holds what; only who leads knows.
-    pub(crate) fn allocator(&self) -> Option<&Allocator> {
-        self.decider.as_ref().map(Decider::allocator)
-    }
-
-    /// Whether some object is not in effect as it is; nothing before the configuration was read.
-    pub(crate) fn is_stale(&self) -> Option<bool> {
-        self.synced.pools.then_some(self.stale)
-    }
-
-    fn service(&mut self, change: Change<WatchedService>) {
-        let touched = match change {
-            Change::Apply(service) => self.index.apply_service(&service),
-            Change::Delete(key) => self
-                .index
-                .delete_service(&ServiceKey::new(&key.namespace, &key.name)),
-            Change::Listing => Touched::Nothing,
-            Change::Synced => {
-                self.synced.services = true;
-                Touched::Nothing
+            if let Some(parsed) = parsed {
+                effects.append(&mut decider.pools_changed(&self.index, parsed));
             }
-        };
-        self.touched(&touched);
+            effects.append(&mut decider.decide(&self.index));
+        }
+        effects
     }
 
-    fn touched(&mut self, touched: &Touched) {
+    /// What there is to measure since this was last asked; to be asked after [`poll`](Self::poll).
+    pub(crate) fn take_figures(&mut self) -> Figures {
+        if let Some(decider) = &mut self.decider {
+            self.figures.pools = decider.take_touched_pools();
+            self.figures.doubles = decider.take_doubles();
+        }
+        std::mem::take(&mut self.figures)
+    }
+
+    /// What is wrong with the configuration; nothing before it was read.
+    pub(crate) fn errors(&self) -> Option<&[String]> {
+        (self.pools != Told::Part && !self.pools_changed).then_some(&*self.errors)
+    }
+
+    /// How much of a pool is in use; nothing when there is no such pool or we do not lead.
+    pub(crate) fn pool_usage(&self, name: &str) -> Option<PoolUsage> {
+        self.decider.as_ref()?.pool_usage(&self.index, name)
+    }
+
+    /// What a pool's status is to say, if it says something else.
+    pub(crate) fn pool_status_due(&self, name: &str) -> Option<IPAddressPoolStatus> {
+        let wanted = self.pool_usage(name)?.status();
+        let pool = self.index.pool(name)?;
+        (pool.status.as_ref() != Some(&wanted)).then_some(wanted)
+    }
+
+    /// Whether the watch of Services has not told of a write of ours in time: it is dead, whatever
+    /// it looks like, and is to be begun anew. Says so once.
+    pub(crate) fn is_deaf(&mut self, now: Instant) -> bool {
+        let oldest = self.unheard.front();
+        let deaf = oldest.is_some_and(|(_, since)| now.duration_since(*since) >= DEAF);
+        if deaf {
+            self.unheard.clear();
+        }
+        deaf
+    }
+
+    fn service(&mut self, change: Change<WatchedService>, now: Instant) {
+        match change {
+            Change::Apply(service) => {
+                let touched = self.index.apply_service(&service);
+                self.touched(touched, Some(now));
+                let heard = self.index.heard();
+                while self.unheard.pop_front_if(|(it, _)| *it <= heard).is_some() {}
+            }
+            Change::Delete(key) => {
+                let key = ServiceKey::new(&key.namespace, &key.name);
+                let touched = self.index.delete_service(&key);
+                self.touched(touched, None);
+            }
+            Change::Listing => {
+                self.services.begin();
+                if let Some(decider) = &mut self.decider {
+                    decider.doubt();
+                }
+            }
+            Change::Synced => {
+                self.services = Told::All;
+                self.unheard.clear();
+            }
+        }
+    }
+
+    fn pool(&mut self, change: Change<IPAddressPool>) {
+        match change {
+            Change::Apply(pool) => {
+                let name: Arc<str> = pool.metadata.name.as_deref().unwrap_or("").into();
+                let touched = self.index.apply_pool(pool);
+                self.pools_changed |= touched.spec;
+                if touched.status
+                    && let Some(decider) = &mut self.decider
+                {
+                    // Perhaps somebody else wrote it.
+                    decider.touch_pool(name);
+                }
+            }
+            Change::Delete(key) => {
+                self.index.delete_pool(&key.name);
+                self.pools_changed = true;
+            }
+            Change::Listing => self.pools.begin(),
+            Change::Synced => {
+                self.pools_changed |= self.pools == Told::Part;
+                self.pools = Told::All;
+            }
+        }
+    }
+
+    fn namespace(&mut self, change: Change<WatchedNamespace>) {
+        match change {
+            Change::Apply(namespace) => {
+                if self.index.apply_namespace(&namespace)
+                    && let Some(decider) = &mut self.decider
+                {
+                    let name = namespace.metadata.name.as_deref().unwrap_or("");
+                    decider.labels_changed(&self.index, name);
+                }
+            }
+            Change::Delete(key) => self.index.delete_namespace(&key.name),
+            Change::Listing => self.namespaces.begin(),
+            Change::Synced => self.namespaces = Told::All,
+        }
+    }
+
+    fn written(&mut self, key: &ServiceKey, outcome: Outcome, now: Instant) {
+        let mut version = None;
+        match outcome {
+            Outcome::Delayed => {
+                if let Some(decider) = &mut self.decider {
+                    decider.delayed(key);
+                }
+                return;
+            }
+            Outcome::Gone(uid) => {
+                if self.index.service(key).is_some_and(|it| it.uid == uid) {
+                    let touched = self.index.delete_service(key);
+                    self.touched(touched, None);
+                }
+            }
+            Outcome::Written(service) => {
+                let text = service.metadata.resource_version.as_deref();
+                version = text.and_then(|text| text.parse().ok());
+                self.unheard.extend(version.map(|version| (version, now)));
+                let touched = self.index.apply_answer(&service);
+                self.touched(touched, None);
+            }
+            Outcome::Stale(service) => {
+                let touched = service.map(|service| self.index.apply_answer(&service));
+                self.touched(touched.unwrap_or(Touched::Nothing), Some(now));
+            }
+            Outcome::Retry => {}
+        }
+        if let Some(decider) = &mut self.decider {
+            decider.written(&self.index, key, version);
+        }
+    }
+
+    fn touched(&mut self, touched: Touched, changed: Option<Instant>) {
         let Some(decider) = &mut self.decider else {
             return;
         };
         match touched {
             Touched::Nothing => {}
-            Touched::Changed(key) => decider.service_changed(&self.index, key),
-            Touched::Gone(key) => decider.service_gone(&self.index, key),
-        }
-    }
-
-    fn written(&mut self, key: &ServiceKey, service: Option<&WatchedService>) {
-        // The answer may be newer than what the watch has told so far. It may also be late: the
-        // Service is gone by now, or another has its name.
-        let is_known = |service: &&WatchedService| {
-            let known = self.index.service(key);
-            known.is_some_and(|known| service.metadata.uid.as_deref() == Some(&*known.uid))
-        };
-        if let Some(service) = service.filter(is_known) {
-            let touched = self.index.apply_service(service);
-            self.touched(&touched);
-        }
-        if let Some(decider) = &mut self.decider {
-            decider.written(&self.index, key);
-        }
-    }
-
-    fn pool(&mut self, change: Change<IPAddressPool>) {
-        let changed = match change {
-            Change::Apply(pool) => self.index.apply_pool(pool),
-            Change::Delete(key) => {
-                self.index.delete_pool(&key.name);
-                true
+            Touched::Changed(key) => {
+                decider.service_changed(&self.index, &key);
+                if let Some(at) = changed {
+                    self.figures.changed.entry(key).or_insert(at);
+                }
             }
-            Change::Listing => false,
-            Change::Synced => {
-                self.synced.pools = true;
-                true
+            Touched::Gone(service) => {
+                self.figures.changed.remove(&service.key);
+                decider.service_gone(&service);
             }
-        };
-        if !changed || !self.synced.pools {
-            return;
-        }
-        if let Some(decider) = &mut self.decider {
-            self.effects.extend(decider.pools_changed(&mut self.index));
-            self.stale = decider.is_stale();
-        } else {
-            // Also who does not lead says whether the configuration is good.
-            self.stale = !self.index.parse().rejected.is_empty();
-        }
-    }
-
-    fn namespace(&mut self, change: Change<WatchedNamespace>) {
-        let changed = match change {
-            Change::Apply(namespace) => self.index.apply_namespace(&namespace),
-            Change::Delete(key) => {
-                self.index.delete_namespace(&key.name);
-                false
-            }
-            Change::Listing => false,
-            Change::Synced => {
-                self.synced.namespaces = true;
-                false
-            }
-        };
-        if let Some(decider) = &mut self.decider
-            && changed
-        {
-            decider.labels_changed(&self.index);
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::decide::Write;
-    use crate::fixtures::pool;
-
-    /// A controller that leads and knows of two addresses.
-    fn leading() -> Control {
-        let mut control = Control::new("");
-        let pool = pool("pool", &["192.0.2.1-192.0.2.2"]);
-        control.handle(Input::Pool(Change::Apply(pool)));
-        control.handle(Input::Pool(Change::Synced));
-        control.handle(Input::Namespace(Change::Synced));
-        control.handle(Input::Service(Change::Synced));
-        control.handle(Input::Leads(Some(1)));
-        assert!(control.poll().is_empty());
-        control
-    }
-
-    fn writes(control: &mut Control) -> Vec<Write> {
-        let effects = control.poll().into_iter();
-        effects
-            .filter_map(|effect| match effect {
-                Effect::Write(write) => Some(write),
-                _ => None,
-            })
-            .collect()
-    }
-
-    #[test]
-    fn an_answer_that_comes_late_brings_no_deleted_service_back() {
-        let mut control = leading();
-        let old = WatchedService::test("ns/web").load_balancer();
-        control.handle(Input::Service(Change::Apply(old.clone())));
-        let key = writes(&mut control).remove(0).key;
-        let gone = metallb_kit::watch::ObjectKey::of(&old);
-        control.handle(Input::Service(Change::Delete(gone)));
-        let mut new = old.clone().created(9).version(3);
-        new.metadata.uid = Some("another".to_owned());
-        control.handle(Input::Service(Change::Apply(new)));
-        let answer = old.version(2).ingress("pool", &["192.0.2.1"]);
-        control.handle(Input::Written {
-            key,
-            service: Some(Box::new(answer)),
-        });
-        let write = writes(&mut control).remove(0);
-        assert_eq!(&*write.uid, "another");
-    }
-
-    #[test]
-    fn a_new_term_is_a_new_start() {
-        let mut control = leading();
-        let service = WatchedService::test("ns/web").load_balancer();
-        control.handle(Input::Service(Change::Apply(service)));
-        assert_eq!(writes(&mut control).len(), 1);
-        // We never heard that we did not lead in between.
-        control.handle(Input::Leads(Some(2)));
-        let effects = control.poll();
-        assert_eq!(effects[0], Effect::Abandon);
-        assert!(matches!(effects[1], Effect::Write(_)));
-        control.handle(Input::Leads(None));
-        assert_eq!(control.poll(), [Effect::Abandon]);
-        assert_eq!(control.poll(), []);
+impl Told {
+    fn begin(&mut self) {
+        if *self == Self::All {
+            *self = Self::Again;
+        }
     }
 }
+
+/// How long the watch may take to tell of a write.
+const DEAF: Duration = Duration::from_secs(5);

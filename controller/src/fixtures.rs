@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metallb_crds::v1beta1::{IPAddressPool, IPAddressPoolSpec};
 
-use crate::service::{Ingress, WatchedService};
+use crate::watched::{Ingress, ServicePort, WatchedService};
 
 impl WatchedService {
     /// A Service `namespace/name` of type `ClusterIP` with one IPv4 cluster address, first
@@ -62,6 +62,31 @@ impl WatchedService {
     pub(crate) fn annotation(mut self, key: &str, value: &str) -> Self {
         let annotations = self.metadata.annotations.get_or_insert_default();
         annotations.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// These ports and no others.
+    pub(crate) fn ports(mut self, ports: &[(&str, u16)]) -> Self {
+        self.spec.ports.clear();
+        let ports = ports.iter();
+        ports.fold(self, |service, (protocol, port)| {
+            service.port(protocol, *port)
+        })
+    }
+
+    pub(crate) fn port(mut self, protocol: &str, port: u16) -> Self {
+        let protocol = protocol.to_owned();
+        self.spec.ports.push(ServicePort { protocol, port });
+        self
+    }
+
+    /// `externalTrafficPolicy: Local`, with this selector.
+    pub(crate) fn local(mut self, selector: &[(&str, &str)]) -> Self {
+        self.spec.external_traffic_policy = "Local".to_owned();
+        let selector = selector.iter();
+        self.spec.selector = selector
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         self
     }
 

@@ -3,29 +3,23 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
-use k8s_openapi::api::core::v1::Namespace as CoreNamespace;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{Resource, ResourceExt as _};
+use kube::ResourceExt as _;
 use metallb_config::{Config, Labels, Objects, Parsed, reparse};
 use metallb_crds::v1beta1::IPAddressPool;
 use metallb_ipam::ServiceKey;
-use serde::{Deserialize, Serialize};
 
-use crate::service::{Service, WatchedService};
-
-/// A Namespace as it comes from the API server, with only its labels.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, Resource)]
-#[resource(inherit = CoreNamespace)]
-pub(crate) struct WatchedNamespace {
-    pub(crate) metadata: ObjectMeta,
-}
+use crate::service::{Service, key_of};
+use crate::watched::{WatchedNamespace, WatchedService};
 
 /// Everything that is known.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     /// `--lb-class`.
     class: String,
-    services: HashMap<ServiceKey, Service>,
+    /// Those of one namespace are beside one another.
+    services: BTreeMap<ServiceKey, Service>,
+    /// The latest version of any Service that the watch has told.
+    heard: u64,
     namespaces: HashMap<Box<str>, Labels>,
     pools: BTreeMap<Box<str>, IPAddressPool>,
     /// What is in effect.
@@ -33,14 +27,23 @@ pub(crate) struct Index {
 }
 
 /// What became of a Service.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Touched {
     /// Nothing that matters.
     Nothing,
     /// It is new or changed.
     Changed(ServiceKey),
-    /// It is no longer one of ours.
-    Gone(ServiceKey),
+    /// It is no longer one of ours. This is what it was.
+    Gone(Box<Service>),
+}
+
+/// What of a pool is another than before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PoolTouched {
+    /// What it says, or which object it is.
+    pub(crate) spec: bool,
+    /// Its status.
+    pub(crate) status: bool,
 }
 
 impl Index {
@@ -52,24 +55,51 @@ impl Index {
         }
     }
 
+    /// Takes in a Service that the watch tells of.
     pub(crate) fn apply_service(&mut self, watched: &WatchedService) -> Touched {
-        let Some(service) = Service::read(watched, &self.class) else {
-            let (namespace, name) = (watched.namespace().unwrap_or_default(), watched.name_any());
-            return self.delete_service(&ServiceKey::new(&namespace, &name));
-        };
-        if let Some(known) = self.services.get(&service.key)
-            && (*known == service || is_older(&service, known))
-        {
+        let version = version_of(watched);
+        self.heard = self.heard.max(version.unwrap_or(0));
+        let key = key_of(watched);
+        let known = self.services.get(&key);
+        if known.is_some_and(|known| version < known.version()) {
+            // An answer was faster.
             return Touched::Nothing;
         }
-        let key = service.key.clone();
+        self.insert(key, watched)
+    }
+
+    /// Takes in a Service as the API server has answered a request about it, before or after the
+    /// watch tells of it.
+    pub(crate) fn apply_answer(&mut self, watched: &WatchedService) -> Touched {
+        let key = key_of(watched);
+        // What is not known is gone, or the watch tells of it in time.
+        let Some(known) = self.services.get(&key) else {
+            return Touched::Nothing;
+        };
+        if version_of(watched) < known.version() {
+            return Touched::Nothing;
+        }
+        if watched.metadata.uid.as_deref() != Some(&*known.uid) {
+            // Another of that name; the watch tells of it in time.
+            return self.delete_service(&key);
+        }
+        self.insert(key, watched)
+    }
+
+    fn insert(&mut self, key: ServiceKey, watched: &WatchedService) -> Touched {
+        let Some(service) = Service::read(watched, &self.class) else {
+            return self.delete_service(&key);
+        };
+        if self.services.get(&key) == Some(&service) {
+            return Touched::Nothing;
+        }
         self.services.insert(key.clone(), service);
         Touched::Changed(key)
     }
 
     pub(crate) fn delete_service(&mut self, key: &ServiceKey) -> Touched {
-        match self.services.remove_entry(key) {
-            Some((key, _)) => Touched::Gone(key),
+        match self.services.remove(key) {
+            Some(service) => Touched::Gone(Box::new(service)),
             None => Touched::Nothing,
         }
     }
@@ -80,6 +110,20 @@ impl Index {
 
     pub(crate) fn services(&self) -> impl Iterator<Item = &Service> {
         self.services.values()
+    }
+
+    /// The Services of a namespace.
+    pub(crate) fn services_in(&self, namespace: &str) -> impl Iterator<Item = &Service> {
+        self.services
+            .range(ServiceKey::new(namespace, "")..)
+            .map(|(_, service)| service)
+            .take_while(move |service| service.key.namespace() == namespace)
+    }
+
+    /// The latest version of any Service that the watch has told: whatever was written to Services
+    /// before that version is known, since a watch tells in order and leaves nothing out.
+    pub(crate) fn heard(&self) -> u64 {
+        self.heard
     }
 
     /// Says whether the labels are others than before.
@@ -100,25 +144,35 @@ impl Index {
         self.namespaces.get(name).unwrap_or(&NONE)
     }
 
-    /// Says whether it is another than before, apart from its status.
-    pub(crate) fn apply_pool(&mut self, pool: IPAddressPool) -> bool {
+    /// Takes in a pool.
+    pub(crate) fn apply_pool(&mut self, pool: IPAddressPool) -> PoolTouched {
         match self.pools.entry(pool.name_any().into_boxed_str()) {
             Entry::Vacant(entry) => {
                 entry.insert(pool);
-                true
+                PoolTouched {
+                    spec: true,
+                    status: true,
+                }
             }
             Entry::Occupied(mut entry) => {
                 let before = entry.insert(pool);
                 let now = entry.get();
-                before.uid() != now.uid()
-                    || before.spec != now.spec
-                    || before.labels() != now.labels()
+                PoolTouched {
+                    spec: before.uid() != now.uid()
+                        || before.spec != now.spec
+                        || before.labels() != now.labels(),
+                    status: before.status != now.status,
+                }
             }
         }
     }
 
     pub(crate) fn delete_pool(&mut self, name: &str) {
         self.pools.remove(name);
+    }
+
+    pub(crate) fn pool(&self, name: &str) -> Option<&IPAddressPool> {
+        self.pools.get(name)
     }
 
     /// The configuration: every pool as it is, or, if that is no good, as it last was when it was
@@ -143,9 +197,7 @@ pub(crate) fn labels_matter(config: &Config) -> bool {
         .any(|pool| pool.service_allocation.is_some())
 }
 
-/// The answer to a write may come before the watch tells of what was before it.
-fn is_older(new: &Service, known: &Service) -> bool {
-    let version = |service: &Service| service.resource_version.parse::<u64>().ok();
-    new.uid == known.uid
-        && matches!((version(new), version(known)), (Some(new), Some(known)) if new < known)
+/// Bigger is later, for all Services of a cluster.
+fn version_of(watched: &WatchedService) -> Option<u64> {
+    watched.metadata.resource_version.as_deref()?.parse().ok()
 }

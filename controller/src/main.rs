@@ -2,17 +2,22 @@
 
 mod apply;
 mod args;
+mod condition;
 mod control;
 mod decide;
 #[cfg(test)]
 mod fixtures;
 mod index;
+mod labels;
 mod memberlist;
 mod metrics;
+mod program;
 mod run;
 mod service;
+mod watched;
+mod wish;
 #[cfg(test)]
-mod simulation;
+mod world;
 
 fn main() {
     let args: args::Args = metallb_kit::args::parse();

@@ -2,21 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use metallb_ipam::{Allocator, Counters};
 use metallb_kit::metrics::Metrics;
-use metallb_kit::metrics::prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts};
+use metallb_kit::metrics::prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec, Opts,
+};
+
+use crate::decide::PoolUsage;
 
 /// All of them.
 #[derive(Debug)]
 pub(crate) struct ControllerMetrics {
-    pools: [PoolGauge; 6],
+    pools: [PoolGauge; 7],
     /// The pools that have series now.
     shown: BTreeSet<String>,
-    /// Registered and never set, as upstream.
-    #[expect(dead_code, reason = "holds the series' place in the registry")]
-    services_allocated: IntGaugeVec,
     pub(crate) updates: IntCounter,
-    pub(crate) update_errors: IntCounter,
+    /// How long a change waits for its decision.
+    pub(crate) queue: Histogram,
+    pub(crate) doubles: IntCounter,
     config_loaded: IntGauge,
     config_stale: IntGauge,
 }
@@ -24,7 +26,16 @@ pub(crate) struct ControllerMetrics {
 #[derive(Debug)]
 struct PoolGauge {
     gauge: IntGaugeVec,
-    value: fn(&Counters) -> i64,
+    value: fn(&PoolUsage) -> i64,
+}
+
+/// What the writes of statuses are measured by.
+#[derive(Clone, Debug)]
+pub(crate) struct Latencies {
+    pub(crate) write: Histogram,
+    /// From a change to the status that is its consequence.
+    pub(crate) reconcile: Histogram,
+    pub(crate) errors: IntCounter,
 }
 
 impl ControllerMetrics {
@@ -70,19 +81,25 @@ impl ControllerMetrics {
                     "Number of IPV6 addresses in use, per pool",
                     |c| c.ipv6.in_use,
                 ),
+                pool(
+                    "services_allocated_total",
+                    "Number of services allocated, per pool",
+                    |c| i64::try_from(c.services).unwrap_or(i64::MAX),
+                ),
             ],
             shown: BTreeSet::new(),
-            services_allocated: vec(
-                "services_allocated_total",
-                "Number of services allocated, per pool",
-            ),
             updates: metrics.add(IntCounter::new(
                 client("updates_total"),
                 "Number of k8s object updates that have been processed.",
             )),
-            update_errors: metrics.add(IntCounter::new(
-                client("update_errors_total"),
-                "Number of k8s object updates that failed for some reason.",
+            queue: histogram(
+                metrics,
+                "queue",
+                "Time from the news of a change to the decision about it.",
+            ),
+            doubles: metrics.add(IntCounter::new(
+                "metallb_controller_double_assignments_resolved_total",
+                "Number of Services that held an address of an older one and got another.",
             )),
             config_loaded: metrics.add(IntGauge::new(
                 client("config_loaded_bool"),
@@ -101,21 +118,63 @@ impl ControllerMetrics {
         self.config_stale.set(i64::from(stale));
     }
 
-    /// Shows how much of each pool is in use; who does not lead shows none.
-    pub(crate) fn pools(&mut self, allocator: Option<&Allocator>) {
-        let mut now = BTreeSet::new();
-        for (name, counters) in allocator.into_iter().flat_map(Allocator::all_counters) {
-            for PoolGauge { gauge, value } in &self.pools {
-                gauge.with_label_values(&[name]).set(value(&counters));
+    /// Shows how much of a pool is in use; nothing when there is no such pool.
+    pub(crate) fn pool(&mut self, name: &str, usage: Option<PoolUsage>) {
+        match usage {
+            Some(usage) => {
+                for PoolGauge { gauge, value } in &self.pools {
+                    gauge.with_label_values(&[name]).set(value(&usage));
+                }
+                self.shown.insert(name.to_owned());
             }
-            now.insert(name.to_owned());
+            None if self.shown.remove(name) => self.hide(name),
+            None => {}
         }
-        for gone in self.shown.difference(&now) {
-            for PoolGauge { gauge, .. } in &self.pools {
-                // It has the series, or it would not be among the shown.
-                let _ = gauge.remove_label_values(&[gone]);
-            }
+    }
+
+    /// Shows no pools: who does not lead does not count them.
+    pub(crate) fn no_pools(&mut self) {
+        for name in std::mem::take(&mut self.shown) {
+            self.hide(&name);
         }
-        self.shown = now;
+    }
+
+    fn hide(&self, name: &str) {
+        for PoolGauge { gauge, .. } in &self.pools {
+            // It has the series, or it would not be among the shown.
+            let _ = gauge.remove_label_values(&[name]);
+        }
     }
 }
+
+impl Latencies {
+    pub(crate) fn register(metrics: &Metrics) -> Self {
+        Self {
+            write: histogram(
+                metrics,
+                "write",
+                "Time that writing the status of a Service takes.",
+            ),
+            reconcile: histogram(
+                metrics,
+                "reconcile",
+                "Time from the news of a change to the status that is its consequence.",
+            ),
+            errors: metrics.add(IntCounter::new(
+                "metallb_k8s_client_update_errors_total",
+                "Number of k8s object updates that failed for some reason.",
+            )),
+        }
+    }
+}
+
+fn histogram(metrics: &Metrics, what: &str, help: &str) -> Histogram {
+    let name = format!("metallb_controller_{what}_seconds");
+    let opts = HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
+    metrics.add(Histogram::with_opts(opts))
+}
+
+/// In seconds.
+const BUCKETS: [f64; 15] = [
+    0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
+];

@@ -35,8 +35,6 @@ pub(crate) struct SoakArgs {
 enum Part {
     /// The allocator beside a naive one.
     Model,
-    /// Two controllers beside an API server where everything goes wrong.
-    Controllers,
     /// Three electors on a failing API.
     Election,
     /// Speakers on a failing network.
@@ -56,16 +54,11 @@ struct LongTest {
 }
 
 /// Named in every run; the numbers are some minutes to an hour each, on two processors.
-const LONG_TESTS: [LongTest; 5] = [
+const LONG_TESTS: [LongTest; 4] = [
     LongTest {
         part: Part::Model,
         seeds: 1_000_000,
         arguments: "--package metallb-ipam --test model",
-    },
-    LongTest {
-        part: Part::Controllers,
-        seeds: 1_000_000,
-        arguments: "--package metallb-controller no_address_is_lost",
     },
     LongTest {
         part: Part::Election,

@@ -38,6 +38,7 @@ pub(crate) fn controller_cluster() -> Vec<Rule> {
 pub(crate) fn controller_namespaced() -> Vec<Rule> {
     vec![
         rule("metallb.io", &["ipaddresspools"], WATCH),
+        rule("metallb.io", &["ipaddresspools/status"], &["patch"]),
         // The name is not known to the authoriser on creation.
         rule("coordination.k8s.io", &["leases"], &["create"]),
         rule("coordination.k8s.io", &["leases"], LEAD).named(CONTROLLER_LEASE),
@@ -252,19 +253,24 @@ mod tests {
     #[test]
     fn every_right_is_used() {
         let controller: &[Use] = &[
-            ("services", &["list", "watch"], "run: watch"),
+            ("services", &["list", "watch"], "program: watch"),
             (
                 "services",
                 &["get"],
-                "apply: the newest form, to put an address into",
+                "apply::put: the newest form, where it is not at hand",
             ),
             ("services/status", &["update"], "apply: addresses"),
             (
                 "namespaces",
                 &["list", "watch"],
-                "run: pools that name namespaces by label",
+                "program: pools that name namespaces by label",
             ),
-            ("ipaddresspools", &["list", "watch"], "run: watch"),
+            ("ipaddresspools", &["list", "watch"], "program: watch"),
+            (
+                "ipaddresspools/status",
+                &["patch"],
+                "program: how much is in use",
+            ),
             (
                 "leases",
                 &["create", "get", "list", "watch", "update"],

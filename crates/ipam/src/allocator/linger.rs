@@ -47,28 +47,28 @@ impl Lingering {
 
 impl Allocator {
     /// Says which addresses the status of a Service still shows that it does not hold here; none
-    /// ends it. Says whether one that lingered is free now, which is also a
-    /// [vacancy](Self::vacancies).
-    pub fn linger(&mut self, service: &ServiceKey, ips: &[IpAddr]) -> bool {
+    /// ends it. Says which of those that lingered are free now, or free to be joined: each is a
+    /// [vacancy](Self::vacancies), too.
+    pub fn linger(&mut self, service: &ServiceKey, ips: &[IpAddr]) -> Vec<IpAddr> {
         let held = self.holdings.get(service);
         let is_held = |ip: &IpAddr| held.is_some_and(|held| held.assignment.ips.contains(ip));
         let now: Vec<IpAddr> = ips.iter().copied().filter(|ip| !is_held(ip)).collect();
         let before = self.lingering.remove(service);
         if before.is_empty() && now.is_empty() {
-            return false;
+            return Vec::new();
         }
         self.lingering.insert(service, now.clone());
         for ip in now {
             self.mark_lingering(ip, true);
         }
-        let mut freed = false;
+        let mut freed = Vec::new();
         for ip in before {
             if !self.lingering.on.contains_key(&ip) {
                 self.mark_lingering(ip, false);
-                freed |= self.holders(ip).next().is_none();
+                freed.push(ip);
+                self.vacancies += 1;
             }
         }
-        self.vacancies += u64::from(freed);
         freed
     }
 

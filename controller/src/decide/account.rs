@@ -1,0 +1,115 @@
+//! What moves when an address changes hands: whom that helps, which pools it concerns, and what is
+//! not free yet although nobody is to have it.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use metallb_ipam::{Assignment, ServiceKey};
+
+use super::Decider;
+use crate::service::{Held, Service};
+use crate::wish::Want;
+
+/// What a Service had before something was done about it.
+#[derive(Debug)]
+pub(super) struct Account {
+    pub(super) assignment: Option<Assignment>,
+    vacancies: u64,
+}
+
+/// What was sent to be written on a version that is still the last one known: the status may show
+/// it by now, though no answer came.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    of: HashMap<ServiceKey, (Box<str>, Vec<IpAddr>)>,
+}
+
+impl Sent {
+    pub(super) fn add(&mut self, service: &Service, ips: &[IpAddr]) {
+        let version = &service.resource_version;
+        let sent = self.of.entry(service.key.clone()).or_default();
+        if sent.0 != *version {
+            *sent = (version.clone(), Vec::new());
+        }
+        sent.1.extend(ips);
+    }
+
+    pub(super) fn forget(&mut self, key: &ServiceKey) {
+        self.of.remove(key);
+    }
+
+    /// What the status of a Service shows, or may show.
+    fn shown(&mut self, service: &Service) -> Vec<IpAddr> {
+        let mut shown: Vec<IpAddr> = match &service.held {
+            Held::Ips(ips) => ips.to_vec(),
+            Held::Nothing | Held::Unusable(_) => Vec::new(),
+        };
+        match self.of.get(&service.key) {
+            Some((version, ips)) if *version == service.resource_version => shown.extend(ips),
+            Some(_) => self.forget(&service.key),
+            None => {}
+        }
+        shown
+    }
+}
+
+impl Decider {
+    /// What a Service has, to be settled after something was done about it.
+    pub(super) fn account(&self, key: &ServiceKey) -> Account {
+        Account {
+            assignment: self.allocator.assignment(key).cloned(),
+            vacancies: self.allocator.vacancies(),
+        }
+    }
+
+    /// Draws the consequences of what was done about a Service.
+    pub(super) fn settle(&mut self, service: &Service, before: Account) {
+        let shown = self.sent.shown(service);
+        let shares = matches!(&service.want, Want::Addresses(wish) if wish.sharing.is_some());
+        self.settle_as(&service.key, &shown, shares, before);
+    }
+
+    /// A Service is gone, and with it what its status showed.
+    pub(super) fn close(&mut self, service: &Service) {
+        let before = self.account(&service.key);
+        self.sent.forget(&service.key);
+        self.allocator.release(&service.key);
+        self.settle_as(&service.key, &[], false, before);
+    }
+
+    fn settle_as(&mut self, key: &ServiceKey, shown: &[IpAddr], shares: bool, before: Account) {
+        let Account {
+            assignment: before,
+            vacancies,
+        } = before;
+        // An address is free when the API server says so.
+        for ip in self.allocator.linger(key, shown) {
+            if let Some(pool) = self.config.pool_of(&[ip]) {
+                let pool = pool.name.clone();
+                self.wake(&pool, &[ip]);
+            }
+        }
+        let after = self.allocator.assignment(key).cloned();
+        if before != after {
+            let pools = before.iter().chain(&after).map(|it| it.pool.clone());
+            self.touched_pools.extend(pools);
+        }
+        if let Some(before) = &before
+            && self.allocator.vacancies() != vacancies
+        {
+            let held = after.as_ref().map(|after| &*after.ips).unwrap_or_default();
+            let is_free = |ip: &&IpAddr| held.contains(*ip) || !shown.contains(*ip);
+            let free: Vec<IpAddr> = before.ips.iter().filter(is_free).copied().collect();
+            if !free.is_empty() {
+                self.wake(&before.pool, &free);
+            }
+        }
+        if let Some(after) = &after
+            && shares
+            && before.as_ref() != Some(after)
+        {
+            // Others may join it there.
+            self.wake(&after.pool, &after.ips);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What is to be done about a decision.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use metallb_ipam::{Assignment, Ips, ServiceKey};
+use metallb_kit::events::EventType;
+
+use crate::condition::AddressAssigned;
+use crate::service::{Material, Service};
+
+/// Something to be done.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Effect {
+    /// Write a Service's status.
+    Write(Write),
+    /// Publish an Event.
+    Event(Box<ObjectReference>, Note),
+    /// Write a line of log.
+    Log(Line),
+    /// Forget what is still to be written: we lead no more, or anew.
+    Abandon,
+}
+
+/// A status to write, if the Service is still as it was when this was decided.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Write {
+    pub(crate) key: ServiceKey,
+    pub(crate) uid: Box<str>,
+    pub(crate) resource_version: Box<str>,
+    pub(crate) addresses: Addresses,
+    /// What its condition is to say; nothing takes the condition away.
+    pub(crate) condition: Option<AddressAssigned>,
+    /// To be published once it is written.
+    pub(crate) notes: Vec<Note>,
+    /// What else must be written with it, if that is at hand.
+    pub(crate) material: Option<Arc<Material>>,
+}
+
+/// What becomes of `status.loadBalancer` and of the annotation beside it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Addresses {
+    /// They become these addresses and their pool.
+    Set(Assignment),
+    /// Both go.
+    Clear,
+    /// Both stay.
+    Leave,
+}
+
+/// What an Event says.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Note {
+    pub(crate) event_type: EventType,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+}
+
+/// A line of log about a Service, with upstream's keys and words.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Line {
+    pub(crate) service: ServiceKey,
+    pub(crate) event: &'static str,
+    pub(crate) reason: Option<&'static str>,
+    pub(crate) ips: Option<Ips>,
+    pub(crate) pool: Option<Arc<str>>,
+    /// Makes it an error.
+    pub(crate) error: Option<String>,
+    pub(crate) msg: &'static str,
+}
+
+impl Write {
+    /// To `service` as it is known.
+    pub(crate) fn to(service: &Service, addresses: Addresses) -> Self {
+        Self {
+            key: service.key.clone(),
+            uid: service.uid.clone(),
+            resource_version: service.resource_version.clone(),
+            addresses,
+            condition: None,
+            notes: Vec::new(),
+            material: service.material.clone(),
+        }
+    }
+
+    /// What Events about the Service refer to.
+    pub(crate) fn reference(&self) -> ObjectReference {
+        reference(&self.key, &self.uid, &self.resource_version)
+    }
+}
+
+impl Note {
+    pub(crate) fn normal(reason: &'static str, message: String) -> Self {
+        Self {
+            event_type: EventType::Normal,
+            reason,
+            message,
+        }
+    }
+
+    pub(crate) fn warning(reason: &'static str, message: String) -> Self {
+        Self {
+            event_type: EventType::Warning,
+            reason,
+            message,
+        }
+    }
+
+    /// An Event about a Service.
+    pub(crate) fn about(self, service: &Service) -> Effect {
+        let about = reference(&service.key, &service.uid, &service.resource_version);
+        Effect::Event(Box::new(about), self)
+    }
+}
+
+impl Line {
+    pub(crate) fn new(service: &ServiceKey, event: &'static str, msg: &'static str) -> Self {
+        Self {
+            service: service.clone(),
+            event,
+            reason: None,
+            ips: None,
+            pool: None,
+            error: None,
+            msg,
+        }
+    }
+}
+
+fn reference(service: &ServiceKey, uid: &str, resource_version: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Service".to_owned()),
+        namespace: Some(service.namespace().to_owned()),
+        name: Some(service.name().to_owned()),
+        uid: Some(uid.to_owned()),
+        resource_version: Some(resource_version.to_owned()),
+        ..ObjectReference::default()
+    }
+}

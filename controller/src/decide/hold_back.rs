@@ -1,0 +1,102 @@
+//! While it is not sure that everything is known ([`term`](super::term)): who has to wait.
+
+use std::mem;
+
+use super::converge::lacking;
+use super::{Addresses, Asker, Decider, Effect, Write, words};
+use crate::condition::AddressAssigned;
+use crate::index::Index;
+use crate::service::{Held, Service};
+use crate::wish::{Requested, Want};
+
+impl Decider {
+    /// Nothing is given out or taken away.
+    pub(super) fn hold_back(&mut self, index: &Index, effects: &mut Vec<Effect>) {
+        for (created, key) in mem::take(&mut self.dirty) {
+            if let Some(service) = index.service(&key)
+                && !self.is_settled(service)
+            {
+                let wanting = !self.writing.contains(&key) && self.is_to_write(index, service);
+                self.term.block((created, key), wanting);
+            }
+        }
+        let next = self.term.next();
+        if let Some(service) = next.and_then(|key| index.service(&key)) {
+            self.announce_term(service, effects);
+        }
+    }
+
+    /// Whether the status says already what would be decided.
+    fn is_settled(&self, service: &Service) -> bool {
+        let (Want::Addresses(wish), Held::Ips(held)) = (&service.want, &service.held) else {
+            return false;
+        };
+        let Some(assignment) = self.allocator.assignment(&service.key) else {
+            return false;
+        };
+        assignment.ips == *held
+            && service.held_pool.as_deref() == Some(&*assignment.pool)
+            && !matches!(wish.ips, Requested::Unusable(_))
+            && lacking(wish, assignment).is_none()
+            && service
+                .told
+                .is_none_or(|told| told == words::assigned(assignment, None).told())
+    }
+
+    /// Whether the status is to be written, as far as is known: a trial, of which nothing stays.
+    fn is_to_write(&mut self, index: &Index, service: &Service) -> bool {
+        let wish = match &service.want {
+            Want::Addresses(wish) => wish,
+            Want::Nothing => return service.holds_something(),
+            Want::Mistake(mistake) => {
+                let condition = words::mistaken(mistake);
+                return service.holds_addresses() || service.told != Some(condition.told());
+            }
+        };
+        let held = match &service.held {
+            Held::Nothing => None,
+            Held::Unusable(_) => return true,
+            Held::Ips(ips) => Some(ips),
+        };
+        let before = self.allocator.assignment(&service.key).cloned();
+        let asker = Asker::new(self, index, service);
+        let request = asker.request(wish);
+        match (held, before) {
+            (Some(_), None) => !self.is_kept(service),
+            (Some(held), Some(before)) => {
+                let lacks = lacking(wish, &before).is_some();
+                let gets = lacks && matches!(self.allocator.add_family(&request), Ok(Some(_)));
+                if gets {
+                    // It was adopted a moment ago.
+                    let _ = self.allocator.adopt(&request, held);
+                }
+                gets || service.held_pool.as_deref() != Some(&*before.pool)
+            }
+            (None, _) => {
+                let gets = self.allocator.allocate(&request).is_ok();
+                self.allocator.release(&service.key);
+                gets || service.told.is_none()
+            }
+        }
+    }
+
+    /// Writes to a Service that waits for us to know everything, so that the watch tells of it.
+    fn announce_term(&mut self, service: &Service, effects: &mut Vec<Effect>) {
+        self.writing.insert(service.key.clone());
+        let (addresses, condition) = match &service.want {
+            Want::Nothing => (Addresses::Clear, None),
+            Want::Mistake(_) | Want::Addresses(_) => {
+                let message = "a new leader takes in what is assigned".to_owned();
+                let condition = AddressAssigned::no("Pending", message);
+                (Addresses::Leave, Some(condition))
+            }
+        };
+        let mut write = Write::to(service, addresses);
+        write.condition = condition;
+        if service.held != Held::Nothing {
+            // What it holds is to stay as it is, to the last field.
+            write.material = None;
+        }
+        effects.push(Effect::Write(write));
+    }
+}

@@ -1,0 +1,163 @@
+//! What is said of the pools: how much of each is in use, and which are no good.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use metallb_config::{Config, Family, Rejected};
+use metallb_crds::v1beta1::IPAddressPoolStatus;
+use metallb_ipam::Usage;
+
+use super::{Decider, Effect, Note};
+use crate::index::Index;
+use crate::service::{Held, Service};
+
+/// How much of a pool is in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PoolUsage {
+    pub(crate) ipv4: Usage,
+    pub(crate) ipv6: Usage,
+    /// How many Services have addresses of it.
+    pub(crate) services: usize,
+}
+
+/// The objects that are no good.
+#[derive(Debug, Default)]
+pub(super) struct Rejections {
+    /// The reasons, by kind and name.
+    reasons: BTreeMap<String, Rejected>,
+}
+
+impl PoolUsage {
+    /// As the pool's status says it.
+    pub(crate) fn status(&self) -> IPAddressPoolStatus {
+        IPAddressPoolStatus {
+            assigned_ipv4: self.ipv4.in_use,
+            assigned_ipv6: self.ipv6.in_use,
+            available_ipv4: self.ipv4.available(),
+            available_ipv6: self.ipv6.available(),
+        }
+    }
+}
+
+impl Rejections {
+    /// An Event for each object that is no good and was not so, or not for this reason, before.
+    pub(super) fn tell(&mut self, rejected: Vec<Rejected>) -> Vec<Effect> {
+        let before = std::mem::take(&mut self.reasons);
+        let mut effects = Vec::new();
+        for bad in rejected {
+            let name = format!("{}/{}", bad.kind, bad.name);
+            if before.get(&name).is_none_or(|it| it.error != bad.error) {
+                let about = ObjectReference {
+                    api_version: Some("metallb.io/v1beta1".to_owned()),
+                    kind: Some(bad.kind.to_string()),
+                    namespace: Some(bad.namespace.clone()),
+                    name: Some(bad.name.clone()),
+                    uid: bad.uid.clone(),
+                    ..ObjectReference::default()
+                };
+                let note = Note::warning("InvalidConfiguration", bad.error.to_string());
+                effects.push(Effect::Event(Box::new(about), note));
+            }
+            self.reasons.insert(name, bad);
+        }
+        effects
+    }
+
+    fn pools(&self) -> impl Iterator<Item = &str> {
+        let pools = self.reasons.values();
+        pools
+            .filter(|bad| bad.kind == metallb_config::Kind::IPAddressPool)
+            .map(|bad| bad.name.as_str())
+    }
+
+    /// Whether this pool is no good as it is.
+    pub(super) fn has_pool(&self, name: &str) -> bool {
+        self.reasons
+            .contains_key(&format!("{}/{name}", metallb_config::Kind::IPAddressPool))
+    }
+}
+
+impl Decider {
+    /// The pools of which more or less is in use than when this was last asked, or that came or
+    /// went.
+    pub(crate) fn take_touched_pools(&mut self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.touched_pools)
+            .into_iter()
+            .collect()
+    }
+
+    /// Somebody else may have written the status of this pool.
+    pub(crate) fn touch_pool(&mut self, name: Arc<str>) {
+        self.touched_pools.insert(name);
+    }
+
+    /// How much of a pool is in use; nothing when there is no such pool. Of one that was never
+    /// valid since we started, what Services hold of it is all that there is.
+    pub(crate) fn pool_usage(&self, index: &Index, name: &str) -> Option<PoolUsage> {
+        if let Some(counters) = self.allocator.counters(name) {
+            return Some(PoolUsage {
+                ipv4: counters.ipv4,
+                ipv6: counters.ipv6,
+                services: counters.services,
+            });
+        }
+        self.rejections.has_pool(name).then(|| {
+            let kept = self.kept.iter().filter(|(_, pool)| &***pool == name);
+            let kept = kept.filter_map(|(key, _)| index.service(key));
+            let mut usage = PoolUsage::default();
+            for service in kept {
+                usage.services += 1;
+                for ip in held(service) {
+                    let family = match Family::of(*ip) {
+                        Family::V4 => &mut usage.ipv4,
+                        Family::V6 => &mut usage.ipv6,
+                    };
+                    family.in_use += 1;
+                    family.total += 1;
+                }
+            }
+            usage
+        })
+    }
+
+    /// Whether a Service keeps what it holds although no valid pool has it: the pool that it is
+    /// from is there and is no good at present.
+    pub(super) fn is_kept(&self, service: &Service) -> bool {
+        let pool = service.held_pool.as_deref().unwrap_or("");
+        self.rejections.has_pool(pool) && !self.config.pools().contains_key(pool)
+    }
+
+    pub(super) fn keep(&mut self, service: &Service) {
+        let pool: Box<str> = service.held_pool.as_deref().unwrap_or("").into();
+        self.touched_pools.insert((&*pool).into());
+        self.kept.insert(service.key.clone(), pool);
+    }
+
+    pub(super) fn unkeep(&mut self, key: &metallb_ipam::ServiceKey) {
+        if let Some(pool) = self.kept.remove(key) {
+            self.touched_pools.insert((&*pool).into());
+        }
+    }
+
+    /// Notes all pools, those of before and those of `now`.
+    pub(super) fn touch_all_pools(&mut self, now: &Config) {
+        let names = self.config.pools().keys().chain(now.pools().keys());
+        self.touched_pools
+            .extend(names.map(|name| name.as_str().into()));
+        self.touch_rejected_pools();
+    }
+
+    pub(super) fn touch_rejected_pools(&mut self) {
+        self.touched_pools
+            .extend(self.rejections.pools().map(Into::into));
+    }
+}
+
+fn held(service: &Service) -> &[IpAddr] {
+    match &service.held {
+        Held::Ips(ips) => ips,
+        Held::Nothing | Held::Unusable(_) => &[],
+    }
+}
