@@ -23,6 +23,7 @@
 
 pub mod names;
 mod null;
+pub mod rules;
 mod schema;
 pub mod v1beta1;
 pub mod v1beta2;
@@ -35,6 +36,18 @@ use serde_json::Value;
 ///
 /// BGPPeer holds both of its versions; v1beta1 is not served until a conversion webhook is.
 pub fn all() -> Vec<Value> {
+    let mut all = without_rules();
+    for crd in &mut all {
+        rules::add(crd);
+        // Whether maps keep their order depends on what else is in the build.
+        crd.sort_all_objects();
+    }
+    all
+}
+
+/// The same without [`rules`], for where webhooks always are and the definitions of MetalLB's own
+/// releases are replaced under OLM v1, which takes no new rule on an existing field for safe.
+pub fn without_rules() -> Vec<Value> {
     let mut peer = v1beta2::BGPPeer::crd();
     peer.spec
         .versions

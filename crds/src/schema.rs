@@ -17,9 +17,10 @@ pub(crate) fn port<const MIN: u16>(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "integer", "minimum": MIN, "maximum": 16384})
 }
 
-/// A local preference; 32 bits unsigned on the wire.
-pub(crate) fn local_pref(generator: &mut SchemaGenerator) -> Schema {
-    asn::<0>(generator)
+/// A local preference. It has 32 bits unsigned on the wire, but bounds or another format would be
+/// unsafe changes of a field that is in use.
+pub(crate) fn local_pref(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "integer", "format": "int32"})
 }
 
 /// An integer of any size.
@@ -88,11 +89,17 @@ pub(crate) fn core_type<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schem
 }
 
 /// Conditions as every Kubernetes API has them, one of each type.
-pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
+pub(crate) fn conditions(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = condition_list(generator);
+    schema.insert("x-kubernetes-list-type".to_owned(), "map".into());
+    schema.insert("x-kubernetes-list-map-keys".to_owned(), json!(["type"]));
+    schema
+}
+
+/// Conditions in a list that is replaced as a whole.
+pub(crate) fn condition_list(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
-        "x-kubernetes-list-type": "map",
-        "x-kubernetes-list-map-keys": ["type"],
         "items": {
             "type": "object",
             "description": "One aspect of the object's state.",

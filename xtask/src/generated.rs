@@ -48,6 +48,17 @@ pub(crate) fn crds(args: &GeneratedArgs) -> Result<()> {
     settle(&wanted, args.check, "cargo xtask crds")
 }
 
+/// The definitions with the documented rules only, as one YAML stream.
+pub(crate) fn definitions_without_rules() -> Result<String> {
+    print(&[
+        "--package",
+        "metallb-crds",
+        "--example",
+        "definitions",
+        "without-rules",
+    ])
+}
+
 /// `config/operator.yaml`, from the operator's renderer.
 pub(crate) fn manifests(args: &GeneratedArgs) -> Result<()> {
     let printed = print(&["--package", "metallb-operator", "--", "manifests"])?;

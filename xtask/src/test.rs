@@ -3,13 +3,14 @@
 //! The cheap stages come first. Output is passed on as it comes; the end is one line of counts.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader},
     process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{image, steps::Steps, workspace};
+use crate::{generated, image, steps::Steps, workspace};
 
 /// What `cargo xtask test` takes.
 #[derive(Debug, clap::Args)]
@@ -23,7 +24,8 @@ pub(crate) struct TestArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
-    /// Both of the others, and the licences of what we depend on.
+    /// Both of the others, the licences of what we depend on, and whether our definitions may
+    /// take the place of upstream's.
     All,
     /// Formatting, lints, unit and property tests; needs neither root nor network.
     Unit,
@@ -56,6 +58,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
     }
     if args.part == Part::All {
         licences(&mut steps, &mut counts)?;
+        upgrade_safety(&mut steps, &mut counts)?;
     }
     if args.part != Part::Unit {
         cluster(args, &mut steps, &mut counts)?;
@@ -90,6 +93,24 @@ fn licences(steps: &mut Steps, counts: &mut Counts) -> Result<()> {
     check(steps, counts, "licences, bans, sources", &mut cargo(deny))
 }
 
+/// OLM v1's judgement on our definitions in the place of upstream's; a Go program, since its
+/// library is.
+fn upgrade_safety(steps: &mut Steps, counts: &mut Counts) -> Result<()> {
+    let ours = generated::definitions_without_rules()?;
+    let path = workspace::root().join("target/definitions-without-rules.yaml");
+    fs::write(&path, ours).with_context(|| format!("cannot write {}", path.display()))?;
+    let mut go = Command::new("go");
+    go.args(["run", "."])
+        .current_dir(workspace::root().join("tests/crd-safety"))
+        .stdin(fs::File::open(&path)?);
+    check(
+        steps,
+        counts,
+        "definitions replace upstream's safely",
+        &mut go,
+    )
+}
+
 fn cluster(args: &TestArgs, steps: &mut Steps, counts: &mut Counts) -> Result<()> {
     let image = image::build(&image::ImageArgs::default(), steps)?;
     for (what, test) in STORIES {
@@ -102,7 +123,12 @@ fn cluster(args: &TestArgs, steps: &mut Steps, counts: &mut Counts) -> Result<()
 
 /// A stage that is one check: green or not.
 fn check(steps: &mut Steps, counts: &mut Counts, what: &str, command: &mut Command) -> Result<()> {
-    let status = steps.time(what, || command.status().context("cannot run cargo"))?;
+    let status = steps.time(what, || {
+        let program = command.get_program().to_owned();
+        command
+            .status()
+            .with_context(|| format!("cannot run {}", program.display()))
+    })?;
     if status.success() {
         counts.ended_well += 1;
     } else {
@@ -225,12 +251,16 @@ fn cargo(arguments: &str) -> Command {
 
 /// The test programs that need the embedded cluster, in the order in which they build on each
 /// other: a broken harness is seen before the stories that stand on it.
-const STORIES: [(&str, &str); 3] = [
+const STORIES: [(&str, &str); 4] = [
     (
         "cluster: it comes up, runs pods, and leaves nothing behind",
         "cluster",
     ),
     ("cluster: every fault does what it says", "verbs"),
+    (
+        "cluster: what the API server refuses on its own",
+        "definitions",
+    ),
     ("cluster: the product's stories", "stories"),
 ];
 

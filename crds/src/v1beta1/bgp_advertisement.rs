@@ -71,7 +71,7 @@ pub struct BGPAdvertisementSpec {
     /// with the highest. 0 or unset: none is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::local_pref")]
-    pub local_pref: Option<u32>,
+    pub local_pref: Option<i64>,
 
     /// Communities to put on the routes: standard ones such as 64512:100, large ones such as
     /// large:64512:100:1, or names that a Community object gives to either.

@@ -205,7 +205,8 @@ pub struct MetalLBStatus {
         deserialize_with = "null::or_default",
         skip_serializing_if = "Vec::is_empty"
     )]
-    #[schemars(schema_with = "schema::conditions")]
+    // One of each type, which a mark could say; added to a field in use, it is an unsafe change.
+    #[schemars(schema_with = "schema::condition_list")]
     pub conditions: Vec<Condition>,
 
     /// The metadata.generation that the conditions speak of.
