@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
 use kube::Resource;
 use kube::api::ObjectMeta;
+use metallb_config::Labels;
 use serde::Deserialize;
 
 /// A Service.
@@ -25,6 +26,17 @@ pub(crate) struct ServiceSpec {
     pub(crate) type_: Option<String>,
     pub(crate) load_balancer_class: Option<String>,
     pub(crate) external_traffic_policy: Option<String>,
+    #[serde(default)]
+    pub(crate) selector: Labels,
+    #[serde(default)]
+    pub(crate) ports: Vec<ServicePort>,
+}
+
+#[derive(Deserialize, Clone, Debug, Default)]
+pub(crate) struct ServicePort {
+    #[serde(default)]
+    pub(crate) protocol: String,
+    pub(crate) port: u16,
 }
 
 #[derive(Deserialize, Clone, Debug, Default)]

@@ -176,6 +176,12 @@ fn log(key: &ObjectKey, before: Option<&Decision>, now: &Decision) {
                 "the service's address is not one that the configuration allows"
             );
         }
+        (None, Decision::Withhold(reason @ Reason::AddressInUse)) => tracing::warn!(
+            op = "setBalancer",
+            service,
+            reason = reason.as_str(),
+            "an older service has the service's address and does not share it"
+        ),
         (None, Decision::Withhold(reason)) => tracing::debug!(
             event = "serviceNotAnnounced",
             service,

@@ -127,6 +127,9 @@ impl Brain {
             News::Pod(change) => self.index.pod(change),
         };
         self.touch(touched, pending);
+        for key in self.index.take_contested() {
+            pending.services.entry(key).or_default();
+        }
         if let Some(kind) = synced {
             self.known(kind, pending);
         }
@@ -217,3 +220,59 @@ impl News {
 
 /// How much news is taken in before it is acted on.
 const BATCH: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use metallb_kit::metrics::Metrics;
+    use metallb_kit::ready::Ready;
+    use serde_json::json;
+
+    use super::*;
+    use crate::index::fixtures::{Cluster, apply, service, slice};
+    use crate::metrics::AnnouncedMetric;
+
+    #[test]
+    fn what_another_service_shows_is_reason_to_decide_anew() {
+        let metrics = Metrics::new();
+        let announced = AnnouncedMetric::new(&metrics, "a");
+        let (commands, _protocol) = mpsc::unbounded_channel();
+        let mut brain = Brain {
+            index: Cluster::of(&["a"]).index,
+            own: Own {
+                node: "a".to_owned(),
+                ignore_exclude_lb: false,
+            },
+            apply: Apply::new(
+                "a".to_owned(),
+                commands,
+                announced,
+                Box::new(|_, _, _, _| ()),
+            ),
+            unknown: BTreeSet::new(),
+            synced: Ready::new().condition("everything"),
+            speakers: watch::channel(BTreeMap::new()).0,
+            metrics: ClientMetrics::new(&metrics),
+        };
+        let mut after = |news: Vec<News>| {
+            let mut pending = Pending::default();
+            for item in news {
+                brain.learn(item, &mut pending);
+            }
+            brain.settle(&pending);
+            let text = metrics.text();
+            let names = ["web", "other"].into_iter();
+            names
+                .filter(|name| text.contains(&format!("service=\"default/{name}\"")))
+                .collect::<Vec<_>>()
+        };
+        let at = |year: &str| json!({ "creationTimestamp": format!("{year}-01-01T00:00:00Z") });
+        let web = service("web", at("2026"), &["192.0.2.1"]);
+        let other = service("other", at("2025"), &["192.0.2.1"]);
+        let endpoints = slice("other", json!([{ "nodeName": "a" }]));
+        assert_eq!(after(vec![News::Service(apply(web))]), ["web"]);
+        let both = vec![News::Slice(apply(endpoints)), News::Service(apply(other))];
+        assert_eq!(after(both), ["other"]);
+        let gone = Change::Delete(ObjectKey::new("default", "other"));
+        assert_eq!(after(vec![News::Service(gone)]), ["web"]);
+    }
+}

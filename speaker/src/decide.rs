@@ -109,6 +109,10 @@ fn announcement(
         Ingress::Ips(ips) => ips,
     };
     let first = *ips.first().ok_or(Reason::NoIpAllocated)?;
+    // The controller will give it another; until then the older Service alone is announced.
+    if index.gives_way(key) {
+        return Err(Reason::AddressInUse);
+    }
     let config = index.configuration.config();
     let broken;
     let pool = if let Some(pool) = config.pool_of(ips) {

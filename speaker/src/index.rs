@@ -9,6 +9,8 @@ use std::net::IpAddr;
 
 use kube::ResourceExt;
 use metallb_config::Labels;
+use metallb_crds::names;
+use metallb_ipam::{Claims, Port, ServiceKey, Share, backend_key};
 use metallb_kit::watch::{Change, ObjectKey};
 
 use crate::api;
@@ -23,6 +25,9 @@ pub(crate) struct Index {
     /// Only Services of this class are ours; without one, only those without a class.
     class: Option<String>,
     pub(crate) services: BTreeMap<ObjectKey, Service>,
+    claims: Claims,
+    /// Services whose claims to their addresses may count for more or less than before.
+    contested: BTreeSet<ObjectKey>,
     pub(crate) endpoints: Endpoints,
     pub(crate) nodes: BTreeMap<Box<str>, Node>,
     pub(crate) configuration: Configuration,
@@ -37,6 +42,8 @@ pub(crate) struct Index {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Service {
     pub(crate) uid: Option<String>,
+    /// Seconds since 1970.
+    created: i64,
     pub(crate) ingress: Ingress,
     /// The pool that its addresses were assigned from, as the controller wrote it down.
     pub(crate) pool: Option<Box<str>>,
@@ -44,6 +51,8 @@ pub(crate) struct Service {
     pub(crate) local: bool,
     /// It may share its address with others.
     pub(crate) shared: bool,
+    /// With whom.
+    share: Option<Share>,
     pub(crate) labels: Labels,
 }
 
@@ -91,6 +100,8 @@ impl Index {
         Self {
             class,
             services: BTreeMap::new(),
+            claims: Claims::default(),
+            contested: BTreeSet::new(),
             endpoints: Endpoints::default(),
             nodes: BTreeMap::new(),
             configuration: Configuration::default(),
@@ -116,6 +127,7 @@ impl Index {
                 if self.services.get(&key) == Some(&service) {
                     return Touched::Nothing;
                 }
+                self.claim(&key, &service);
                 self.services.insert(key.clone(), service);
                 Touched::Service(key)
             }
@@ -198,6 +210,26 @@ impl Index {
         Touched::Everything
     }
 
+    /// Whether another Service, an older one, keeps an address that this one shows too.
+    pub(crate) fn gives_way(&self, key: &ObjectKey) -> bool {
+        self.claims.keeper_instead_of(&service_key(key)).is_some()
+    }
+
+    /// The Services that have to be decided anew because of what others show.
+    pub(crate) fn take_contested(&mut self) -> BTreeSet<ObjectKey> {
+        std::mem::take(&mut self.contested)
+    }
+
+    fn claim(&mut self, key: &ObjectKey, service: &Service) {
+        let ips = match &service.ingress {
+            Ingress::Ips(ips) => ips.as_slice(),
+            Ingress::None | Ingress::Invalid => &[],
+        };
+        let (key, share) = (service_key(key), service.share.clone());
+        let others = self.claims.show(&key, service.created, ips, share);
+        self.contested.extend(others.iter().map(object_key));
+    }
+
     /// All speakers, by their nodes.
     pub(crate) fn speakers(&self) -> BTreeMap<String, IpAddr> {
         self.speakers
@@ -207,6 +239,8 @@ impl Index {
     }
 
     fn forget(&mut self, key: ObjectKey, reason: Reason) -> Touched {
+        let others = self.claims.hide(&service_key(&key));
+        self.contested.extend(others.iter().map(object_key));
         match self.services.remove(&key) {
             Some(_) => Touched::Gone(key, reason),
             None => Touched::Nothing,
@@ -216,12 +250,22 @@ impl Index {
 
 impl From<api::Service> for Service {
     fn from(object: api::Service) -> Self {
-        let shared = SHARED_IP
-            .iter()
-            .any(|annotation| object.annotations().contains_key(*annotation));
-        let pool = object
-            .annotations()
-            .get(FROM_POOL)
+        let annotations = object.annotations();
+        let sharing_key = annotations
+            .get(names::ALLOW_SHARED_IP)
+            .or_else(|| annotations.get(names::LEGACY_ALLOW_SHARED_IP));
+        let local = object.spec.external_traffic_policy.as_deref() == Some("Local");
+        let ports = object.spec.ports.iter().filter_map(|it| {
+            let protocol = it.protocol.parse().ok()?;
+            Some(Port::new(protocol, it.port))
+        });
+        let share = sharing_key.and_then(|key| {
+            let backend_key = backend_key(local, &object.spec.selector);
+            Share::new(key, &backend_key, &ports.collect::<Vec<_>>())
+        });
+        let shared = sharing_key.is_some();
+        let pool = annotations
+            .get(names::IP_ALLOCATED_FROM_POOL)
             .map(|pool| pool.as_str().into());
         let ingress = object.status.load_balancer.ingress.unwrap_or_default();
         let ips = ingress
@@ -233,8 +277,14 @@ impl From<api::Service> for Service {
                 Some(ips) if ips.is_empty() => Ingress::None,
                 Some(ips) => Ingress::Ips(ips),
             },
-            local: object.spec.external_traffic_policy.as_deref() == Some("Local"),
+            created: object
+                .metadata
+                .creation_timestamp
+                .as_ref()
+                .map_or(i64::MAX, |time| time.0.as_second()),
+            local,
             shared,
+            share,
             pool,
             uid: object.metadata.uid,
             labels: object.metadata.labels.unwrap_or_default(),
@@ -270,12 +320,13 @@ impl Speaker {
     }
 }
 
-const FROM_POOL: &str = "metallb.io/ip-allocated-from-pool";
-/// The annotation by which a Service shares its address; the second name is older.
-const SHARED_IP: [&str; 2] = [
-    "metallb.io/allow-shared-ip",
-    "metallb.universe.tf/allow-shared-ip",
-];
+fn service_key(key: &ObjectKey) -> ServiceKey {
+    ServiceKey::new(&key.namespace, &key.name)
+}
+
+fn object_key(key: &ServiceKey) -> ObjectKey {
+    ObjectKey::new(key.namespace(), key.name())
+}
 
 #[cfg(test)]
 pub(crate) mod fixtures;

@@ -8,6 +8,9 @@ pub(crate) enum Reason {
     NoIpAllocated,
     InvalidIp,
     IpNotAllowed,
+    /// An older Service shows the same address, and may not share it. Ours; upstream announces it
+    /// for both.
+    AddressInUse,
     NotOwner,
     SharedIpWithServiceSelector,
     NoMatchingAdvertisement,
@@ -22,6 +25,7 @@ impl Reason {
             Self::NoIpAllocated => "noIPAllocated",
             Self::InvalidIp => "invalidIP",
             Self::IpNotAllowed => "ipNotAllowed",
+            Self::AddressInUse => "addressInUse",
             Self::NotOwner => "notOwner",
             Self::SharedIpWithServiceSelector => "sharedIPWithServiceSelector",
             Self::NoMatchingAdvertisement => "noMatchingAdvertisement",

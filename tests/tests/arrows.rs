@@ -34,6 +34,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "metallb-config",
             "metallb-crds",
+            "metallb-ipam",
             "metallb-kit",
             "metallb-l2",
             "metallb-membership",

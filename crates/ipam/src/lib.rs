@@ -10,6 +10,7 @@
 //! room. Services that share addresses cost a little of both.
 
 mod allocator;
+mod claims;
 mod ips;
 mod numbers;
 mod pool;
@@ -23,10 +24,11 @@ mod tenants;
 mod usage;
 
 pub use allocator::{Adopted, Allocator, Assignment, Explanation, PoolsChanged};
+pub use claims::Claims;
 pub use ips::{Ips, IpsError};
 pub use pool::Counters;
 pub use port::{Port, Protocol, UnknownProtocol};
 pub use refusal::{InUse, Refusal};
 pub use request::{Families, Request, ServiceKey};
-pub use sharing::Mismatch;
+pub use sharing::{Mismatch, Share, backend_key};
 pub use usage::Usage;

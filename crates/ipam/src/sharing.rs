@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use metallb_config::Labels;
+
 use crate::numbers::bit;
 use crate::port::Port;
 use crate::request::Request;
@@ -17,7 +19,7 @@ pub(crate) struct Sharing {
 
 /// With whom a Service shares its addresses, and what it has of them for itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Share {
+pub struct Share {
     pub(crate) sharing: Sharing,
     pub(crate) ports: Box<[Port]>,
 }
@@ -50,19 +52,23 @@ pub enum Mismatch {
 }
 
 impl Share {
-    /// What a Service says of sharing; nothing when it does not share.
-    pub(crate) fn of(request: &Request<'_>) -> Option<Self> {
-        if request.sharing_key.is_empty() {
+    /// How a Service with this sharing key, [backend key](backend_key) and these ports shares;
+    /// nothing when the sharing key is empty, as it shares with nobody then.
+    pub fn new(sharing_key: &str, backend_key: &str, ports: &[Port]) -> Option<Self> {
+        if sharing_key.is_empty() {
             return None;
         }
         let sharing = Sharing {
-            key: request.sharing_key.into(),
-            backend: request.backend_key.into(),
+            key: sharing_key.into(),
+            backend: backend_key.into(),
         };
-        Some(Self {
-            sharing,
-            ports: request.ports.into(),
-        })
+        let ports = ports.into();
+        Some(Self { sharing, ports })
+    }
+
+    /// How the Service that asks shares.
+    pub(crate) fn of(request: &Request<'_>) -> Option<Self> {
+        Self::new(request.sharing_key, request.backend_key, request.ports)
     }
 
     /// A port that both have.
@@ -70,6 +76,14 @@ impl Share {
         let mut ports = self.ports.iter().copied();
         ports.find(|port| other.ports.contains(port))
     }
+}
+
+/// The backend key of a Service: what its endpoints are matters only where the traffic stays on the
+/// node (`externalTrafficPolicy` is `Local`), and is then its selector as text.
+pub fn backend_key(local: bool, selector: &Labels) -> String {
+    let terms = selector.iter().filter(|_| local);
+    let terms: Vec<_> = terms.map(|(key, value)| format!("{key}={value}")).collect();
+    terms.join(",")
 }
 
 /// Whether one that shares like `new` can be where others share like `existing`, if their ports
@@ -166,6 +180,15 @@ pub(crate) fn clear<K: Ord>(words: &mut BTreeMap<K, u64>, at: &K, number: u128) 
 mod tests {
     use super::*;
     use crate::port::Protocol;
+
+    #[test]
+    fn endpoints_matter_where_traffic_is_local() {
+        let selector = [("tier", "front"), ("app", "web")];
+        let selector = selector.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(backend_key(false, &selector.clone().into()), "");
+        assert_eq!(backend_key(true, &selector.into()), "app=web,tier=front");
+        assert_eq!(backend_key(true, &Labels::new()), "");
+    }
 
     #[test]
     fn full_words_of_conflicts_are_passed_over() {

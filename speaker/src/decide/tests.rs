@@ -273,3 +273,48 @@ fn an_unknown_service_is_deleted() {
         .service(metallb_kit::watch::Change::Delete(web()));
     assert_eq!(withheld(&cluster.decide("a")), Some("serviceDeleted"));
 }
+
+#[test]
+fn of_two_services_on_one_address_the_older_alone_is_announced() {
+    let created = |year: &str| format!("{year}-01-01T00:00:00Z");
+    let metadata = |year, sharing: Option<&str>| {
+        let annotations = sharing.map(|key| json!({ "metallb.io/allow-shared-ip": key }));
+        json!({ "creationTimestamp": created(year), "annotations": annotations })
+    };
+    let with_port = |name, metadata, port: u16| {
+        let mut object = service(name, metadata, &["192.0.2.1"]);
+        object["spec"]["ports"] = json!([{ "protocol": "TCP", "port": port }]);
+        object
+    };
+    for (web_key, other_key, other_port, other_year, announced) in [
+        (None, None, 81, "2027", true),
+        (None, None, 81, "2025", false),
+        (Some("k"), Some("k"), 81, "2025", true),
+        // The same port, another key, no key.
+        (Some("k"), Some("k"), 80, "2025", false),
+        (Some("k"), Some("l"), 81, "2025", false),
+        (Some("k"), None, 81, "2025", false),
+    ] {
+        let mut cluster = Cluster::of(&["a"]);
+        let web = with_port("web", metadata("2026", web_key), 80);
+        let other = with_port("other", metadata(other_year, other_key), other_port);
+        cluster.index.service(apply(web));
+        cluster.index.service(apply(other));
+        let contested = !cluster.index.take_contested().is_empty();
+        let decision = cluster.decide("a");
+        let reason = (!announced).then_some("addressInUse");
+        assert_eq!(
+            withheld(&decision),
+            reason,
+            "{web_key:?} {other_key:?} {other_year}"
+        );
+        assert_eq!(contested, !announced || other_key.is_none());
+        // It is let go of, which is reason to look at the Service again.
+        let gone = ObjectKey::new("default", "other");
+        cluster
+            .index
+            .service(metallb_kit::watch::Change::Delete(gone));
+        assert_eq!(withheld(&cluster.decide("a")), None);
+        assert_eq!(!cluster.index.take_contested().is_empty(), contested);
+    }
+}
