@@ -124,3 +124,17 @@ fn two_that_may_not_share_and_have_one_address_part() {
     );
     assert_eq!(world.doubles, 1);
 }
+
+#[test]
+fn whoever_waits_to_share_gets_in_when_one_among_others_has_left() {
+    let pools = [pool("pool", &["192.0.2.1/32"])];
+    let waiting = sharer("waiting", 3).ports(&[("TCP", 1)]);
+    let services = [sharer("leaves", 1), sharer("stays", 2), waiting];
+    let mut world = World::start(&pools, &services);
+    assert_eq!(world.ip("ns/waiting"), "");
+    // There is nothing for it to move to. Its port is free when its status says so.
+    world.apply(world.services["ns/leaves"].clone().annotation(KEY, "own"));
+    assert_eq!(world.ip("ns/leaves"), "");
+    assert_eq!(world.ip("ns/stays"), "192.0.2.1");
+    assert_eq!(world.ip("ns/waiting"), "192.0.2.1");
+}

@@ -115,8 +115,8 @@ impl Allocator {
     /// Refused when no pool gives out these addresses together, when the pool is not for the
     /// Service, when it asks for something else by now, or when one with which it cannot share
     /// holds one of them: an older one, by creation time and then by key, or any if it held the
-    /// address before and only the way it shares has changed. Refused or not, the Service gives up
-    /// what it held before.
+    /// address before, or [still shows](Self::linger) what it gave up, and only the way it shares
+    /// has changed. Refused or not, the Service gives up what it held before.
     pub fn adopt(&mut self, request: &Request<'_>, ips: &[IpAddr]) -> Result<Adopted, Refusal> {
         let before = self.remove(request.service);
         let adopted = self.adopt_instead(request, ips, before.as_ref());
@@ -226,7 +226,8 @@ impl Allocator {
             let Some(rivals) = self.rivals(ip, share) else {
                 continue;
             };
-            let was_there = before.is_some_and(|held| held.contains(&ip));
+            let was_there = before.is_some_and(|held| held.contains(&ip))
+                || self.lingering.has(request.service, ip);
             let who = || {
                 self.holders(ip)
                     .filter(|key| self.is_rival(key, &rivals, share))

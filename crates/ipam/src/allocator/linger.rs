@@ -22,6 +22,11 @@ pub(super) struct Lingering {
 }
 
 impl Lingering {
+    /// Whether this address lingers on this Service.
+    pub(super) fn has(&self, service: &ServiceKey, ip: IpAddr) -> bool {
+        self.of.get(service).is_some_and(|ips| ips.contains(&ip))
+    }
+
     fn insert(&mut self, service: &ServiceKey, ips: Vec<IpAddr>) {
         for ip in &ips {
             self.on.entry(*ip).or_default().push(service.clone());

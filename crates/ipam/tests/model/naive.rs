@@ -92,7 +92,11 @@ impl Naive {
             if contested.is_empty() || rival.how.may_share_with(&ask.how) {
                 continue;
             }
-            let was_there = |ip: &IpAddr| before.as_ref().is_some_and(|it| it.ips.contains(ip));
+            let was_there = |ip: &IpAddr| {
+                let lingering = self.lingering.get(&ask.service);
+                before.as_ref().is_some_and(|it| it.ips.contains(ip))
+                    || lingering.is_some_and(|ips| ips.contains(ip))
+            };
             if contested.into_iter().any(was_there) || (rival.created, service) < own {
                 return None;
             }

@@ -23,7 +23,7 @@ pub(crate) fn run(program: &[Step]) {
         world.decide();
         world.both.compare(&services, &universe);
         world.check_no_conflicts();
-        world.check_moves(&before, &recorded, touched.as_deref());
+        world.check_moves(&before, &recorded, step, touched.as_deref());
         world.check_nobody_waits_in_vain();
     }
 }
@@ -73,6 +73,7 @@ impl World {
                 self.services.remove(name);
                 self.watch_vacancies(|world| {
                     world.both.release(name);
+                    world.both.linger(name, &[]);
                 });
                 Some(name.clone())
             }
@@ -159,6 +160,7 @@ impl World {
             return false;
         }
         let displaced = self.both.adopt(&ask, &status);
+        self.both.linger(name, &status);
         for other in displaced.iter().flatten() {
             self.look_at(other);
         }
@@ -174,6 +176,8 @@ impl World {
         if !given.is_empty() && given == status {
             given = self.both.add_family(&ask).unwrap_or(given);
         }
+        // It is written at once.
+        self.both.linger(name, &given);
         self.services.get_mut(name).expect("it is there").status = given;
     }
 
@@ -195,6 +199,7 @@ impl World {
         &self,
         before: &BTreeMap<String, Service>,
         recorded: &BTreeMap<String, Service>,
+        step: &Step,
         touched: Option<&str>,
     ) {
         for (name, Service { ask, status, .. }) in before {
@@ -210,12 +215,14 @@ impl World {
             }
             // Somebody else was given the address by a write that should not have been. The older
             // keeps it.
-            let lost_to_older = recorded.values().any(|other| {
-                let rank = |ask: &Ask| (ask.created, ask.service.clone());
-                rank(&other.ask) < rank(ask)
-                    && other.status.iter().any(|ip| status.contains(ip))
-                    && !other.ask.how.may_share_with(&ask.how)
-            });
+            let is_record = matches!(step, Step::Record(..));
+            let lost_to_older = is_record
+                && recorded.values().any(|other| {
+                    let rank = |ask: &Ask| (ask.created, ask.service.clone());
+                    rank(&other.ask) < rank(ask)
+                        && other.status.iter().any(|ip| status.contains(ip))
+                        && !other.ask.how.may_share_with(&ask.how)
+                });
             if lost_to_older {
                 continue;
             }
