@@ -136,7 +136,7 @@ impl Decider {
     /// Changes may have been missed: what the statuses hold is to be known for sure again before
     /// anything is given out.
     pub(crate) fn doubt(&mut self) {
-        self.term = Term::default();
+        self.dirty.append(&mut self.term.begin_anew());
     }
 
     /// Decides for all that changed.

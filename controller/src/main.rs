@@ -14,6 +14,8 @@ mod metrics;
 mod program;
 mod run;
 mod service;
+#[cfg(test)]
+mod simulation;
 mod watched;
 mod wish;
 #[cfg(test)]

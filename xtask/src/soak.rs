@@ -35,6 +35,8 @@ pub(crate) struct SoakArgs {
 enum Part {
     /// The allocator beside a naive one.
     Model,
+    /// Two controllers beside an API server where everything goes wrong.
+    Controllers,
     /// Three electors on a failing API.
     Election,
     /// Speakers on a failing network.
@@ -54,11 +56,16 @@ struct LongTest {
 }
 
 /// Named in every run; the numbers are some minutes to an hour each, on two processors.
-const LONG_TESTS: [LongTest; 4] = [
+const LONG_TESTS: [LongTest; 5] = [
     LongTest {
         part: Part::Model,
         seeds: 1_000_000,
         arguments: "--package metallb-ipam --test model",
+    },
+    LongTest {
+        part: Part::Controllers,
+        seeds: 1_000_000,
+        arguments: "--package metallb-controller no_address_is_lost",
     },
     LongTest {
         part: Part::Election,

@@ -69,6 +69,17 @@ pub(crate) struct Line {
     pub(crate) msg: &'static str,
 }
 
+impl Addresses {
+    /// The addresses that the Service gets.
+    #[cfg(test)]
+    pub(crate) fn given(&self) -> Option<Ips> {
+        match self {
+            Self::Set(assignment) => Some(assignment.ips),
+            Self::Clear | Self::Leave => None,
+        }
+    }
+}
+
 impl Write {
     /// To `service` as it is known.
     pub(crate) fn to(service: &Service, addresses: Addresses) -> Self {

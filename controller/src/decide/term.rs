@@ -44,6 +44,11 @@ impl Term {
         matches!(self.echo, Echo::Heard)
     }
 
+    /// Changes may have been missed. Returns those that were blocked.
+    pub(crate) fn begin_anew(&mut self) -> BTreeSet<Age> {
+        std::mem::take(self).blocked
+    }
+
     /// The watch has told of everything up to this version. Returns those that need not wait any
     /// more.
     pub(crate) fn hear(&mut self, version: u64) -> BTreeSet<Age> {

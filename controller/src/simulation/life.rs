@@ -1,0 +1,360 @@
+//! What happens in one life: users at work, everything that can go wrong, and then a rest in which
+//! nothing does.
+
+use std::time::Instant;
+
+use metallb_ipam::ServiceKey;
+use metallb_seeds::Dice;
+
+use super::promises::Promises;
+use super::replica::{Clock, Fate, Millis, Replica};
+use super::store::Store;
+use crate::control::{Input, Outcome};
+use crate::decide::{Effect, Write};
+use crate::fixtures::pool;
+use crate::watched::WatchedService;
+
+/// One life.
+pub(super) struct Life {
+    dice: Dice,
+    now: Millis,
+    store: Store,
+    replicas: [Replica; 2],
+    born: u32,
+    /// Status writes on their way, and answers on their way back.
+    requests: Vec<Request>,
+    pub(super) promises: Promises,
+    told: bool,
+}
+
+/// A status write between decision and answer.
+struct Request {
+    from: usize,
+    epoch: u32,
+    write: Write,
+    fate: Fate,
+    /// What the API server did, and says of it.
+    done: Option<Outcome>,
+}
+
+impl Life {
+    pub(super) fn new(seed: u64, told: bool) -> Self {
+        let mut dice = Dice::new(seed);
+        let mut store = Store::default();
+        store.put_pool("a", pool("a", &["192.0.2.1-192.0.2.4"]));
+        store.put_pool("b", pool("b", &["192.0.2.16/30", "2001:db8::/126"]));
+        let start = Instant::now();
+        let replicas = [0, 1].map(|i| {
+            let clock = clock(start, &mut dice);
+            Replica::start(&format!("c{i}"), seed ^ i, clock, &store)
+        });
+        Self {
+            dice,
+            now: 0,
+            store,
+            replicas,
+            born: 2,
+            requests: Vec::new(),
+            promises: Promises::default(),
+            told,
+        }
+    }
+
+    /// Lives it; says which promise was broken, if one was.
+    pub(super) fn live(&mut self) -> Result<(), String> {
+        for _ in 0..300 {
+            let step = match self.dice.below(100) {
+                0..80 => between(&mut self.dice, 1, 100),
+                80..97 => between(&mut self.dice, 100, 600),
+                _ => between(&mut self.dice, 600, 4000),
+            };
+            self.now += step;
+            if self.dice.percent(35) {
+                self.user();
+            }
+            if self.dice.percent(6) {
+                self.misfortune();
+            }
+            self.turn(false)?;
+        }
+        self.tell("the rest begins");
+        for replica in &mut self.replicas {
+            replica.frozen_until = 0;
+            replica.services.silent_until = 0;
+            replica.pools.silent_until = 0;
+        }
+        // Longer than anything that is under way can take.
+        for _ in 0..200 {
+            self.now += 200;
+            self.turn(true)?;
+        }
+        self.promises.observe(self.now, &self.store);
+        self.promises.at_rest(&self.store)
+    }
+
+    /// A step of the API server and of both controllers.
+    fn turn(&mut self, rest: bool) -> Result<(), String> {
+        self.promises.observe(self.now, &self.store);
+        self.requests_arrive(rest)?;
+        for at in 0..2 {
+            let fate = self.fate(rest);
+            let leads_before = self.replicas[at].term(self.now).is_some();
+            if self.now < self.replicas[at].frozen_until {
+                continue;
+            }
+            let replica = &mut self.replicas[at];
+            replica.elect(self.now, &mut self.store, fate);
+            if rest || self.dice.percent(50) {
+                replica.see_lease(self.now, &self.store);
+            }
+            let count = if rest { 50 } else { self.dice.below(6) };
+            replica.listen(self.now, count, &self.store);
+            self.answers_arrive(at);
+            let effects = self.replicas[at].decide(self.now, &self.store);
+            if leads_before != self.replicas[at].term(self.now).is_some() {
+                self.tell(&format!("controller {at} leads: {}", !leads_before));
+            }
+            self.perform(at, effects, rest);
+        }
+        let leaders = [0, 1].map(|at| self.replicas[at].term(self.now).is_some());
+        if leaders == [true, true] {
+            return Err("two controllers lead".to_owned());
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, from: usize, effects: Vec<Effect>, rest: bool) {
+        for effect in effects {
+            match effect {
+                Effect::Write(write) => {
+                    let fate = self.fate(rest);
+                    self.tell(&format!(
+                        "controller {from} decides {} at {}: {:?}",
+                        write.key, write.resource_version, write.addresses
+                    ));
+                    for note in &write.notes {
+                        self.tell(&format!("  {}: {}", note.reason, note.message));
+                    }
+                    self.requests.push(Request {
+                        from,
+                        epoch: self.replicas[from].epoch,
+                        write,
+                        fate,
+                        done: None,
+                    });
+                }
+                Effect::Abandon => self.replicas[from].epoch += 1,
+                Effect::Event(..) | Effect::Log(_) => {}
+            }
+        }
+    }
+
+    /// The API server does what has reached it.
+    fn requests_arrive(&mut self, rest: bool) -> Result<(), String> {
+        for at in 0..self.requests.len() {
+            if self.requests[at].done.is_some() || self.now < self.requests[at].fate.reaches {
+                continue;
+            }
+            let refused = !rest && self.dice.percent(4);
+            let request = &self.requests[at];
+            let replica = &self.replicas[request.from];
+            let unchanged = self.store.unchanged(&request.write).is_some();
+            let mut outcome = Outcome::Retry;
+            if unchanged && !refused {
+                let leads = request.epoch == replica.epoch && replica.term(self.now).is_some();
+                self.promises
+                    .before_write(self.now, &self.store, &request.write, leads)?;
+                self.store.write_status(&request.write);
+                self.promises.observe(self.now, &self.store);
+                let service = self.store.services[&request.write.key].clone();
+                outcome = Outcome::Written(Box::new(service));
+                let (key, from) = (request.write.key.clone(), request.from);
+                self.tell(&format!(
+                    "stored {key} for controller {from}, leads: {leads}"
+                ));
+            } else {
+                if !refused {
+                    // It is read again.
+                    let write = &request.write;
+                    let now = self.store.services.get(&write.key).cloned();
+                    outcome = now.map_or_else(
+                        || Outcome::Gone(write.uid.clone()),
+                        |now| Outcome::Stale(Some(Box::new(now))),
+                    );
+                }
+                let (key, from) = (request.write.key.clone(), request.from);
+                self.tell(&format!("refused {key} for controller {from}"));
+            }
+            self.requests[at].done = Some(outcome);
+        }
+        Ok(())
+    }
+
+    /// A controller hears what became of its writes, if it is still the one that asked.
+    fn answers_arrive(&mut self, at: usize) {
+        let now = self.now;
+        let (heard, waiting): (Vec<_>, Vec<_>) =
+            self.requests.drain(..).partition(|request: &Request| {
+                request.from == at && request.done.is_some() && now >= request.fate.answered
+            });
+        self.requests = waiting;
+        for request in heard {
+            if request.epoch == self.replicas[at].epoch {
+                let heard = request.done.filter(|_| !request.fate.fails);
+                let outcome = heard.unwrap_or(Outcome::Retry);
+                let key = request.write.key;
+                self.replicas[at].hear(now, Input::Written { key, outcome });
+            }
+        }
+    }
+
+    /// How late the API server is this time.
+    fn fate(&mut self, rest: bool) -> Fate {
+        if rest {
+            return Fate {
+                reaches: self.now,
+                answered: self.now,
+                fails: false,
+            };
+        }
+        let late = |dice: &mut Dice| match dice.below(1000) {
+            0..900 => between(dice, 0, 60),
+            900..985 => between(dice, 60, 1500),
+            _ => between(dice, 1500, 15_000),
+        };
+        let reaches = self.now + late(&mut self.dice);
+        Fate {
+            reaches,
+            answered: reaches + late(&mut self.dice),
+            fails: self.dice.percent(6),
+        }
+    }
+
+    fn misfortune(&mut self) {
+        let at = self.dice.below(2);
+        let kind = self.dice.below(6);
+        let length = between(&mut self.dice, 500, 8_000);
+        match kind {
+            0 | 1 => {
+                self.tell(&format!("controller {at} freezes for {length} ms"));
+                self.replicas[at].frozen_until = self.now + length;
+            }
+            2 => {
+                self.tell(&format!("controller {at} dies"));
+                let start = Instant::now();
+                let clock = clock(start, &mut self.dice);
+                let epoch = self.replicas[at].epoch + 1;
+                let name = format!("c{}", self.born);
+                self.born += 1;
+                let seed = self.dice.roll();
+                self.replicas[at] = Replica::start(&name, seed, clock, &self.store);
+                self.replicas[at].epoch = epoch;
+                self.replicas[at].frozen_until = self.now + length / 4;
+            }
+            3 => {
+                self.tell(&format!("the watches of controller {at} break"));
+                self.replicas[at].services.relist(&self.store.service_log);
+            }
+            4 => self.replicas[at].pools.relist(&self.store.pool_log),
+            _ => {
+                self.tell(&format!("the watches of controller {at} fall silent"));
+                self.replicas[at].services.silent_until = self.now + length;
+                self.replicas[at].pools.silent_until = self.now + length / 2;
+            }
+        }
+    }
+
+    fn user(&mut self) {
+        let key = {
+            let number = self.dice.below(14);
+            ServiceKey::new("ns", &format!("s{number}"))
+        };
+        match self.dice.below(100) {
+            0..60 => self.edit_service(&key),
+            60..80 => {
+                self.tell(&format!("the user deletes {key}"));
+                self.store.delete_service(&key);
+            }
+            80..97 => self.edit_pool(),
+            _ => self.scribble(&key),
+        }
+    }
+
+    /// Creates or changes a Service.
+    fn edit_service(&mut self, key: &ServiceKey) {
+        let created = i64::try_from(self.now / 1000).expect("lives are short");
+        let there = self.store.services.get(key).cloned();
+        let dual = self.dice.percent(20);
+        let mut service = there.unwrap_or_else(|| {
+            let mut new = WatchedService::test(&key.to_string()).created(created);
+            new.metadata.uid = Some(format!("{key} of {}", self.now));
+            if dual {
+                new = new.dual_stack("RequireDualStack");
+            }
+            new.load_balancer()
+        });
+        let annotations = service.metadata.annotations.get_or_insert_default();
+        match self.dice.below(12) {
+            0 => drop(annotations.insert("metallb.io/address-pool".to_owned(), "a".to_owned())),
+            1 => drop(annotations.remove("metallb.io/address-pool")),
+            2 => drop(annotations.insert(
+                "metallb.io/loadBalancerIPs".to_owned(),
+                format!("192.0.2.{}", between(&mut self.dice, 1, 6)),
+            )),
+            3 => drop(annotations.remove("metallb.io/loadBalancerIPs")),
+            4 => service = service.type_("ClusterIP"),
+            5 => service = service.load_balancer(),
+            _ => {}
+        }
+        let annotations = &service.metadata.annotations;
+        self.tell(&format!("the user writes {key}: {annotations:?}"));
+        self.store.put_service(key, service);
+    }
+
+    fn edit_pool(&mut self) {
+        let forms: [(&str, &[&str]); 6] = [
+            ("a", &["192.0.2.1-192.0.2.4"]),
+            ("a", &["192.0.2.2-192.0.2.6"]),
+            ("a", &["192.0.2.1-192.0.2.2", "192.0.2.5-192.0.2.7"]),
+            ("b", &["192.0.2.16/30", "2001:db8::/126"]),
+            ("b", &["192.0.2.18-192.0.2.21", "2001:db8::1-2001:db8::6"]),
+            ("b", &["192.0.2.16/30"]),
+        ];
+        let (name, addresses) = forms[self.dice.below(forms.len())];
+        self.tell(&format!("the user writes pool {name}: {addresses:?}"));
+        self.store.put_pool(name, pool(name, addresses));
+    }
+
+    /// Writes nonsense into a status by hand.
+    fn scribble(&mut self, key: &ServiceKey) {
+        let Some(service) = self.store.services.get(key).cloned() else {
+            return;
+        };
+        let number = between(&mut self.dice, 1, 24);
+        self.tell(&format!("the user scribbles 192.0.2.{number} on {key}"));
+        let ip = format!("192.0.2.{number}");
+        let scribbled = service.ingress("a", &[&ip]);
+        self.promises.scribbled(self.now, key);
+        self.store.put_service(key, scribbled);
+    }
+
+    fn tell(&self, what: &str) {
+        if self.told {
+            println!("{:>7} {what}", self.now);
+        }
+    }
+}
+
+/// At most 3 % off, as no quartz is: the elector bears with a third.
+fn clock(start: Instant, dice: &mut Dice) -> Clock {
+    Clock {
+        start,
+        drift: between(dice, 0, 60).cast_signed() - 30,
+        wall: between(dice, 0, 86_400_000).cast_signed(),
+    }
+}
+
+/// A number from `from` up to but without `to`.
+fn between(dice: &mut Dice, from: u64, to: u64) -> u64 {
+    from + dice.roll() % (to - from)
+}
