@@ -133,13 +133,13 @@ fn announcement(
     // 2. The advertisements of the pool that are for this Service.
     let advertisements: Vec<_> = config
         .l2_advertisements_of(pool)
-        .filter(|it| it.selects_service(&service.labels))
+        .filter(|it| it.scope.selects_service(&service.labels))
         .collect();
     // 3. Services on one address could be told apart by their labels, and then get two owners.
     if service.shared
         && advertisements
             .iter()
-            .any(|it| !it.service_selectors.is_empty())
+            .any(|it| !it.scope.service_selectors.is_empty())
     {
         return Err(Reason::SharedIpWithServiceSelector);
     }
@@ -150,7 +150,7 @@ fn announcement(
         .ok_or(Reason::NoMatchingAdvertisement)?;
     let interfaces = advertisements
         .iter()
-        .filter(|it| it.selects_node(&here.labels))
+        .filter(|it| it.scope.selects_node(&here.labels))
         .map(|it| Interfaces::of(it))
         .reduce(|all, these| all.union(&these))
         .ok_or(Reason::NoMatchingAdvertisement)?;
@@ -160,7 +160,7 @@ fn announcement(
         .iter()
         .filter(|(name, node)| {
             is_candidate(index, own, name, node)
-                && advertisements.iter().any(|it| it.selects_node(&node.labels))
+                && advertisements.iter().any(|it| it.scope.selects_node(&node.labels))
                 // 6. Local: only where an endpoint is.
                 && (!service.local || index.endpoints.serve_on(key, name))
         })

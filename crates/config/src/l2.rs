@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use kube::ResourceExt;
 use metallb_crds::v1beta1;
 
-use crate::pool::Pool;
-use crate::selector::{Duplicate, Labels, Selector, SelectorError, distinct};
+use crate::scope::{Fields, Scope, ScopeError};
+use crate::selector::{Labels, Selector};
 
 /// An L2Advertisement: which addresses are announced by ARP and NDP, from where.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,16 +15,10 @@ pub struct L2Advertisement {
     pub name: String,
     /// The identity of its object, when the API server gave it one.
     pub uid: Option<String>,
-    /// The pools whose addresses it announces, by name; those that do not exist do no harm.
-    pub pools: BTreeSet<String>,
-    /// The pools, by label: any of these, together with `pools`. When both are empty, all pools.
-    pub pool_selectors: Vec<Selector>,
-    /// The nodes that may announce: any of these; all when empty.
-    pub node_selectors: Vec<Selector>,
+    /// Which addresses it announces, from which nodes, of which Services.
+    pub scope: Scope,
     /// The interfaces to announce on; all when empty.
     pub interfaces: BTreeSet<String>,
-    /// The Services whose addresses it announces: any of these; all when empty.
-    pub service_selectors: Vec<Selector>,
     /// The nodes that should rather announce than others.
     pub preferred_nodes: Vec<PreferredNodes>,
 }
@@ -41,46 +35,19 @@ pub struct PreferredNodes {
 /// Why an L2Advertisement is unusable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum L2AdvertisementError {
-    /// A pool is named twice.
+    /// It does not say what to announce.
     #[error(transparent)]
-    Pool(#[from] Duplicate),
-    /// A bad label selector.
-    #[error("invalid label selector in {field} of l2advertisement {name:?}: {error}")]
-    Selector {
-        /// The advertisement's name.
-        name: String,
-        /// The field with the selector.
-        field: &'static str,
-        /// What is wrong with it.
-        error: SelectorError,
-    },
+    Scope(#[from] ScopeError),
+    /// There is an older one of the same name.
+    #[error("duplicate definition of l2advertisement {0:?}")]
+    Name(String),
 }
 
 impl L2Advertisement {
-    /// Whether it announces addresses of `pool`.
-    pub fn selects_pool(&self, pool: &Pool) -> bool {
-        (self.pools.is_empty() && self.pool_selectors.is_empty())
-            || self.pools.contains(&pool.name)
-            || self
-                .pool_selectors
-                .iter()
-                .any(|selector| selector.matches(&pool.labels))
-    }
-
-    /// Whether a node with these labels may announce.
-    pub fn selects_node(&self, labels: &Labels) -> bool {
-        any_or_empty(&self.node_selectors, labels)
-    }
-
-    /// Whether it announces the addresses of a Service with these labels.
-    pub fn selects_service(&self, labels: &Labels) -> bool {
-        any_or_empty(&self.service_selectors, labels)
-    }
-
     /// How much it prefers a node with these labels: the weights of all preferences that match,
     /// nothing when it does not select the node.
     pub fn preference(&self, labels: &Labels) -> i64 {
-        if !self.selects_node(labels) {
+        if !self.scope.selects_node(labels) {
             return 0;
         }
         let matching = self
@@ -89,45 +56,56 @@ impl L2Advertisement {
             .filter(|it| it.selector.matches(labels));
         matching.map(|it| i64::from(it.weight)).sum()
     }
+
+    /// Whether this one, beside `other`, changes nothing for the pools that both are about.
+    /// Preferences of several advertisements add up, so one with preferences always does.
+    pub(crate) fn repeats(&self, other: &Self) -> bool {
+        self.preferred_nodes.is_empty()
+            && other.preferred_nodes.is_empty()
+            && self.interfaces == other.interfaces
+            && self.scope.node_selectors == other.scope.node_selectors
+            && self.scope.service_selectors == other.scope.service_selectors
+    }
 }
 
 impl TryFrom<&v1beta1::L2Advertisement> for L2Advertisement {
     type Error = L2AdvertisementError;
 
+    /// What the object says on its own, whatever others there are.
     fn try_from(object: &v1beta1::L2Advertisement) -> Result<Self, L2AdvertisementError> {
         let name = object.name_any();
         let spec = &object.spec;
-        let refused = |field, error| {
-            let name = name.clone();
-            L2AdvertisementError::Selector { name, field, error }
-        };
-        let selectors =
-            |field, list| Selector::parse_list(field, list).map_err(|error| refused(field, error));
+        let scope = Scope::try_from(Fields {
+            name: &name,
+            pools: &spec.ip_address_pools,
+            pool_selectors: &spec.ip_address_pool_selectors,
+            node_selectors: &spec.node_selectors,
+            service_selectors: &spec.service_selectors,
+        })?;
         let preferred_nodes = spec
             .preferred_node_selectors
             .iter()
-            .map(|it| {
-                let selector = Selector::try_from(&it.preference)
-                    .map_err(|error| refused("preferredNodeSelectors", error))?;
-                Ok(PreferredNodes {
-                    weight: it.weight,
-                    selector,
-                })
-            })
-            .collect::<Result<_, L2AdvertisementError>>()?;
+            .map(|it| PreferredNodes::read(&name, it))
+            .collect::<Result<_, _>>()?;
         Ok(Self {
-            uid: object.uid(),
-            pools: distinct("ipAddressPools", &spec.ip_address_pools)?,
-            pool_selectors: selectors("ipAddressPoolSelectors", &spec.ip_address_pool_selectors)?,
-            node_selectors: selectors("nodeSelectors", &spec.node_selectors)?,
-            interfaces: spec.interfaces.iter().cloned().collect(),
-            service_selectors: selectors("serviceSelectors", &spec.service_selectors)?,
-            preferred_nodes,
             name,
+            uid: object.uid(),
+            scope,
+            interfaces: spec.interfaces.iter().cloned().collect(),
+            preferred_nodes,
         })
     }
 }
 
-fn any_or_empty(selectors: &[Selector], labels: &Labels) -> bool {
-    selectors.is_empty() || selectors.iter().any(|selector| selector.matches(labels))
+impl PreferredNodes {
+    fn read(name: &str, object: &v1beta1::PreferredNodeSelector) -> Result<Self, ScopeError> {
+        let selector = Selector::try_from(&object.preference);
+        let selector = selector.map_err(|error| ScopeError::Selector {
+            name: name.to_owned(),
+            field: "preferredNodeSelectors",
+            error,
+        })?;
+        let weight = object.weight;
+        Ok(Self { weight, selector })
+    }
 }

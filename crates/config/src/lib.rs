@@ -8,15 +8,42 @@
 //! Controller, speaker and admission all read the configuration through this crate, so a rule
 //! stands here once.
 
+mod bfd;
+mod bgp;
+mod community;
+mod config;
+mod duration;
+mod form;
 mod l2;
 mod label;
+mod mode;
+mod neighbours;
+mod objects;
 mod parse;
+mod peer;
 mod pool;
 mod range;
+mod rejected;
+mod routes;
+mod scope;
 mod selector;
+mod timers;
 
+pub use bfd::{BfdProfile, BfdProfileError};
+pub use bgp::{BgpAdvertisement, BgpAdvertisementError};
+pub use community::{Community, CommunityError, CommunityNames, CommunityNamesError};
+pub use config::Config;
+pub use duration::DurationError;
 pub use l2::{L2Advertisement, L2AdvertisementError, PreferredNodes};
-pub use parse::{Config, Error, Kind, Objects, Parsed, Rejected, parse, reparse};
+pub use mode::{Feature, Mode};
+pub use objects::{Kind, Objects, References};
+pub use parse::{Parsed, parse, reparse};
+pub use peer::{
+    Asn, Bfd, Hidden, ObjectName, Password, Peer, PeerAddress, PeerError, RemoteAsn, SecretError,
+};
 pub use pool::{Pool, PoolError, ServiceAllocation};
 pub use range::{AddrRange, Family, RangeError};
+pub use rejected::{Error, InEffect, Rejected};
+pub use scope::{Scope, ScopeError};
 pub use selector::{Duplicate, Labels, Selector, SelectorError};
+pub use timers::{Timers, TimersError};

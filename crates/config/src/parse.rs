@@ -1,32 +1,24 @@
 //! All objects at once: which are sound, beside one another.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::net::IpAddr;
+use std::collections::btree_map::Entry;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
-use metallb_crds::v1beta1;
 
-use crate::l2::{L2Advertisement, L2AdvertisementError};
-use crate::pool::{Pool, PoolError, Taken};
-
-/// The objects that make up the configuration, as the API server has them, in any order.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Objects<'a> {
-    /// The pools.
-    pub pools: &'a [v1beta1::IPAddressPool],
-    /// The advertisements by layer 2.
-    pub l2_advertisements: &'a [v1beta1::L2Advertisement],
-}
-
-/// A sound configuration: no address is in two pools.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Config {
-    pools: BTreeMap<String, Pool>,
-    taken: Taken,
-    l2_advertisements: Vec<L2Advertisement>,
-}
+use crate::bfd::{BfdProfile, BfdProfileError};
+use crate::bgp::BgpAdvertisement;
+use crate::community::{Community, CommunityNames, CommunityNamesError};
+use crate::config::Config;
+use crate::form::Form;
+use crate::l2::L2Advertisement;
+use crate::mode::Feature;
+use crate::neighbours::Neighbours;
+use crate::objects::Objects;
+use crate::peer::{ObjectName, Peer};
+use crate::pool::Pool;
+use crate::rejected::{InEffect, Rejected};
+use crate::routes::Routes;
 
 /// What [`parse`] made of the objects.
 #[derive(Debug, Clone, Default)]
@@ -37,48 +29,13 @@ pub struct Parsed {
     pub rejected: Vec<Rejected>,
 }
 
-/// An object that is left out of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejected {
-    /// Its kind.
-    pub kind: Kind,
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// Its identity, when the API server gave it one.
-    pub uid: Option<String>,
-    /// Why.
-    pub error: Error,
-    /// Whether its last sound form is in effect instead ([`reparse`]).
-    pub last_form_stays: bool,
-}
-
-/// A kind of object that the configuration is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// IPAddressPool.
-    IPAddressPool,
-    /// L2Advertisement.
-    L2Advertisement,
-}
-
-/// Why an object is left out of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// For a pool.
-    #[error(transparent)]
-    Pool(#[from] PoolError),
-    /// For an advertisement by layer 2.
-    #[error(transparent)]
-    L2Advertisement(#[from] L2AdvertisementError),
-}
-
 /// Reads the objects into a [`Config`] of those that are sound, alone and beside one another.
 ///
 /// Of two that clash the older one stays, by creation time and then by name; one without a
 /// creation time is being created, and younger than all that exist. An object that is bad on its
 /// own clashes with nothing. The same objects give the same answer in whatever order they come.
+///
+/// An advertisement by BGP that is no good for some pool is rejected, and yet announces the others.
 pub fn parse(objects: &Objects<'_>) -> Parsed {
     reparse(objects, &Config::default())
 }
@@ -89,113 +46,182 @@ pub fn parse(objects: &Objects<'_>) -> Parsed {
 /// An object that was sound and is not any more is rejected, but its last sound form stays in
 /// effect, as long as the object is there and no older one stands against it.
 pub fn reparse(objects: &Objects<'_>, in_effect: &Config) -> Parsed {
-    let mut parsed = Parsed::default();
-    let Parsed { config, rejected } = &mut parsed;
-    for object in by_age(objects.pools) {
-        let added = Pool::try_from(object).and_then(|pool| config.add_pool(pool));
-        if let Err(error) = added {
-            let last = in_effect.pools.get(&object.name_any());
-            let kept = last.filter(|last| last.uid == object.uid());
-            let stays = kept.is_some_and(|last| config.add_pool(last.clone()).is_ok());
-            rejected.push(Rejected::new(Kind::IPAddressPool, object, error, stays));
-        }
-    }
-    for object in by_age(objects.l2_advertisements) {
-        match L2Advertisement::try_from(object) {
-            Ok(advertisement) => config.l2_advertisements.push(advertisement),
-            Err(error) => {
-                let named = |it: &&L2Advertisement| it.name == object.name_any();
-                let last = in_effect.l2_advertisements.iter().find(named);
-                let kept = last.filter(|last| last.uid == object.uid());
-                config.l2_advertisements.extend(kept.cloned());
-                rejected.push(Rejected::new(
-                    Kind::L2Advertisement,
-                    object,
-                    error,
-                    kept.is_some(),
-                ));
-            }
-        }
-    }
-    config.l2_advertisements.sort_by(|a, b| a.name.cmp(&b.name));
-    parsed
+    let mut reading = Reading {
+        objects,
+        in_effect,
+        config: Config::default(),
+        rejected: Vec::new(),
+    };
+    // What others name comes before them.
+    reading.bfd_profiles();
+    let names = reading.communities();
+    reading.pools();
+    reading.l2_advertisements();
+    reading.peers();
+    reading.bgp_advertisements(&names);
+    let Reading {
+        config,
+        mut rejected,
+        ..
+    } = reading;
+    rejected.sort_by_key(|it| it.kind);
+    Parsed { config, rejected }
 }
 
-impl Config {
-    /// The pools, by name.
-    pub fn pools(&self) -> &BTreeMap<String, Pool> {
-        &self.pools
-    }
-
-    /// The advertisements by layer 2, ordered by name.
-    pub fn l2_advertisements(&self) -> &[L2Advertisement] {
-        &self.l2_advertisements
-    }
-
-    /// The advertisements by layer 2 that announce addresses of `pool`, ordered by name.
-    pub fn l2_advertisements_of(&self, pool: &Pool) -> impl Iterator<Item = &L2Advertisement> {
-        self.l2_advertisements
-            .iter()
-            .filter(|it| it.selects_pool(pool))
-    }
-
-    /// The pool that has all of these addresses, whether or not it gives them out; nothing for no
-    /// addresses.
-    pub fn pool_of(&self, ips: &[IpAddr]) -> Option<&Pool> {
-        let (first, others) = ips.split_first()?;
-        let owner = self.taken.owner(*first)?;
-        let same = others.iter().all(|ip| self.taken.owner(*ip) == Some(owner));
-        same.then(|| self.pools.get(owner)).flatten()
-    }
-
-    /// Adds a pool, or refuses it when its name or one of its addresses is there already.
-    pub fn add_pool(&mut self, pool: Pool) -> Result<(), PoolError> {
-        if self.pools.contains_key(&pool.name) {
-            return Err(PoolError::Name(pool.name));
-        }
-        self.taken.claim_all(&pool)?;
-        self.pools.insert(pool.name.clone(), pool);
-        Ok(())
-    }
+struct Reading<'a> {
+    objects: &'a Objects<'a>,
+    in_effect: &'a Config,
+    config: Config,
+    rejected: Vec<Rejected>,
 }
 
-impl Rejected {
-    fn new(
-        kind: Kind,
-        object: &impl ResourceExt,
-        error: impl Into<Error>,
-        last_form_stays: bool,
-    ) -> Self {
-        Self {
-            kind,
-            namespace: object.namespace().unwrap_or_default(),
-            name: object.name_any(),
-            uid: object.uid(),
-            error: error.into(),
-            last_form_stays,
-        }
+impl Reading<'_> {
+    fn bfd_profiles(&mut self) {
+        let has_bfd = !self.objects.mode.lacks(Feature::BfdProfiles);
+        each(
+            self.objects.bfd_profiles,
+            &self.in_effect.bfd_profiles,
+            &mut self.config.bfd_profiles,
+            &mut self.rejected,
+            |object| {
+                if !has_bfd {
+                    return Err(BfdProfileError::Mode);
+                }
+                BfdProfile::try_from(object)
+            },
+            |_| Ok(None),
+        );
     }
-}
 
-impl fmt::Display for Rejected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            kind,
-            namespace,
-            name,
-            error,
+    /// Returns what the names in all objects stand for.
+    fn communities(&mut self) -> BTreeMap<String, Community> {
+        let mut names = BTreeMap::new();
+        each(
+            self.objects.communities,
+            &self.in_effect.communities,
+            &mut self.config.communities,
+            &mut self.rejected,
+            |object| CommunityNames::try_from(object)?.within(self.objects.mode),
+            |object| {
+                if let Some(taken) = object.values.keys().find(|it| names.contains_key(*it)) {
+                    return Err(CommunityNamesError::Duplicate(taken.clone()));
+                }
+                names.extend(object.values.clone());
+                Ok(None)
+            },
+        );
+        names
+    }
+
+    fn pools(&mut self) {
+        each(
+            self.objects.pools,
+            &self.in_effect.pools,
+            &mut self.config.pools,
+            &mut self.rejected,
+            |object| Pool::try_from(object),
+            |pool| self.config.taken.claim_all(pool).map(|()| None),
+        );
+    }
+
+    fn l2_advertisements(&mut self) {
+        each(
+            self.objects.l2_advertisements,
+            &self.in_effect.l2_advertisements,
+            &mut self.config.l2_advertisements,
+            &mut self.rejected,
+            |object| L2Advertisement::try_from(object),
+            |_| Ok(None),
+        );
+    }
+
+    fn peers(&mut self) {
+        let Objects {
+            mode,
+            nodes,
+            references,
             ..
-        } = self;
-        write!(f, "{kind} {namespace}/{name}: {error}")
+        } = *self.objects;
+        let secrets = references.secrets_by_name();
+        let mut neighbours = Neighbours::new(mode, nodes);
+        each(
+            self.objects.bgp_peers,
+            &self.in_effect.peers,
+            &mut self.config.peers,
+            &mut self.rejected,
+            |object| {
+                mode.check(&object.spec)?;
+                let peer = Peer::try_from(object)?;
+                let peer =
+                    peer.with_bfd_profile(&self.config.bfd_profiles, references.must_exist())?;
+                match &secrets {
+                    Some(secrets) => peer.with_secret(&ObjectName::of(object), secrets),
+                    None => Ok(peer),
+                }
+            },
+            |peer| neighbours.add(peer).map(|()| None),
+        );
+    }
+
+    fn bgp_advertisements(&mut self, names: &BTreeMap<String, Community>) {
+        let Objects {
+            mode,
+            nodes,
+            references,
+            ..
+        } = *self.objects;
+        let mut routes = Routes::new(mode, &self.config.pools, nodes, &self.config.peers);
+        each(
+            self.objects.bgp_advertisements,
+            &self.in_effect.bgp_advertisements,
+            &mut self.config.bgp_advertisements,
+            &mut self.rejected,
+            |object| {
+                BgpAdvertisement::read(object, |text| references.community(text, names))?
+                    .within(mode)
+            },
+            |advertisement| Ok(routes.add(advertisement)),
+        );
     }
 }
 
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::IPAddressPool => "IPAddressPool",
-            Self::L2Advertisement => "L2Advertisement",
-        })
+/// Reads the objects of one kind, oldest first, `into` those of them that are sound.
+///
+/// `read` is about an object on its own. `place` holds it against those before it, and says why it
+/// has no place there, or, when it has, why it is yet not all that it should be.
+fn each<F: Form>(
+    objects: &[F::Object],
+    in_effect: &BTreeMap<String, F>,
+    into: &mut BTreeMap<String, F>,
+    rejected: &mut Vec<Rejected>,
+    read: impl Fn(&F::Object) -> Result<F, F::Error>,
+    mut place: impl FnMut(&mut F) -> Result<Option<F::Error>, F::Error>,
+) {
+    let mut add = |mut form: F| match into.entry(form.name().to_owned()) {
+        Entry::Occupied(there) => Err(F::duplicate(there.key().clone())),
+        Entry::Vacant(entry) => {
+            let partly = place(&mut form)?;
+            entry.insert(form);
+            Ok(partly)
+        }
+    };
+    for object in by_age(objects) {
+        let (error, effect) = match read(object).and_then(&mut add) {
+            Ok(None) => continue,
+            Ok(Some(error)) => (error, InEffect::OtherPools),
+            Err(error) => {
+                let last = in_effect.get(&object.name_any());
+                let last = last.filter(|last| last.uid() == object.uid().as_ref());
+                let stays = last.is_some_and(|last| add(last.clone()).is_ok());
+                let effect = if stays {
+                    InEffect::LastForm
+                } else {
+                    InEffect::Nothing
+                };
+                (error, effect)
+            }
+        };
+        rejected.push(Rejected::new(F::KIND, object, error, effect));
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use kube::ResourceExt;
 use metallb_crds::v1beta1;
 
-use crate::range::{AddrRange, RangeError};
+use crate::range::{AddrRange, Family, RangeError};
 use crate::selector::{Duplicate, Labels, Selector, SelectorError, distinct};
 
 /// A pool: addresses to give to Services, and which Services may have them.
@@ -25,6 +26,8 @@ pub struct Pool {
     /// The Services that it is for; nothing says all of them.
     pub service_allocation: Option<ServiceAllocation>,
     ranges: Vec<AddrRange>,
+    /// Of each family, the entry that is made of the smallest networks.
+    finest: BTreeMap<Family, (u8, AddrRange)>,
 }
 
 /// Which Services a pool is for.
@@ -105,11 +108,14 @@ impl Pool {
         if ranges.is_empty() {
             return Err(PoolError::NoAddresses);
         }
-        let mut taken = Taken::default();
+        Taken::check(&name, &ranges)?;
+        let mut finest = BTreeMap::new();
         for &range in &ranges {
-            taken
-                .claim(range, &name)
-                .map_err(|overlap| overlap.refusal(&name))?;
+            let this = (range.shortest_prefix(), range);
+            let known = finest.entry(range.family()).or_insert(this);
+            if this.0 > known.0 {
+                *known = this;
+            }
         }
         Ok(Self {
             name,
@@ -119,12 +125,24 @@ impl Pool {
             avoid_buggy_ips: false,
             service_allocation: None,
             ranges,
+            finest,
         })
     }
 
     /// Its addresses: at least one range, none overlapping another, in the order of the object.
     pub fn ranges(&self) -> &[AddrRange] {
         &self.ranges
+    }
+
+    /// Whether it has addresses of this family.
+    pub fn has(&self, family: Family) -> bool {
+        self.finest.contains_key(&family)
+    }
+
+    /// Of the entries of this family, the first whose shortest prefix is the longest, and its
+    /// length: what announces no network shorter than this announces only what the pool has.
+    pub fn finest(&self, family: Family) -> Option<(u8, AddrRange)> {
+        self.finest.get(&family).copied()
     }
 
     /// Whether `ip` is in one of its ranges, to be used or not.
@@ -230,7 +248,7 @@ fn service_allocation(
 
 /// Ranges that do not overlap, by their first address, each with the pool that has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Taken(BTreeMap<IpAddr, (AddrRange, String)>);
+pub(crate) struct Taken(BTreeMap<IpAddr, (AddrRange, Arc<str>)>);
 
 /// The range that could not be added, and the one in its way.
 #[derive(Debug)]
@@ -241,34 +259,28 @@ pub(crate) struct Overlap {
 }
 
 impl Taken {
-    /// Adds a range of `pool`.
-    pub(crate) fn claim(&mut self, range: AddrRange, pool: &str) -> Result<(), Overlap> {
-        if let Some((with, of)) = self.first_overlap(range) {
-            return Err(Overlap {
-                range,
-                with: *with,
-                of: of.clone(),
-            });
+    /// Adds all ranges of a pool, or none.
+    pub(crate) fn claim_all(&mut self, pool: &Pool) -> Result<(), PoolError> {
+        let clash = pool.ranges.iter().find_map(|&range| self.overlap(range));
+        if let Some(overlap) = clash {
+            return Err(overlap.refusal(&pool.name));
         }
-        self.0.insert(range.first(), (range, pool.to_owned()));
+        // A pool's own ranges do not overlap, so these cannot fail one another.
+        let name: Arc<str> = pool.name.as_str().into();
+        let ranges = pool.ranges.iter().map(|&range| (range, name.clone()));
+        self.0.extend(ranges.map(|it| (it.0.first(), it)));
         Ok(())
     }
 
-    /// Adds all ranges of `pool`, or none.
-    pub(crate) fn claim_all(&mut self, pool: &Pool) -> Result<(), PoolError> {
-        for &range in pool.ranges() {
-            if let Some((with, of)) = self.first_overlap(range) {
-                let overlap = Overlap {
-                    range,
-                    with: *with,
-                    of: of.clone(),
-                };
-                return Err(overlap.refusal(&pool.name));
+    /// Refuses ranges of a pool of which some overlap.
+    fn check(pool: &str, ranges: &[AddrRange]) -> Result<(), PoolError> {
+        let mut taken = Self::default();
+        let name: Arc<str> = pool.into();
+        for &range in ranges {
+            if let Some(overlap) = taken.overlap(range) {
+                return Err(overlap.refusal(pool));
             }
-        }
-        // A pool's own ranges do not overlap, so these cannot fail one another.
-        for &range in pool.ranges() {
-            self.0.insert(range.first(), (range, pool.name.clone()));
+            taken.0.insert(range.first(), (range, name.clone()));
         }
         Ok(())
     }
@@ -279,7 +291,7 @@ impl Taken {
         range.contains(ip).then_some(pool)
     }
 
-    fn first_overlap(&self, range: AddrRange) -> Option<&(AddrRange, String)> {
+    fn overlap(&self, range: AddrRange) -> Option<Overlap> {
         // Those there do not overlap: only the last to begin in or before `range` can reach it,
         // and the first such is the better one to name.
         let before = self.0.range(..=range.first()).next_back();
@@ -287,7 +299,11 @@ impl Taken {
         before
             .filter(|(_, (other, _))| other.overlaps(&range))
             .or_else(within)
-            .map(|(_, it)| it)
+            .map(|(_, (with, of))| Overlap {
+                range,
+                with: *with,
+                of: of.to_string(),
+            })
     }
 }
 

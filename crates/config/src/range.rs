@@ -148,6 +148,27 @@ impl AddrRange {
         self.first <= other.last && other.first <= self.last
     }
 
+    /// The length of the shortest prefix among the networks that it is made of.
+    pub fn shortest_prefix(&self) -> u8 {
+        if let Notation::Cidr(length) = self.notation {
+            return length;
+        }
+        let (first, last) = (bits(self.first), bits(self.last));
+        let all = match self.family() {
+            Family::V4 => 32,
+            Family::V6 => 128,
+        };
+        // A network with so many bits for hosts begins at a multiple of its size.
+        let fits = |host: &u8| {
+            let rest = u128::MAX >> (128 - u32::from(*host));
+            let begin = first.checked_add(rest).map(|it| it & !rest);
+            let end = begin.and_then(|begin| begin.checked_add(rest));
+            end.is_some_and(|end| end <= last)
+        };
+        let host = (1..=all).rev().find(fits).unwrap_or(0);
+        all - host
+    }
+
     /// How many of its addresses are below `ip`; nothing when `ip` is not in it.
     pub fn offset(&self, ip: IpAddr) -> Option<u128> {
         self.contains(ip).then(|| bits(ip) - bits(self.first))

@@ -14,19 +14,19 @@ pub type Labels = BTreeMap<String, String>;
 ///
 /// One without any requirement matches everything. Two are equal when they were written the same,
 /// apart from the order of values.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Selector {
     match_labels: Labels,
     match_expressions: Vec<Expression>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Expression {
     key: String,
     test: Test,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Test {
     In(BTreeSet<String>),
     NotIn(BTreeSet<String>),
@@ -231,6 +231,11 @@ impl fmt::Display for Expression {
     }
 }
 
+/// Whether one of the selectors matches, or there is none that could fail to.
+pub(crate) fn any_or_none(selectors: &[Selector], labels: &Labels) -> bool {
+    selectors.is_empty() || selectors.iter().any(|selector| selector.matches(labels))
+}
+
 /// The entries of the field `list`, in which none may stand twice.
 pub(crate) fn distinct(
     list: &'static str,
@@ -266,11 +271,9 @@ fn values_of(
     )?)
 }
 
-fn first_repeated<T: PartialEq>(list: &[T]) -> Option<&T> {
-    list.iter()
-        .enumerate()
-        .find(|(at, entry)| list[..*at].contains(entry))
-        .map(|(_, entry)| entry)
+fn first_repeated<T: Ord>(list: &[T]) -> Option<&T> {
+    let mut seen = BTreeSet::new();
+    list.iter().find(|entry| !seen.insert(*entry))
 }
 
 fn check_key(key: &str) -> Result<(), SelectorError> {

@@ -2,7 +2,8 @@
 //! them. The numbers are those of the rules' list in upstream's order.
 
 use metallb_config::{
-    AddrRange, Config, Family, Kind, Labels, Objects, Parsed, Pool, Rejected, parse, reparse,
+    AddrRange, Config, Family, InEffect, Kind, Labels, Objects, Parsed, Pool, Rejected, parse,
+    reparse,
 };
 use metallb_crds::v1beta1::{IPAddressPool, L2Advertisement};
 use serde_json::{Value, json};
@@ -64,8 +65,8 @@ fn assert_rejected(rule: u8, spec: &Value, reason: &str) {
         panic!("rule {rule}: {rejected:?}")
     };
     assert_eq!(
-        (rejected.kind, rejected.last_form_stays),
-        (Kind::IPAddressPool, false)
+        (rejected.kind, rejected.in_effect),
+        (Kind::IPAddressPool, InEffect::Nothing)
     );
     assert_eq!(
         (&*rejected.namespace, &*rejected.name),
@@ -335,7 +336,7 @@ fn an_invalid_edit_leaves_the_last_form_in_effect() {
     let broken = || pool("a", "01", &["10.0.0.0/24", "10.0.0.300"]);
     let after = read(&[broken(), other()], &before);
     assert_eq!(after.config, before);
-    assert!(after.rejected[0].last_form_stays);
+    assert_eq!(after.rejected[0].in_effect, InEffect::LastForm);
     assert!(
         after.rejected[0]
             .to_string()
@@ -357,7 +358,7 @@ fn an_invalid_edit_leaves_the_last_form_in_effect() {
     anew.metadata.uid = Some("another".to_owned());
     let made_anew = read(&[anew, other(), young], &later.config);
     assert_eq!(names(&made_anew.config), ["other", "young"]);
-    assert!(!made_anew.rejected[0].last_form_stays);
+    assert_eq!(made_anew.rejected[0].in_effect, InEffect::Nothing);
     // An edit that clashes with an older pool is an invalid edit too.
     let clash = read(
         &[
@@ -439,7 +440,7 @@ fn bad_l2_advertisements_say_why() {
         (
             13,
             json!({"nodeSelectors": operator}),
-            "invalid label selector in nodeSelectors of l2advertisement \"bad\": \"Surrounds\" is not a valid label selector operator",
+            "invalid label selector in nodeSelectors of advertisement \"bad\": \"Surrounds\" is not a valid label selector operator",
         ),
         (
             13,
@@ -470,8 +471,8 @@ fn bad_l2_advertisements_say_why() {
         );
         let names: Vec<_> = config
             .l2_advertisements()
-            .iter()
-            .map(|it| &*it.name)
+            .keys()
+            .map(|name| &**name)
             .collect();
         assert_eq!(names, ["good"], "rule {rule}");
     }
@@ -505,6 +506,7 @@ fn l2_advertisements_select_pools() {
     let Parsed { config, rejected } = parse(&Objects {
         pools: &[blue, red],
         l2_advertisements: &l2,
+        ..Objects::default()
     });
     assert_eq!(rejected, []);
     let of = |pool: &str| -> Vec<_> {
@@ -513,8 +515,8 @@ fn l2_advertisements_select_pools() {
             .map(|it| &*it.name)
             .collect()
     };
-    assert_eq!(of("blue"), ["all", "labelled", "union", "union-again"]);
-    assert_eq!(of("red"), ["all", "named", "union", "union-again"]);
+    assert_eq!(of("blue"), ["all"]);
+    assert_eq!(of("red"), ["all"]);
 }
 
 #[test]
@@ -529,9 +531,10 @@ fn l2_advertisements_select_nodes_and_services() {
         ],
     });
     let config = read_l2(&[object("l2", "01", &spec), object("open", "01", &json!({}))]).config;
-    let [l2, open] = config.l2_advertisements() else {
-        panic!("{config:?}")
-    };
+    let (l2, open) = (
+        &config.l2_advertisements()["l2"],
+        &config.l2_advertisements()["open"],
+    );
     for (node, selected, preference) in [
         (labels(&[("rack", "1")]), true, 1),
         (labels(&[("rack", "2"), ("fast", "yes")]), true, 11),
@@ -539,16 +542,20 @@ fn l2_advertisements_select_nodes_and_services() {
         (labels(&[("rack", "3"), ("fast", "yes")]), false, 0),
     ] {
         assert_eq!(
-            (l2.selects_node(&node), l2.preference(&node)),
+            (l2.scope.selects_node(&node), l2.preference(&node)),
             (selected, preference)
         );
         assert_eq!(
-            (open.selects_node(&node), open.preference(&node)),
+            (open.scope.selects_node(&node), open.preference(&node)),
             (true, 0)
         );
     }
     let (web, db) = (labels(&[("app", "web")]), labels(&[("app", "db")]));
-    assert!(l2.selects_service(&web) && !l2.selects_service(&db) && open.selects_service(&db));
+    assert!(
+        l2.scope.selects_service(&web)
+            && !l2.scope.selects_service(&db)
+            && open.scope.selects_service(&db)
+    );
     assert_eq!(l2.interfaces.iter().collect::<Vec<_>>(), ["eth0", "eth1"]);
     assert!(open.interfaces.is_empty());
 }
@@ -565,5 +572,5 @@ fn an_invalid_edit_of_an_l2_advertisement_leaves_its_last_form() {
         &before,
     );
     assert_eq!(after.config, before);
-    assert!(after.rejected[0].last_form_stays);
+    assert_eq!(after.rejected[0].in_effect, InEffect::LastForm);
 }

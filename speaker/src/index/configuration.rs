@@ -73,6 +73,7 @@ impl Configuration {
         let objects = Objects {
             pools: &pools,
             l2_advertisements: &l2_advertisements,
+            ..Objects::default()
         };
         let Parsed { config, rejected } = reparse(&objects, &self.config);
         for bad in rejected.iter().filter(|bad| !self.rejected.contains(bad)) {
