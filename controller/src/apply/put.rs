@@ -82,7 +82,14 @@ fn as_told(write: &Write) -> Option<Value> {
     let material = write.material.as_ref()?;
     let metadata: Value = serde_json::from_str(&material.metadata).ok()?;
     let status: Value = serde_json::from_str(&material.status).ok()?;
-    Some(json!({ "apiVersion": "v1", "kind": "Service", "metadata": metadata, "status": status }))
+    Some(json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata,
+        // Not stored; it makes the API server add what an address needs (`ipMode`).
+        "spec": { "type": "LoadBalancer" },
+        "status": status,
+    }))
 }
 
 async fn get(client: &Client, write: &Write) -> kube::Result<Option<Value>> {

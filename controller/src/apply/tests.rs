@@ -152,6 +152,8 @@ async fn one_put_and_no_get_with_all_that_was_there() {
         put["status"]["fieldOfTheFuture"],
         status["fieldOfTheFuture"]
     );
+    // Without it the API server refuses an address: "ipMode: Required value".
+    assert_eq!(put["spec"], json!({ "type": "LoadBalancer" }));
     let Attempt::Written(answer) = attempt else {
         panic!("{attempt:?}")
     };
