@@ -177,6 +177,8 @@ impl Decider {
                 continue;
             };
             if self.writing.contains(&key) {
+                // What is being written may be on an older version than this one shows.
+                self.settle(service, self.account(&key));
                 continue;
             }
             if let (Want::Addresses(wish), Held::Ips(ips)) = (&service.want, &service.held) {

@@ -10,7 +10,7 @@ use super::promises::Promises;
 use super::replica::{Clock, Fate, Millis, Replica};
 use super::store::Store;
 use crate::control::{Input, Outcome};
-use crate::decide::{Effect, Write};
+use crate::decide::{Addresses, Effect, Write};
 use crate::fixtures::pool;
 use crate::watched::WatchedService;
 
@@ -23,6 +23,7 @@ pub(super) struct Life {
     born: u32,
     /// Status writes on their way, and answers on their way back.
     requests: Vec<Request>,
+    rests: Vec<Rest>,
     pub(super) promises: Promises,
     told: bool,
 }
@@ -33,8 +34,18 @@ struct Request {
     epoch: u32,
     write: Write,
     fate: Fate,
-    /// What the API server did, and says of it.
-    done: Option<Outcome>,
+    /// When it counts as slow, if it has not been said yet.
+    slow: Option<Millis>,
+    /// What the API server did and says, when it has.
+    answer: Option<Outcome>,
+}
+
+/// A write that failed, and when it is tried again.
+struct Rest {
+    from: usize,
+    epoch: u32,
+    key: ServiceKey,
+    over: Millis,
 }
 
 impl Life {
@@ -55,6 +66,7 @@ impl Life {
             replicas,
             born: 2,
             requests: Vec::new(),
+            rests: Vec::new(),
             promises: Promises::default(),
             told,
         }
@@ -128,9 +140,13 @@ impl Life {
             match effect {
                 Effect::Write(write) => {
                     let fate = self.fate(rest);
+                    let ips = match &write.addresses {
+                        Addresses::Set(assignment) => assignment.ips.to_string(),
+                        other => format!("{other:?}"),
+                    };
                     self.tell(&format!(
-                        "controller {from} decides {} at {}: {:?}",
-                        write.key, write.resource_version, write.addresses
+                        "controller {from} decides {} at {}: {ips}",
+                        write.key, write.resource_version
                     ));
                     for note in &write.notes {
                         self.tell(&format!("  {}: {}", note.reason, note.message));
@@ -139,8 +155,9 @@ impl Life {
                         from,
                         epoch: self.replicas[from].epoch,
                         write,
+                        slow: Some(self.now + 1_000),
                         fate,
-                        done: None,
+                        answer: None,
                     });
                 }
                 Effect::Abandon => self.replicas[from].epoch += 1,
@@ -152,40 +169,33 @@ impl Life {
     /// The API server does what has reached it.
     fn requests_arrive(&mut self, rest: bool) -> Result<(), String> {
         for at in 0..self.requests.len() {
-            if self.requests[at].done.is_some() || self.now < self.requests[at].fate.reaches {
+            let request = &self.requests[at];
+            if request.answer.is_some() || self.now < request.fate.reaches {
                 continue;
             }
-            let refused = !rest && self.dice.percent(4);
-            let request = &self.requests[at];
-            let replica = &self.replicas[request.from];
-            let unchanged = self.store.unchanged(&request.write).is_some();
-            let mut outcome = Outcome::Retry;
-            if unchanged && !refused {
+            let (key, from) = (request.write.key.clone(), request.from);
+            let answer = if !rest && self.dice.percent(4) {
+                self.tell(&format!("refused {key} for controller {from}"));
+                Outcome::Delayed
+            } else if self.store.unchanged(&request.write).is_some() {
+                let replica = &self.replicas[from];
                 let leads = request.epoch == replica.epoch && replica.term(self.now).is_some();
                 self.promises
                     .before_write(self.now, &self.store, &request.write, leads)?;
                 self.store.write_status(&request.write);
                 self.promises.observe(self.now, &self.store);
-                let service = self.store.services[&request.write.key].clone();
-                outcome = Outcome::Written(Box::new(service));
-                let (key, from) = (request.write.key.clone(), request.from);
                 self.tell(&format!(
                     "stored {key} for controller {from}, leads: {leads}"
                 ));
+                Outcome::Written(Box::new(self.store.services[&key].clone()))
             } else {
-                if !refused {
-                    // It is read again.
-                    let write = &request.write;
-                    let now = self.store.services.get(&write.key).cloned();
-                    outcome = now.map_or_else(
-                        || Outcome::Gone(write.uid.clone()),
-                        |now| Outcome::Stale(Some(Box::new(now))),
-                    );
+                self.tell(&format!("stale {key} for controller {from}"));
+                match self.store.services.get(&key) {
+                    Some(service) => Outcome::Stale(Some(Box::new(service.clone()))),
+                    None => Outcome::Gone(request.write.uid.clone()),
                 }
-                let (key, from) = (request.write.key.clone(), request.from);
-                self.tell(&format!("refused {key} for controller {from}"));
-            }
-            self.requests[at].done = Some(outcome);
+            };
+            self.requests[at].answer = Some(answer);
         }
         Ok(())
     }
@@ -193,16 +203,42 @@ impl Life {
     /// A controller hears what became of its writes, if it is still the one that asked.
     fn answers_arrive(&mut self, at: usize) {
         let now = self.now;
-        let (heard, waiting): (Vec<_>, Vec<_>) =
-            self.requests.drain(..).partition(|request: &Request| {
-                request.from == at && request.done.is_some() && now >= request.fate.answered
-            });
-        self.requests = waiting;
-        for request in heard {
-            if request.epoch == self.replicas[at].epoch {
-                let heard = request.done.filter(|_| !request.fate.fails);
-                let outcome = heard.unwrap_or(Outcome::Retry);
-                let key = request.write.key;
+        let (epoch, replica) = (self.replicas[at].epoch, &mut self.replicas[at]);
+        for request in &mut self.requests {
+            let slow = request.slow.is_some_and(|slow| slow <= now);
+            if slow && (request.from, request.epoch) == (at, epoch) {
+                request.slow = None;
+                let key = request.write.key.clone();
+                let outcome = Outcome::Delayed;
+                replica.hear(now, Input::Written { key, outcome });
+            }
+        }
+        let is_heard = |request: &mut Request| {
+            request.from == at && request.answer.is_some() && now >= request.fate.answered
+        };
+        for request in self.requests.extract_if(.., is_heard).collect::<Vec<_>>() {
+            if request.epoch != epoch {
+                continue;
+            }
+            let key = request.write.key;
+            let lost = request.fate.fails;
+            let outcome = request.answer.filter(|_| !lost).unwrap_or(Outcome::Delayed);
+            if matches!(outcome, Outcome::Delayed) {
+                let over = now + between(&mut self.dice, 200, 3_000);
+                let key = key.clone();
+                self.rests.push(Rest {
+                    from: at,
+                    epoch,
+                    key,
+                    over,
+                });
+            }
+            self.replicas[at].hear(now, Input::Written { key, outcome });
+        }
+        let is_over = |rest: &mut Rest| rest.from == at && rest.over <= now;
+        for rest in self.rests.extract_if(.., is_over).collect::<Vec<_>>() {
+            if rest.epoch == epoch {
+                let (key, outcome) = (rest.key, Outcome::Retry);
                 self.replicas[at].hear(now, Input::Written { key, outcome });
             }
         }
