@@ -24,6 +24,7 @@ mod peer;
 mod pool;
 mod range;
 mod rejected;
+mod report;
 mod routes;
 mod scope;
 mod selector;
@@ -44,6 +45,7 @@ pub use peer::{
 pub use pool::{Pool, PoolError, ServiceAllocation};
 pub use range::{AddrRange, Family, RangeError};
 pub use rejected::{Error, InEffect, Rejected};
+pub use report::{CONTROLLER_CONDITION, Report, SPEAKER_CONDITION};
 pub use scope::{Scope, ScopeError};
 pub use selector::{Duplicate, Labels, Selector, SelectorError};
 pub use timers::{Timers, TimersError};

@@ -41,21 +41,11 @@ pub enum SelectorError {
     #[error("{0:?} is not a valid label selector operator")]
     Operator(String),
     /// `In` and `NotIn` need something to compare with.
-    #[error("key {key:?}: for operator {operator:?} values must be given")]
-    NoValues {
-        /// The label's name.
-        key: String,
-        /// The operator.
-        operator: String,
-    },
+    #[error("key {0:?}: for 'in', 'notin' operators, values set can't be empty")]
+    NoValues(String),
     /// `Exists` and `DoesNotExist` compare with nothing.
-    #[error("key {key:?}: for operator {operator:?} values must not be given")]
-    Values {
-        /// The label's name.
-        key: String,
-        /// The operator.
-        operator: String,
-    },
+    #[error("key {0:?}: values set must be empty for exists and does not exist")]
+    Values(String),
     /// No label can have this name.
     #[error(
         "key {0:?}: invalid label key: use letters, digits, '-', '_' and '.', at most 63, a \
@@ -174,13 +164,10 @@ impl TryFrom<&LabelSelectorRequirement> for Expression {
         } = requirement;
         check_key(key)?;
         let values = values.as_deref().unwrap_or_default();
-        let compared = || values_of(key, operator, values);
+        let compared = || values_of(key, values);
         let alone = || match values {
             [] => Ok(()),
-            _ => Err(SelectorError::Values {
-                key: key.clone(),
-                operator: operator.clone(),
-            }),
+            _ => Err(SelectorError::Values(key.clone())),
         };
         let test = match operator.as_str() {
             "In" => Test::In(compared()?),
@@ -253,14 +240,9 @@ pub(crate) fn distinct(
     Ok(seen)
 }
 
-fn values_of(
-    key: &str,
-    operator: &str,
-    values: &[String],
-) -> Result<BTreeSet<String>, SelectorError> {
+fn values_of(key: &str, values: &[String]) -> Result<BTreeSet<String>, SelectorError> {
     if values.is_empty() {
-        let (key, operator) = (key.to_owned(), operator.to_owned());
-        return Err(SelectorError::NoValues { key, operator });
+        return Err(SelectorError::NoValues(key.to_owned()));
     }
     for value in values {
         check_value(key, value)?;
@@ -409,11 +391,11 @@ mod tests {
             ),
             (
                 expression(json!({"key": "a", "operator": "In"})),
-                "key \"a\": for operator \"In\" values must be given",
+                "key \"a\": for 'in', 'notin' operators, values set can't be empty",
             ),
             (
                 expression(json!({"key": "a", "operator": "Exists", "values": ["b"]})),
-                "key \"a\": for operator \"Exists\" values must not be given",
+                "key \"a\": values set must be empty for exists and does not exist",
             ),
             (
                 expression(json!({"key": "a", "operator": "NotIn", "values": ["b c"]})),
