@@ -1,0 +1,278 @@
+//! May this object be created, changed, deleted?
+//!
+//! An object may be when it would be part of the configuration: it is read as the youngest among
+//! those that exist, so that of two that clash it is the one to be refused. Objects that are bad
+//! already are in nobody's way.
+//!
+//! Each webhook looks at some kinds only, as upstream's do, so that in whatever order objects come
+//! none waits for another: what an object names may be made later.
+//!
+//! Upstream refuses a change of metadata too while the spec is bad, and anything while another
+//! object is. Nobody can want that: a finalizer could not be removed.
+
+use kube::core::DynamicObject;
+use kube::core::admission::{AdmissionRequest, Operation};
+use kube::{Resource, ResourceExt};
+use metallb_config::{Kind, Objects, parse};
+use metallb_crds::{v1beta1, v1beta2};
+use serde::de::DeserializeOwned;
+
+use crate::verdict::Verdict;
+use crate::webhooks::Webhook;
+
+type Request = AdmissionRequest<DynamicObject>;
+
+/// Answers a request to `webhook`.
+///
+/// `existing` are the objects in MetalLB's `namespace`; of those and of what else it tells, only
+/// [`Webhook::reads`] is looked at, and the mode. An operation that is not the webhook's to judge is
+/// allowed.
+pub fn review(
+    webhook: &Webhook,
+    request: &Request,
+    existing: &Objects<'_>,
+    namespace: &str,
+) -> Verdict {
+    if !webhook.operations.contains(&request.operation) {
+        return Verdict::Allow {
+            warnings: Vec::new(),
+        };
+    }
+    let asked = Asked {
+        request,
+        existing,
+        namespace,
+    };
+    let answer = match webhook.kind {
+        Kind::IPAddressPool => asked.among::<v1beta1::IPAddressPool>(),
+        Kind::L2Advertisement => asked.among::<v1beta1::L2Advertisement>(),
+        Kind::BGPAdvertisement => asked.among::<v1beta1::BGPAdvertisement>(),
+        Kind::BGPPeer => asked.among::<v1beta2::BGPPeer>(),
+        Kind::Community => asked.among::<v1beta1::Community>(),
+        Kind::BFDProfile => asked.bfd_profile(),
+    };
+    match answer {
+        Ok(warnings) => Verdict::Allow {
+            warnings: warnings.into_iter().map(str::to_owned).collect(),
+        },
+        Err(no) => no,
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    request: &'a Request,
+    existing: &'a Objects<'a>,
+    namespace: &'a str,
+}
+
+/// A warning or none, or why not.
+type Answer = Result<Option<&'static str>, Verdict>;
+
+impl Asked<'_> {
+    /// Creation or change of an object that is part of the configuration.
+    fn among<K: Configuring>(self) -> Answer {
+        let mut object: K = self.object()?;
+        if self.request.operation == Operation::Create {
+            if let Some(warning) = object.is_unchecked() {
+                return Ok(Some(warning));
+            }
+            self.is_in_namespace(&object)?;
+        } else if self.keeps_spec() {
+            return Ok(None);
+        }
+        // Of two that clash, the one that was there stays.
+        object.meta_mut().creation_timestamp = None;
+        let name = object.name_any();
+        let others = K::of(self.existing)
+            .iter()
+            .filter(|it| it.name_any() != name);
+        let mut all: Vec<K> = others.cloned().collect();
+        all.push(object);
+        all.iter_mut().for_each(K::forget_references);
+        let parsed = parse(&K::beside(self.existing, &all));
+        let mut rejected = parsed.rejected.iter();
+        match rejected.find(|it| it.kind == K::KIND && it.name == name) {
+            None => Ok(None),
+            Some(rejected) => Err(Verdict::Deny(rejected.error.to_string())),
+        }
+    }
+
+    /// Profiles have all their rules in the schema. What remains is that one in use stays.
+    fn bfd_profile(self) -> Answer {
+        if self.request.operation == Operation::Create {
+            let profile: v1beta1::BFDProfile = self.object()?;
+            self.is_in_namespace(&profile)?;
+            return Ok(None);
+        }
+        let profile: v1beta1::BFDProfile = decoded(self.request.old_object.as_ref())?;
+        let name = profile.name_any();
+        let names_it = |peer: &&v1beta2::BGPPeer| peer.spec.bfd_profile.as_ref() == Some(&name);
+        let user = self
+            .existing
+            .bgp_peers
+            .iter()
+            .filter(names_it)
+            .map(ResourceExt::name_any)
+            .min();
+        match user.filter(|_| profile.namespace().as_deref() == Some(self.namespace)) {
+            None => Ok(None),
+            Some(peer) => Err(Verdict::Deny(format!(
+                "failed to delete BFDProfile {name}, used by BGPPeer {peer}"
+            ))),
+        }
+    }
+
+    fn object<K: DeserializeOwned>(self) -> Result<K, Verdict> {
+        decoded(self.request.object.as_ref())
+    }
+
+    /// Whoever has objects elsewhere already may change them.
+    fn is_in_namespace(self, object: &impl ResourceExt) -> Result<(), Verdict> {
+        if object.namespace().as_deref() == Some(self.namespace) {
+            return Ok(());
+        }
+        let namespace = self.namespace;
+        Err(Verdict::Deny(format!(
+            "resource must be created in {namespace} namespace"
+        )))
+    }
+
+    /// Whether only metadata change: that makes no configuration worse, and must be possible for a
+    /// bad object too, or it could never lose a finalizer.
+    fn keeps_spec(self) -> bool {
+        let spec =
+            |object: &Option<DynamicObject>| object.as_ref().map(|it| it.data["spec"].clone());
+        spec(&self.request.object) == spec(&self.request.old_object)
+    }
+}
+
+fn decoded<K: DeserializeOwned>(object: Option<&DynamicObject>) -> Result<K, Verdict> {
+    let object =
+        object.ok_or_else(|| Verdict::Malformed("the request has no object".to_owned()))?;
+    serde_json::to_value(object)
+        .and_then(serde_json::from_value)
+        .map_err(|error| Verdict::Malformed(format!("cannot read the object: {error}")))
+}
+
+/// A kind that the configuration is made of.
+trait Configuring: Resource<DynamicType = ()> + Clone + DeserializeOwned {
+    const KIND: Kind;
+
+    /// The objects of this kind.
+    fn of<'a>(existing: &Objects<'a>) -> &'a [Self];
+
+    /// These objects, and of those that exist the kinds that they are checked beside.
+    fn beside<'a>(existing: &Objects<'a>, all: &'a [Self]) -> Objects<'a>;
+
+    /// Removes what names objects that may be made later.
+    fn forget_references(&mut self) {}
+
+    /// Whether nothing is checked when it is created, and what is said then.
+    fn is_unchecked(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+impl Configuring for v1beta1::IPAddressPool {
+    const KIND: Kind = Kind::IPAddressPool;
+
+    fn of<'a>(existing: &Objects<'a>) -> &'a [Self] {
+        existing.pools
+    }
+
+    // No advertisements: a pool is not refused for what they want of it.
+    fn beside<'a>(existing: &Objects<'a>, all: &'a [Self]) -> Objects<'a> {
+        Objects {
+            mode: existing.mode,
+            pools: all,
+            ..Objects::default()
+        }
+    }
+}
+
+impl Configuring for v1beta1::L2Advertisement {
+    const KIND: Kind = Kind::L2Advertisement;
+
+    fn of<'a>(existing: &Objects<'a>) -> &'a [Self] {
+        existing.l2_advertisements
+    }
+
+    fn beside<'a>(existing: &Objects<'a>, all: &'a [Self]) -> Objects<'a> {
+        Objects {
+            mode: existing.mode,
+            l2_advertisements: all,
+            pools: existing.pools,
+            ..Objects::default()
+        }
+    }
+}
+
+impl Configuring for v1beta1::BGPAdvertisement {
+    const KIND: Kind = Kind::BGPAdvertisement;
+
+    fn of<'a>(existing: &Objects<'a>) -> &'a [Self] {
+        existing.bgp_advertisements
+    }
+
+    // No peers: what their BFD profiles cannot do is not looked at.
+    fn beside<'a>(existing: &Objects<'a>, all: &'a [Self]) -> Objects<'a> {
+        Objects {
+            mode: existing.mode,
+            bgp_advertisements: all,
+            pools: existing.pools,
+            nodes: existing.nodes,
+            ..Objects::default()
+        }
+    }
+
+    fn forget_references(&mut self) {
+        // What has a colon is a community and no name of one.
+        self.spec.communities.retain(|it| it.contains(':'));
+    }
+}
+
+impl Configuring for v1beta2::BGPPeer {
+    const KIND: Kind = Kind::BGPPeer;
+
+    fn of<'a>(existing: &Objects<'a>) -> &'a [Self] {
+        existing.bgp_peers
+    }
+
+    fn beside<'a>(existing: &Objects<'a>, all: &'a [Self]) -> Objects<'a> {
+        Objects {
+            mode: existing.mode,
+            bgp_peers: all,
+            nodes: existing.nodes,
+            ..Objects::default()
+        }
+    }
+
+    fn forget_references(&mut self) {
+        self.spec.bfd_profile = None;
+        self.spec.password_secret = None;
+    }
+
+    fn is_unchecked(&self) -> Option<&'static str> {
+        // Upstream's words.
+        self.spec.disable_mp.then_some(
+            "disable mp is deprecated and has no effect since it's the default behavior now",
+        )
+    }
+}
+
+impl Configuring for v1beta1::Community {
+    const KIND: Kind = Kind::Community;
+
+    fn of<'a>(existing: &Objects<'a>) -> &'a [Self] {
+        existing.communities
+    }
+
+    fn beside<'a>(existing: &Objects<'a>, all: &'a [Self]) -> Objects<'a> {
+        Objects {
+            mode: existing.mode,
+            communities: all,
+            ..Objects::default()
+        }
+    }
+}
