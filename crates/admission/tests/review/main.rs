@@ -1,6 +1,7 @@
 //! What the webhooks answer, by requests as the API server sends them. The numbers of rules are
 //! those of the rules' list in upstream's order, as in the tests of metallb-config.
 
+mod definitions;
 mod rules;
 mod webhooks;
 
@@ -13,6 +14,15 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 const NAMESPACE: &str = "metallb-system";
+
+const KINDS: [Kind; 6] = [
+    Kind::IPAddressPool,
+    Kind::L2Advertisement,
+    Kind::BGPAdvertisement,
+    Kind::BGPPeer,
+    Kind::BFDProfile,
+    Kind::Community,
+];
 
 /// What exists in the cluster, to be asked about.
 #[derive(Default)]

@@ -4,16 +4,7 @@ use metallb_admission::Verdict;
 use metallb_config::Kind;
 use serde_json::{Value, json};
 
-use crate::{Cluster, allowed, denied, object, read, request};
-
-const KINDS: [Kind; 6] = [
-    Kind::IPAddressPool,
-    Kind::L2Advertisement,
-    Kind::BGPAdvertisement,
-    Kind::BGPPeer,
-    Kind::BFDProfile,
-    Kind::Community,
-];
+use crate::{Cluster, KINDS, allowed, denied, object, read, request};
 
 /// A spec that nothing is wrong with.
 fn good(kind: Kind) -> Value {

@@ -1,0 +1,44 @@
+//! The rules in the definitions and the webhooks are of one mind: the API server refuses nothing on
+//! its own that a webhook would let through.
+
+use std::collections::BTreeMap;
+
+use metallb_admission::Verdict;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{Cluster, KINDS};
+
+/// Specs of one kind, as the tests of the definitions have them.
+#[derive(Deserialize)]
+struct Cases {
+    accepted: Vec<Value>,
+    left_to_webhooks: Vec<Value>,
+    refused: BTreeMap<String, Vec<Value>>,
+}
+
+#[test]
+fn webhooks_and_definitions_agree() {
+    let text = include_str!("../../../../crds/tests/rules/cases.yaml");
+    let cases: BTreeMap<String, Cases> = serde_saphyr::from_str(text).expect("cases");
+    let cluster = Cluster::in_mode("frr");
+    for (name, cases) in cases {
+        let kind = KINDS
+            .into_iter()
+            .find(|kind| kind.to_string() == name)
+            .expect("a kind");
+        let is_allowed =
+            |spec: &Value| matches!(cluster.create(kind, "new", spec), Verdict::Allow { .. });
+        for spec in &cases.accepted {
+            assert!(is_allowed(spec), "{kind} {spec}");
+        }
+        for spec in cases
+            .refused
+            .values()
+            .flatten()
+            .chain(&cases.left_to_webhooks)
+        {
+            assert!(!is_allowed(spec), "{kind} {spec}");
+        }
+    }
+}
