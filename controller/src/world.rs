@@ -4,6 +4,7 @@ mod allocation;
 mod bad_input;
 mod leadership;
 mod pools;
+mod records;
 mod sharing;
 
 use std::collections::{BTreeMap, BTreeSet};
