@@ -187,14 +187,29 @@ fn fuzz_jobs(args: &SoakArgs) -> Result<Vec<Job>> {
     Ok(names
         .into_iter()
         .map(|name| Job {
-            command: cargo(&format!(
-                "+nightly fuzz run {name} -- -max_total_time={} -print_final_stats=1",
-                args.fuzz_time
-            )),
+            command: fuzz_command(&name, args.fuzz_time),
             scale: format!("{} seconds", args.fuzz_time),
             name: format!("fuzz-{name}"),
         })
         .collect())
+}
+
+/// What it found before and what is worth beginning with are where it begins.
+fn fuzz_command(name: &str, seconds: u32) -> Command {
+    let fuzz = workspace::root().join("fuzz");
+    let (corpus, seeds) = (
+        fuzz.join("corpus").join(name),
+        fuzz.join("seeds").join(name),
+    );
+    // Without it, cargo fuzz says so itself.
+    let _ = fs::create_dir_all(&corpus);
+    let mut command = cargo(&format!("+nightly fuzz run {name}"));
+    command.arg(corpus);
+    command.args(Some(seeds).filter(|seeds| seeds.is_dir()));
+    command.arg("--");
+    command.arg(format!("-max_total_time={seconds}"));
+    command.arg("-print_final_stats=1");
+    command
 }
 
 /// Runs a command; shows the lines that say how it goes, and keeps all of them.
@@ -207,7 +222,7 @@ fn tee(command: &mut Command, log: &mut File) -> Result<bool> {
     for line in BufReader::new(child.stdout.take().context("cargo has no output")?).lines() {
         let line = line?;
         writeln!(log, "{line}")?;
-        if line.contains("seeds") || line.starts_with("test result: F") {
+        if line.contains("seeds") || line.contains("lives") || line.starts_with("test result: F") {
             println!("    {}", line.trim_start());
         }
     }
