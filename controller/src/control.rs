@@ -6,7 +6,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use metallb_crds::v1beta1::{IPAddressPool, IPAddressPoolStatus};
+use metallb_config::{Parsed, Report};
+use metallb_crds::v1beta1::{Community, IPAddressPool, IPAddressPoolStatus};
 use metallb_ipam::ServiceKey;
 use metallb_kit::watch::Change;
 
@@ -21,6 +22,7 @@ pub(crate) enum Input {
     Leads(Option<u64>),
     Service(Change<WatchedService>),
     Pool(Change<IPAddressPool>),
+    Community(Change<Community>),
     Namespace(Change<WatchedNamespace>),
     /// How the writing of a Service's status goes.
     Written {
@@ -50,6 +52,7 @@ pub(crate) struct Control {
     index: Index,
     services: Told,
     pools: Told,
+    communities: Told,
     namespaces: Told,
     /// There while we lead and know everything.
     decider: Option<Decider>,
@@ -57,10 +60,12 @@ pub(crate) struct Control {
     term: Option<u64>,
     /// The term that the decisions are of.
     decided_in: Option<u64>,
-    /// The pools are others than those that were read last.
-    pools_changed: bool,
-    /// What is wrong with the configuration.
-    errors: Vec<String>,
+    /// The configuration is another than the one that was read last.
+    config_changed: bool,
+    /// What is to be said of the configuration; nothing before it was read.
+    report: Option<Report>,
+    /// What is to be said has changed, or whether it is for us to say it.
+    report_changed: bool,
     figures: Figures,
     /// Writes of ours that the watch has not told of yet: their versions, and since when.
     unheard: VecDeque<(u64, Instant)>,
@@ -96,12 +101,14 @@ impl Control {
             index: Index::new(class),
             services: Told::default(),
             pools: Told::default(),
+            communities: Told::default(),
             namespaces: Told::default(),
             decider: None,
             term: None,
             decided_in: None,
-            pools_changed: false,
-            errors: Vec::new(),
+            config_changed: false,
+            report: None,
+            report_changed: false,
             figures: Figures::default(),
             unheard: VecDeque::new(),
         }
@@ -113,6 +120,7 @@ impl Control {
             Input::Leads(term) => self.term = term,
             Input::Service(change) => self.service(change, now),
             Input::Pool(change) => self.pool(change),
+            Input::Community(change) => self.community(change),
             Input::Namespace(change) => self.namespace(change),
             Input::Written { key, outcome } => self.written(&key, outcome, now),
         }
@@ -126,21 +134,19 @@ impl Control {
         if self.term != self.decided_in && self.decider.take().is_some() {
             self.figures = Figures::default();
             self.unheard.clear();
+            self.report_changed = true;
             effects.push(Effect::Abandon);
         }
-        if [self.services, self.pools, self.namespaces] != [Told::All; 3] {
+        let told = [self.services, self.pools, self.communities, self.namespaces];
+        if told != [Told::All; 4] {
             return effects;
         }
         if self.term.is_some() && self.decider.is_none() {
             self.decider = Some(Decider::start(&self.index));
             self.decided_in = self.term;
-            self.pools_changed = true;
+            self.config_changed = true;
         }
-        // Also who does not lead says whether the configuration is good.
-        let parsed = std::mem::take(&mut self.pools_changed).then(|| self.index.parse());
-        if let Some(parsed) = &parsed {
-            self.errors = parsed.rejected.iter().map(ToString::to_string).collect();
-        }
+        let parsed = std::mem::take(&mut self.config_changed).then(|| self.parse());
         if let Some(decider) = &mut self.decider {
             if let Some(parsed) = parsed {
                 effects.append(&mut decider.pools_changed(&self.index, parsed));
@@ -159,9 +165,19 @@ impl Control {
         std::mem::take(&mut self.figures)
     }
 
-    /// What is wrong with the configuration; nothing before it was read.
-    pub(crate) fn errors(&self) -> Option<&[String]> {
-        (self.pools != Told::Part && !self.pools_changed).then_some(&*self.errors)
+    /// What is to be said of the configuration; nothing before it was read.
+    pub(crate) fn report(&self) -> Option<&Report> {
+        self.report.as_ref()
+    }
+
+    /// Whether that, or whether we lead, has changed since this was last asked.
+    pub(crate) fn take_report_changed(&mut self) -> bool {
+        std::mem::take(&mut self.report_changed)
+    }
+
+    /// Whether we lead, and act on it.
+    pub(crate) fn is_leading(&self) -> bool {
+        self.decider.is_some()
     }
 
     /// How much of a pool is in use; nothing when there is no such pool or we do not lead.
@@ -213,12 +229,20 @@ impl Control {
         }
     }
 
+    /// Also who does not lead reads the configuration and says whether it is good.
+    fn parse(&mut self) -> Parsed {
+        let parsed = self.index.parse();
+        self.report = Some(Report::of(&parsed.rejected));
+        self.report_changed = true;
+        parsed
+    }
+
     fn pool(&mut self, change: Change<IPAddressPool>) {
         match change {
             Change::Apply(pool) => {
                 let name: Arc<str> = pool.metadata.name.as_deref().unwrap_or("").into();
                 let touched = self.index.apply_pool(pool);
-                self.pools_changed |= touched.spec;
+                self.config_changed |= touched.spec;
                 if touched.status
                     && let Some(decider) = &mut self.decider
                 {
@@ -228,13 +252,27 @@ impl Control {
             }
             Change::Delete(key) => {
                 self.index.delete_pool(&key.name);
-                self.pools_changed = true;
+                self.config_changed = true;
             }
             Change::Listing => self.pools.begin(),
             Change::Synced => {
-                self.pools_changed |= self.pools == Told::Part;
+                self.config_changed |= self.pools == Told::Part;
                 self.pools = Told::All;
             }
+        }
+    }
+
+    fn community(&mut self, change: Change<Community>) {
+        match change {
+            Change::Apply(community) => {
+                self.config_changed |= self.index.apply_community(community);
+            }
+            Change::Delete(key) => {
+                self.index.delete_community(&key.name);
+                self.config_changed = true;
+            }
+            Change::Listing => self.communities.begin(),
+            Change::Synced => self.communities = Told::All,
         }
     }
 

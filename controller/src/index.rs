@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use kube::ResourceExt as _;
 use metallb_config::{Config, Labels, Objects, Parsed, reparse};
-use metallb_crds::v1beta1::IPAddressPool;
+use metallb_crds::v1beta1::{Community, IPAddressPool};
 use metallb_ipam::ServiceKey;
 
 use crate::service::{Service, key_of};
@@ -22,6 +22,7 @@ pub(crate) struct Index {
     heard: u64,
     namespaces: HashMap<Box<str>, Labels>,
     pools: BTreeMap<Box<str>, IPAddressPool>,
+    communities: BTreeMap<Box<str>, Community>,
     /// What is in effect.
     config: Config,
 }
@@ -175,12 +176,29 @@ impl Index {
         self.pools.get(name)
     }
 
-    /// The configuration: every pool as it is, or, if that is no good, as it last was when it was
+    /// Takes in names for communities, which only the report on the configuration is about. Says
+    /// whether they are others than before.
+    pub(crate) fn apply_community(&mut self, community: Community) -> bool {
+        let name = community.name_any().into_boxed_str();
+        let is_same =
+            |before: &Community| before.uid() == community.uid() && before.spec == community.spec;
+        let same = self.communities.get(&name).is_some_and(is_same);
+        self.communities.insert(name, community);
+        !same
+    }
+
+    pub(crate) fn delete_community(&mut self, name: &str) {
+        self.communities.remove(name);
+    }
+
+    /// The configuration: every object as it is, or, if that is no good, as it last was when it was
     /// good. What is no good is told either way.
     pub(crate) fn parse(&mut self) -> Parsed {
         let pools: Vec<_> = self.pools.values().cloned().collect();
+        let communities: Vec<_> = self.communities.values().cloned().collect();
         let objects = Objects {
             pools: &pools,
+            communities: &communities,
             ..Objects::default()
         };
         let parsed = reparse(&objects, &self.config);

@@ -9,7 +9,10 @@ use futures::stream::{BoxStream, FuturesUnordered, StreamExt as _};
 use kube::api::{Patch, PatchParams};
 use kube::runtime::watcher;
 use kube::{Api, Client};
-use metallb_crds::v1beta1::{IPAddressPool, IPAddressPoolStatus};
+use metallb_config::CONTROLLER_CONDITION;
+use metallb_crds::names::COMPONENT_TYPE_LABEL;
+use metallb_crds::v1beta1::{Community, ConfigurationResult, IPAddressPool, IPAddressPoolStatus};
+use metallb_kit::configuration_state::{Identity, Reporter};
 use metallb_kit::events::Events;
 use metallb_kit::leader::Leadership;
 use metallb_kit::metrics::Metrics;
@@ -47,9 +50,11 @@ pub(crate) struct Program {
     /// Has the Services told anew.
     anew: Arc<Notify>,
     pools: Feed<IPAddressPool>,
+    communities: Feed<Community>,
     namespaces: Feed<WatchedNamespace>,
     control: Control,
     apply: Apply,
+    reporter: Reporter,
     pool_statuses: PoolStatuses,
     pool_api: Api<IPAddressPool>,
     pool_writes: FuturesUnordered<BoxFuture<'static, (Arc<str>, bool)>>,
@@ -80,11 +85,16 @@ impl Program {
                 changes: watch_with(Api::namespaced(client.clone(), namespace), config.clone()),
                 synced: ready.condition("ipaddresspools in sync"),
             },
+            communities: Feed {
+                changes: watch_with(Api::namespaced(client.clone(), namespace), config.clone()),
+                synced: ready.condition("communities in sync"),
+            },
             namespaces: Feed {
                 changes: watch_with(Api::all(client.clone()), config),
                 synced: ready.condition("namespaces in sync"),
             },
             control: Control::new(&args.lb_class),
+            reporter: Reporter::start(client.clone(), identity(args, namespace)),
             pool_statuses: PoolStatuses::default(),
             pool_api: Api::namespaced(client.clone(), namespace),
             pool_writes: FuturesUnordered::new(),
@@ -113,6 +123,10 @@ impl Program {
                 Some(change) = self.namespaces.changes.next() => {
                     self.namespaces.see(&change);
                     self.control.handle(Input::Namespace(change), Instant::now());
+                }
+                Some(change) = self.communities.changes.next() => {
+                    self.communities.see(&change);
+                    self.control.handle(Input::Community(change), Instant::now());
                 }
                 Some(change) = self.pools.changes.next() => {
                     self.pool(change);
@@ -198,8 +212,13 @@ impl Program {
             self.metrics.pool(&pool, self.control.pool_usage(&pool));
             self.pool_statuses.touch(pool, now);
         }
-        if let Some(errors) = self.control.errors() {
-            self.metrics.config(!errors.is_empty());
+        if self.control.take_report_changed()
+            && let Some(report) = self.control.report()
+        {
+            self.metrics
+                .config(report.result != ConfigurationResult::Valid);
+            let is_ours = self.control.is_leading();
+            self.reporter.report(is_ours.then(|| report.clone()));
         }
     }
 
@@ -214,6 +233,19 @@ impl Program {
             self.pool_writes
                 .push(Box::pin(write_pool_status(api, name, status)));
         }
+    }
+}
+
+/// Whose `ConfigurationState` it is: that of whichever controller leads.
+fn identity(args: &Args, namespace: &str) -> Identity {
+    let label = (COMPONENT_TYPE_LABEL.to_owned(), "controller".to_owned());
+    Identity {
+        namespace: namespace.to_owned(),
+        name: "controller".to_owned(),
+        labels: [label].into(),
+        pod: Some(args.pod_name.clone()).filter(|name| !name.is_empty()),
+        condition: CONTROLLER_CONDITION,
+        field_manager: "poolReconciler",
     }
 }
 

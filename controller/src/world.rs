@@ -10,7 +10,7 @@ mod sharing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use metallb_crds::v1beta1::{IPAddressPool, IPAddressPoolStatus};
+use metallb_crds::v1beta1::{ConfigurationResult, IPAddressPool, IPAddressPoolStatus};
 use metallb_kit::watch::{Change, ObjectKey};
 use serde_json::Value;
 
@@ -80,6 +80,7 @@ impl World {
     /// The controller learns everything.
     fn learn(&mut self, pools: &[IPAddressPool]) {
         self.handle(Input::Namespace(Change::Synced));
+        self.handle(Input::Community(Change::Synced));
         self.handle(Input::Pool(Change::Listing));
         for pool in pools {
             self.handle(Input::Pool(Change::Apply(pool.clone())));
@@ -274,7 +275,7 @@ impl World {
 
     /// Whether some object is no good.
     fn is_stale(&self) -> bool {
-        !self.control.errors().unwrap().is_empty()
+        self.control.report().unwrap().result != ConfigurationResult::Valid
     }
 
     fn pool_status(&self, name: &str) -> Option<IPAddressPoolStatus> {

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 
 use futures::stream::{BoxStream, StreamExt as _};
 use futures::{FutureExt as _, stream};
+use metallb_config::{Rejected, Report};
 use metallb_crds::v1beta1::{IPAddressPool, L2Advertisement};
+use metallb_kit::configuration_state::Reporter;
 use metallb_kit::ready::Condition;
 use metallb_kit::watch::{Change, ObjectKey};
 use tokio::sync::{mpsc, watch};
@@ -57,6 +59,10 @@ pub(crate) struct Brain {
     pub(crate) synced: Condition,
     pub(crate) speakers: watch::Sender<BTreeMap<String, IpAddr>>,
     pub(crate) metrics: ClientMetrics,
+    /// Where it is said whether the configuration is good; tests may go without.
+    pub(crate) reporter: Option<Reporter>,
+    /// What is no good, as it was said last.
+    pub(crate) reported: Option<Vec<Rejected>>,
 }
 
 /// What has to be decided anew.
@@ -175,6 +181,7 @@ impl Brain {
         if !self.unknown.is_empty() {
             return;
         }
+        self.report();
         for (key, reason) in &pending.services {
             match reason {
                 Some(reason) if !self.index.services.contains_key(key) => {
@@ -190,6 +197,18 @@ impl Brain {
                 self.decide(key);
             }
         }
+    }
+
+    /// Says what is no good, when that is news.
+    fn report(&mut self) {
+        let rejected = self.index.configuration.rejected();
+        if self.reported.as_deref() == Some(rejected) {
+            return;
+        }
+        if let Some(reporter) = &self.reporter {
+            reporter.report(Some(Report::of(rejected)));
+        }
+        self.reported = Some(rejected.to_vec());
     }
 
     fn decide(&mut self, key: &ObjectKey) {
@@ -252,6 +271,8 @@ mod tests {
             synced: Ready::new().condition("everything"),
             speakers: watch::channel(BTreeMap::new()).0,
             metrics: ClientMetrics::new(&metrics),
+            reporter: None,
+            reported: None,
         };
         let mut after = |news: Vec<News>| {
             let mut pending = Pending::default();

@@ -17,6 +17,9 @@ use anyhow::{Context as _, Result, bail};
 use futures::stream::{BoxStream, StreamExt as _};
 use kube::runtime::watcher;
 use kube::{Api, Client};
+use metallb_config::SPEAKER_CONDITION;
+use metallb_crds::names::{COMPONENT_TYPE_LABEL, NODE_NAME_LABEL};
+use metallb_kit::configuration_state::{Identity, Reporter};
 use metallb_kit::events::Events;
 use metallb_kit::metrics::{Endpoint, Metrics};
 use metallb_kit::ready::Ready;
@@ -114,6 +117,8 @@ async fn run(args: Args) -> Result<()> {
     })
     .context("cannot start the protocol thread")?;
 
+    let state = identity(&node, &namespace, args.pod_name.clone());
+    let reporter = Reporter::start(client.clone(), state);
     let events = Events::start(client.clone(), "metallb-speaker", None);
     let apply = Apply::new(
         node.clone(),
@@ -134,6 +139,8 @@ async fn run(args: Args) -> Result<()> {
         synced,
         speakers: started.speakers,
         metrics: ClientMetrics::new(&metrics),
+        reporter: Some(reporter),
+        reported: None,
     };
     let labels = memberlist.map(|it| it.labels);
     brain
@@ -149,6 +156,19 @@ async fn run(args: Args) -> Result<()> {
     }
     tracing::info!(op = "shutdown", "done");
     Ok(())
+}
+
+/// Whose `ConfigurationState` it is.
+fn identity(node: &str, namespace: &str, pod: Option<String>) -> Identity {
+    let labels = [(COMPONENT_TYPE_LABEL, "speaker"), (NODE_NAME_LABEL, node)];
+    Identity {
+        namespace: namespace.to_owned(),
+        name: format!("speaker-{node}"),
+        labels: labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+        pod: pod.filter(|name| !name.is_empty()),
+        condition: SPEAKER_CONDITION,
+        field_manager: "configReconciler",
+    }
 }
 
 fn heartbeat(

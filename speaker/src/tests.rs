@@ -250,6 +250,8 @@ fn speak(
         synced: ready.condition("caches in sync"),
         speakers: protocol.speakers,
         metrics: ClientMetrics::new(&metrics),
+        reporter: None,
+        reported: None,
     };
     let news = futures::stream::iter(news(nodes))
         .chain(futures::stream::pending())

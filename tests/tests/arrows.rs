@@ -17,7 +17,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("metallb-lease", &["metallb-config"]),
     // Shells.
     ("metallb-netio", &[]),
-    ("metallb-kit", &["metallb-lease"]),
+    (
+        "metallb-kit",
+        &["metallb-config", "metallb-crds", "metallb-lease"],
+    ),
     // Programs.
     (
         "metallb-controller",

@@ -92,6 +92,7 @@ impl Replica {
         for change in [Change::Apply(WatchedNamespace::default()), Change::Synced] {
             control.handle(Input::Namespace(change), clock.start);
         }
+        control.handle(Input::Community(Change::Synced), clock.start);
         Self {
             control,
             elector: Elector::new(Settings::prompt(identity), seed),

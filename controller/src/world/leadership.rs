@@ -202,10 +202,16 @@ fn who_does_not_lead_decides_nothing_and_knows_everything() {
         (world.take_writes(), world.pool_status("pool")),
         (vec![], None)
     );
-    assert_eq!(world.control.errors().unwrap().len(), 1);
+    assert!(world.is_stale());
+    let report = world.control.report().unwrap();
+    assert!(report.message.contains("metallb-system/bad"), "{report:?}");
+    assert!(world.control.take_report_changed() && !world.control.is_leading());
     world.lead(true);
+    assert!(world.control.take_report_changed() && world.control.is_leading());
+    assert!(!world.control.take_report_changed());
     assert_eq!(world.status("ns/web"), "pool: 192.0.2.0");
     world.lead(false);
+    assert!(world.control.take_report_changed() && !world.control.is_leading());
     world.apply(balancer("ns/next"));
     assert_eq!(world.status("ns/next"), "");
 }

@@ -1,10 +1,11 @@
 //! The shell that the operator, the controller and the speaker share: arguments, logs, probes,
-//! metrics, watches, Events, leadership and shutdown.
+//! metrics, watches, Events, leadership, the report on the configuration, and shutdown.
 //!
 //! Nothing here knows what `MetalLB` does; each module is one small piece of plumbing.
 
 pub mod args;
 pub mod client;
+pub mod configuration_state;
 pub mod events;
 
 pub mod leader;

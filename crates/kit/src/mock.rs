@@ -65,6 +65,18 @@ fn serve(
     (Client::new(service, "default"), lines)
 }
 
+/// What ends a streamed list, at version 9.
+pub(crate) fn end_of_list(api_version: &str, kind: &str) -> String {
+    let end = serde_json::json!({
+        "apiVersion": api_version, "kind": kind,
+        "metadata": {
+            "resourceVersion": "9", "annotations": { "k8s.io/initial-events-end": "true" },
+        },
+    });
+    let line = serde_json::json!({ "type": "BOOKMARK", "object": end });
+    format!("{line}\n")
+}
+
 /// The body of an API error.
 pub(crate) fn status(code: u16) -> (u16, String) {
     let reason = if code == 404 { "NotFound" } else { "Test" };

@@ -404,14 +404,10 @@ mod tests {
 
     /// A streamed list of these, at version 9, and then silence.
     fn streamed(names: &[&str]) -> String {
-        let end = json!({
-            "apiVersion": "v1", "kind": "Service",
-            "metadata": {
-                "resourceVersion": "9", "annotations": { "k8s.io/initial-events-end": "true" },
-            },
-        });
         let objects = names.iter().map(|name| line("ADDED", &json_service(name)));
-        objects.chain([line("BOOKMARK", &end)]).collect()
+        objects
+            .chain([mock::end_of_list("v1", "Service")])
+            .collect()
     }
 
     #[tokio::test(start_paused = true)]

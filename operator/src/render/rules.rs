@@ -36,13 +36,17 @@ pub(crate) fn controller_cluster() -> Vec<Rule> {
 }
 
 pub(crate) fn controller_namespaced() -> Vec<Rule> {
-    vec![
+    let mut rules = vec![
         rule("metallb.io", &["ipaddresspools"], WATCH),
         rule("metallb.io", &["ipaddresspools/status"], &["patch"]),
+        rule("metallb.io", &["communities"], WATCH),
+        rule("", &["pods"], &["get"]),
         // The name is not known to the authoriser on creation.
         rule("coordination.k8s.io", &["leases"], &["create"]),
         rule("coordination.k8s.io", &["leases"], LEAD).named(CONTROLLER_LEASE),
-    ]
+    ];
+    rules.extend(configuration_state());
+    rules
 }
 
 pub(crate) fn speaker_cluster() -> Vec<Rule> {
@@ -56,10 +60,12 @@ pub(crate) fn speaker_cluster() -> Vec<Rule> {
 }
 
 pub(crate) fn speaker_namespaced() -> Vec<Rule> {
-    vec![
-        rule("", &["pods"], WATCH),
+    let mut rules = vec![
+        rule("", &["pods"], &["get", "list", "watch"]),
         rule("metallb.io", &["ipaddresspools", "l2advertisements"], WATCH),
-    ]
+    ];
+    rules.extend(configuration_state());
+    rules
 }
 
 /// What the operator does itself in the whole cluster.
@@ -131,6 +137,18 @@ const WATCH: &[&str] = &["list", "watch"];
 const LEAD: &[&str] = &["get", "list", "watch", "update"];
 /// What it takes to make objects, to see them changed, and to remove what is ours.
 const MAKE: &[&str] = &["create", "delete", "get", "list", "patch", "watch"];
+
+/// Whoever reads the configuration says whether it is good.
+fn configuration_state() -> [Rule; 2] {
+    [
+        rule(
+            "metallb.io",
+            &["configurationstates"],
+            &["create", "list", "watch", "patch"],
+        ),
+        rule("metallb.io", &["configurationstates/status"], &["patch"]),
+    ]
+}
 
 /// Whoever scrapes `/metrics` shows a token, which the scraped one has reviewed.
 fn metrics_reviews() -> [Rule; 2] {
@@ -249,9 +267,10 @@ mod tests {
         }
     }
 
-    /// Every right, with the code that uses it. A right that is not here has no user and must go.
+    // Every right, with the code that uses it. A right that is not here has no user and must go.
+
     #[test]
-    fn every_right_is_used() {
+    fn every_right_of_the_controller_is_used() {
         let controller: &[Use] = &[
             ("services", &["list", "watch"], "program: watch"),
             (
@@ -271,6 +290,18 @@ mod tests {
                 &["patch"],
                 "program: how much is in use",
             ),
+            ("communities", &["list", "watch"], "program: watch"),
+            ("pods", &["get"], "kit::configuration_state: its owner"),
+            (
+                "configurationstates",
+                &["create", "list", "watch", "patch"],
+                "kit::configuration_state",
+            ),
+            (
+                "configurationstates/status",
+                &["patch"],
+                "kit::configuration_state",
+            ),
             (
                 "leases",
                 &["create", "get", "list", "watch", "update"],
@@ -284,7 +315,10 @@ mod tests {
             &[controller_cluster(), controller_namespaced()].concat(),
             controller,
         );
+    }
 
+    #[test]
+    fn every_right_of_the_speaker_is_used() {
         let speaker: &[Use] = &[
             ("services", &["list", "watch"], "run: watches"),
             ("endpointslices", &["list", "watch"], "run: watches"),
@@ -294,6 +328,17 @@ mod tests {
                 &["list", "watch"],
                 "run: watches, for who else is a speaker",
             ),
+            ("pods", &["get"], "kit::configuration_state: its owner"),
+            (
+                "configurationstates",
+                &["create", "list", "watch", "patch"],
+                "kit::configuration_state",
+            ),
+            (
+                "configurationstates/status",
+                &["patch"],
+                "kit::configuration_state",
+            ),
             ("ipaddresspools", &["list", "watch"], "run: watches"),
             ("l2advertisements", &["list", "watch"], "run: watches"),
             ("events", &["create", "patch"], "kit::events"),
@@ -301,7 +346,10 @@ mod tests {
             ("subjectaccessreviews", &["create"], "kit::review"),
         ];
         used(&[speaker_cluster(), speaker_namespaced()].concat(), speaker);
+    }
 
+    #[test]
+    fn every_right_of_the_operator_is_used() {
         let operator: &[Use] = &[
             ("metallbs", &["list", "watch"], "watches::metallbs"),
             ("metallbs", &["patch"], "apply: the finalizer"),

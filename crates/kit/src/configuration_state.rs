@@ -1,0 +1,438 @@
+//! `ConfigurationState`: where a program says whether it could use the configuration.
+//!
+//! Needs the rights to create, list, watch and patch `configurationstates`, to patch their status,
+//! and to get the own pod, which owns the object and takes it along.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::stream::{BoxStream, StreamExt as _};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference, Time};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, Patch, PatchParams};
+use kube::runtime::watcher;
+use kube::{Client, ResourceExt as _};
+use metallb_config::Report;
+use metallb_crds::v1beta1::{ConfigurationState, ConfigurationStateStatus};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::watch::{Change, watch_with};
+
+/// Whose object it is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The object's namespace and that of the pod.
+    pub namespace: String,
+    /// The object's name.
+    pub name: String,
+    /// The object's labels.
+    pub labels: BTreeMap<String, String>,
+    /// The pod that we are, if we are one.
+    pub pod: Option<String>,
+    /// The type of the condition.
+    pub condition: &'static str,
+    /// Under whose name the status is written.
+    pub field_manager: &'static str,
+}
+
+/// Says what is to be said, for as long as it lives.
+#[derive(Debug)]
+pub struct Reporter {
+    report: watch::Sender<Option<Report>>,
+}
+
+impl Reporter {
+    /// Says nothing yet.
+    pub fn start(client: Client, identity: Identity) -> Self {
+        let (report, reports) = watch::channel(None);
+        tokio::spawn(Keeper::new(client, identity).run(reports));
+        Self { report }
+    }
+
+    /// From now on says this; nothing leaves the object to another.
+    pub fn report(&self, report: Option<Report>) {
+        self.report.send_if_modified(|before| {
+            let changed = *before != report;
+            *before = report;
+            changed
+        });
+    }
+}
+
+/// Keeps the object as it is to be.
+struct Keeper {
+    states: Api<ConfigurationState>,
+    pods: Api<Pod>,
+    identity: Identity,
+    /// The pod, once it is known; empty when there is none.
+    owners: Option<Vec<OwnerReference>>,
+    seen: Option<ConfigurationState>,
+    synced: bool,
+}
+
+/// What is still to be done.
+#[derive(Debug, PartialEq)]
+enum Step {
+    /// Make the object, or set its labels and owner right.
+    Object,
+    /// Write the status.
+    Status(ConfigurationStateStatus),
+}
+
+impl Keeper {
+    fn new(client: Client, identity: Identity) -> Self {
+        Self {
+            states: Api::namespaced(client.clone(), &identity.namespace),
+            pods: Api::namespaced(client, &identity.namespace),
+            identity,
+            owners: None,
+            seen: None,
+            synced: false,
+        }
+    }
+
+    async fn run(mut self, mut reports: watch::Receiver<Option<Report>>) {
+        let own = format!("metadata.name={}", self.identity.name);
+        let config = watcher::Config::default().fields(&own);
+        let mut changes: BoxStream<'static, Change<ConfigurationState>> =
+            watch_with(self.states.clone(), config);
+        let mut failures = 0_u32;
+        loop {
+            let report = reports.borrow_and_update().clone();
+            let step = report.and_then(|report| self.step(&report));
+            let mut pause = None;
+            if let Some(step) = step {
+                match timeout(REQUEST, self.perform(step)).await {
+                    Ok(Ok(state)) => {
+                        self.seen = Some(state);
+                        failures = 0;
+                        continue;
+                    }
+                    Ok(Err(error)) => self.complain(&error),
+                    Err(_) => self.complain(&"no answer"),
+                }
+                failures = failures.saturating_add(1).min(6);
+                pause = Some(Duration::from_millis(500 << failures));
+            }
+            tokio::select! {
+                Some(change) = changes.next() => self.see(change),
+                news = reports.changed() => if news.is_err() {
+                    return;
+                },
+                () = rest(pause) => {}
+            }
+        }
+    }
+
+    fn see(&mut self, change: Change<ConfigurationState>) {
+        match change {
+            Change::Apply(state) => self.seen = Some(state),
+            Change::Delete(_) => self.seen = None,
+            Change::Listing => {}
+            Change::Synced => self.synced = true,
+        }
+    }
+
+    fn step(&self, report: &Report) -> Option<Step> {
+        // Before the first list is there, it is not known what is.
+        if !self.synced {
+            return None;
+        }
+        let Some(state) = &self.seen else {
+            return Some(Step::Object);
+        };
+        let mut labels = self.identity.labels.iter();
+        let has_labels = labels.all(|(key, value)| state.labels().get(key) == Some(value));
+        let owns = |owner: &OwnerReference| {
+            let mut owners = state.owner_references().iter();
+            owners.any(|it| it.uid == owner.uid)
+        };
+        let owners = self.owners.as_ref();
+        let is_owned = owners.is_some_and(|owners| owners.iter().all(owns));
+        if !has_labels || !is_owned {
+            return Some(Step::Object);
+        }
+        let now = Time(Timestamp::now());
+        let wanted = self.status(report, state, now);
+        (state.status.as_ref() != Some(&wanted)).then_some(Step::Status(wanted))
+    }
+
+    /// The status, dated when the condition changed last.
+    fn status(
+        &self,
+        report: &Report,
+        state: &ConfigurationState,
+        now: Time,
+    ) -> ConfigurationStateStatus {
+        let mut conditions = state.status.iter().flat_map(|status| &status.conditions);
+        let before = conditions
+            .find(|it| it.type_ == self.identity.condition && it.status == report.status)
+            .map(|it| it.last_transition_time.clone());
+        let summary = Some(report.error_summary.clone()).filter(|it| !it.is_empty());
+        ConfigurationStateStatus {
+            result: Some(report.result),
+            error_summary: summary,
+            conditions: vec![Condition {
+                type_: self.identity.condition.to_owned(),
+                status: report.status.to_owned(),
+                reason: report.reason.to_owned(),
+                message: report.message.clone(),
+                last_transition_time: before.unwrap_or(now),
+                observed_generation: None,
+            }],
+        }
+    }
+
+    async fn perform(&mut self, step: Step) -> kube::Result<ConfigurationState> {
+        let Identity {
+            namespace,
+            name,
+            labels,
+            field_manager,
+            ..
+        } = &self.identity;
+        let object = |rest: Value| {
+            let mut object = json!({
+                "apiVersion": "metallb.io/v1beta1",
+                "kind": "ConfigurationState",
+                "metadata": { "name": name, "namespace": namespace },
+            });
+            merge(&mut object, rest);
+            Patch::Apply(object)
+        };
+        let params = PatchParams::apply(field_manager).force();
+        match step {
+            Step::Object => {
+                let owners = match &self.owners {
+                    Some(owners) => owners.clone(),
+                    None => self.pod().await?.into_iter().collect(),
+                };
+                let metadata = json!({ "labels": labels, "ownerReferences": owners });
+                let patch = object(json!({ "metadata": metadata }));
+                let state = self.states.patch(name, &params, &patch).await?;
+                self.owners = Some(owners);
+                Ok(state)
+            }
+            Step::Status(status) => {
+                let patch = object(json!({ "status": status }));
+                self.states.patch_status(name, &params, &patch).await
+            }
+        }
+    }
+
+    /// The pod that we are, as an owner; nothing when we are none.
+    async fn pod(&self) -> kube::Result<Option<OwnerReference>> {
+        let Some(name) = &self.identity.pod else {
+            return Ok(None);
+        };
+        let pod = self.pods.get_metadata_opt(name).await?;
+        Ok(pod.map(|pod| OwnerReference {
+            api_version: "v1".to_owned(),
+            kind: "Pod".to_owned(),
+            name: name.clone(),
+            uid: pod.metadata.uid.unwrap_or_default(),
+            ..OwnerReference::default()
+        }))
+    }
+
+    fn complain(&self, error: &dyn std::fmt::Display) {
+        let name = &self.identity.name;
+        tracing::warn!(name, %error, "cannot write the ConfigurationState, will be tried again");
+    }
+}
+
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from,
+    }
+}
+
+async fn rest(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => tokio::time::sleep(pause).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How long one request may take.
+const REQUEST: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use metallb_crds::v1beta1::ConfigurationResult;
+
+    use super::*;
+    use crate::mock::{self, Asked};
+
+    /// An API server with at most one `ConfigurationState`, that its watch tells of once.
+    #[derive(Clone, Default)]
+    struct Server {
+        state: Arc<Mutex<Option<Value>>>,
+        /// The bodies of all patches.
+        patches: Arc<Mutex<Vec<Value>>>,
+    }
+
+    impl Server {
+        fn client(&self) -> Client {
+            let server = self.clone();
+            mock::silent_watches(move |asked| server.answer(&asked)).0
+        }
+
+        fn answer(&self, asked: &Asked) -> (u16, String) {
+            if asked.line.contains("/pods/") {
+                let pod = json!({
+                    "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+                    "metadata": { "name": "me", "uid": "pod-uid" },
+                });
+                return (200, pod.to_string());
+            }
+            let mut state = self.state.lock().unwrap();
+            if asked.line.starts_with("PATCH") {
+                self.patches.lock().unwrap().push(asked.body.clone());
+                merge(state.get_or_insert_with(|| json!({})), asked.body.clone());
+                return (200, state.as_ref().unwrap().to_string());
+            }
+            let mut lines = String::new();
+            if let Some(state) = &*state {
+                lines = format!("{}\n", json!({ "type": "ADDED", "object": state }));
+            }
+            lines.push_str(&mock::end_of_list(
+                "metallb.io/v1beta1",
+                "ConfigurationState",
+            ));
+            (200, lines)
+        }
+
+        async fn rest(&self) -> Vec<Value> {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            std::mem::take(&mut self.patches.lock().unwrap())
+        }
+    }
+
+    fn identity() -> Identity {
+        let label = ("metallb.io/component-type", "controller");
+        Identity {
+            namespace: "metallb-system".to_owned(),
+            name: "controller".to_owned(),
+            labels: [(label.0.to_owned(), label.1.to_owned())].into(),
+            pod: Some("me".to_owned()),
+            condition: "poolReconcilerValid",
+            field_manager: "poolReconciler",
+        }
+    }
+
+    fn invalid(message: &str) -> Report {
+        Report {
+            result: ConfigurationResult::Invalid,
+            error_summary: message.to_owned(),
+            status: "False",
+            reason: "ConfigurationError",
+            message: message.to_owned(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_made_and_told_once() {
+        let server = Server::default();
+        let reporter = Reporter::start(server.client(), identity());
+        assert_eq!(server.rest().await, [Value::Null; 0], "nothing to say yet");
+        reporter.report(Some(Report::of(&[])));
+        let patches = server.rest().await;
+        assert_eq!(
+            patches[0]["metadata"]["labels"],
+            json!({ "metallb.io/component-type": "controller" })
+        );
+        assert_eq!(
+            patches[0]["metadata"]["ownerReferences"][0]["uid"],
+            "pod-uid"
+        );
+        let status = &patches[1]["status"];
+        assert_eq!(
+            (&status["result"], &status["errorSummary"]),
+            (&json!("Valid"), &Value::Null)
+        );
+        assert_eq!(status["conditions"][0]["reason"], "Reconciled");
+        assert_eq!(patches.len(), 2);
+        // The same again is no news.
+        reporter.report(Some(Report::of(&[])));
+        assert_eq!(server.rest().await, [Value::Null; 0]);
+    }
+
+    #[tokio::test]
+    async fn what_differs_is_put_right_and_nothing_else() {
+        let past = "2020-01-01T00:00:00Z";
+        let state = json!({
+            "apiVersion": "metallb.io/v1beta1", "kind": "ConfigurationState",
+            "metadata": {
+                "name": "controller",
+                "labels": { "metallb.io/component-type": "controller", "mine": "too" },
+                "ownerReferences": [
+                    { "apiVersion": "v1", "kind": "Pod", "name": "me", "uid": "pod-uid" },
+                ],
+            },
+            "status": {
+                "result": "Invalid", "errorSummary": "bad",
+                "conditions": [{
+                    "type": "poolReconcilerValid", "status": "False",
+                    "reason": "ConfigurationError", "message": "bad",
+                    "lastTransitionTime": past,
+                }],
+            },
+        });
+        let mut keeper = Keeper::new(Server::default().client(), identity());
+        keeper.seen = Some(serde_json::from_value(state.clone()).unwrap());
+        assert_eq!(
+            keeper.step(&invalid("bad")),
+            None,
+            "the list is not there yet"
+        );
+        keeper.synced = true;
+        // What another process has made becomes ours first.
+        assert_eq!(keeper.step(&invalid("bad")), Some(Step::Object));
+        keeper.owners = Some(keeper.pod().await.unwrap().into_iter().collect());
+        assert_eq!(keeper.step(&invalid("bad")), None);
+        for (report, is_dated_anew) in [(invalid("worse"), false), (Report::of(&[]), true)] {
+            let Some(Step::Status(status)) = keeper.step(&report) else {
+                panic!("{report:?}")
+            };
+            let Time(time) = status.conditions[0].last_transition_time;
+            assert_eq!(time.to_string() != past, is_dated_anew, "{time}");
+        }
+        let mut bare = state.clone();
+        bare["metadata"]["labels"] = json!({});
+        keeper.see(Change::Apply(serde_json::from_value(bare).unwrap()));
+        assert_eq!(keeper.step(&invalid("bad")), Some(Step::Object));
+        let seen: ConfigurationState = serde_json::from_value(state).unwrap();
+        keeper.see(Change::Delete(crate::watch::ObjectKey::of(&seen)));
+        assert_eq!(keeper.step(&invalid("bad")), Some(Step::Object));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_is_tried_again() {
+        let (client, lines) = mock::silent_watches(|asked| {
+            if asked.line.starts_with("PATCH") {
+                return mock::status(500);
+            }
+            Server::default().answer(&asked)
+        });
+        let reporter = Reporter::start(client, identity());
+        reporter.report(Some(Report::of(&[])));
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        let lines = lines.lock().unwrap();
+        let tries = lines
+            .iter()
+            .filter(|line| line.starts_with("PATCH"))
+            .count();
+        assert_eq!(tries, 4, "after 1 s, 2 s and 4 s");
+    }
+}
