@@ -75,6 +75,11 @@ impl Cluster {
         self.files.kubeconfig()
     }
 
+    /// The same for programs beside the API server, in [`Place::ControlPlane`].
+    pub fn local_kubeconfig(&self) -> PathBuf {
+        self.files.pki().join("admin.kubeconfig")
+    }
+
     /// The nodes, `n1` first.
     pub fn nodes(&self) -> Vec<Place> {
         (1..=self.options().nodes).map(Place::Node).collect()

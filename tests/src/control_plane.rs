@@ -4,7 +4,7 @@ use std::{fs, net::TcpListener, os::fd::OwnedFd, process::Stdio, time::Duration}
 
 use anyhow::{Context as _, Result};
 
-use crate::{cluster::Cluster, kubeconfig, place::Place, plan, wait::eventually};
+use crate::{audit, cluster::Cluster, kubeconfig, place::Place, plan, wait::eventually};
 
 /// Starts etcd, the API server and the registry.
 pub(crate) fn start(cluster: &Cluster) -> Result<()> {
@@ -17,8 +17,11 @@ pub(crate) fn start(cluster: &Cluster) -> Result<()> {
         &[address, blobs.display().to_string()],
     )?;
     cluster.kube(Place::ControlPlane, "etcd", &etcd(cluster))?;
-    cluster.kube(Place::ControlPlane, "kube-apiserver", &api_server(cluster))?;
-    Ok(())
+    let mut flags = api_server(cluster);
+    if cluster.options().audit {
+        flags.extend(audit::flags(cluster)?);
+    }
+    cluster.kube(Place::ControlPlane, "kube-apiserver", &flags)
 }
 
 /// Makes the API server reachable at a port of the host's 127.0.0.1, which it returns, and writes

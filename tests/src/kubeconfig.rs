@@ -18,7 +18,7 @@ use crate::{
 /// Writes `pki/NAME.kubeconfig` for every program of the cluster.
 pub(crate) fn write_all(pki: &Path, options: &Options) -> Result<()> {
     let local = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), plan::API_PORT);
-    for user in ["kube-controller-manager", "kube-scheduler"] {
+    for user in ["admin", "kube-controller-manager", "kube-scheduler"] {
         write(
             &pki.join(format!("{user}.kubeconfig")),
             pki,

@@ -5,6 +5,7 @@
 //! mocked and nothing leaves the machine. Needs root; everything else that is missing is named.
 
 pub mod api_faults;
+mod audit;
 mod cgroup;
 mod cluster;
 mod control_plane;
@@ -34,6 +35,7 @@ mod topology;
 mod up;
 mod wait;
 
+pub use audit::Audited;
 pub use cluster::Cluster;
 pub use images::WEB;
 pub use kubectl::Kubectl;

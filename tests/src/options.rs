@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct Options {
     /// Tells this cluster from others on the same machine.
     pub name: Name,
-    /// How many nodes, 1 to 40: `n1`, `n2`, …
+    /// How many nodes, 0 to 40: `n1`, `n2`, … Without any there is nothing that would turn objects
+    /// into others either: etcd and the API server alone, for benchmarks.
     pub nodes: u8,
     /// Network cards per node: 1, or 2 for a service LAN of its own.
     pub nics: u8,
@@ -20,6 +21,8 @@ pub struct Options {
     pub routers: Vec<Router>,
     /// Which Kubernetes.
     pub kubernetes: Kubernetes,
+    /// Whether the API server writes down who changed what: [`Cluster::audit`](crate::Cluster::audit).
+    pub audit: bool,
 }
 
 /// The name of a cluster: lower-case letters, digits and dashes, at most 20.
@@ -64,8 +67,8 @@ impl Options {
     /// Refuses what cannot be built.
     pub(crate) fn check(&self) -> Result<()> {
         ensure!(
-            (1..=40).contains(&self.nodes),
-            "--nodes is {}; it can be 1 to 40",
+            self.nodes <= 40,
+            "--nodes is {}; it can be 0 to 40",
             self.nodes
         );
         ensure!(
@@ -91,6 +94,7 @@ impl Default for Options {
             family: Family::Dual,
             routers: Vec::new(),
             kubernetes: Kubernetes::V1_34,
+            audit: false,
         }
     }
 }

@@ -80,6 +80,9 @@ impl Cluster {
         self.state.write(&self.files)?;
         self.on_all_nodes(node::start_containerd, |cluster| {
             control_plane::wait_until_serving(cluster)?;
+            if cluster.options().nodes == 0 {
+                return Ok(());
+            }
             progress.step("starting kube-controller-manager and kube-scheduler, and the kubelets");
             control_plane::start_controllers(cluster)
         })?;

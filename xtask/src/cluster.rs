@@ -112,7 +112,7 @@ enum Verb {
 struct UpArgs {
     #[command(flatten)]
     named: Named,
-    /// How many nodes.
+    /// How many nodes; with 0 there is the API server alone.
     #[arg(long, default_value_t = 3)]
     nodes: u8,
     /// Network cards per node; with 2, eth1 is on a service LAN of its own.
@@ -127,6 +127,9 @@ struct UpArgs {
     /// 1.34 or newest.
     #[arg(long, default_value = "1.34")]
     kubernetes: Kubernetes,
+    /// Write down who changed what, in audit.log beside the other logs.
+    #[arg(long)]
+    audit: bool,
 }
 
 #[derive(Debug, Args)]
@@ -211,6 +214,7 @@ fn up(args: UpArgs) -> Result<()> {
         family: args.family,
         routers: args.routers,
         kubernetes: args.kubernetes,
+        audit: args.audit,
     };
     let cluster = Cluster::up(&options, &mut Terminal::start())?;
     let name = cluster.name();
