@@ -3,3 +3,4 @@
 
 pub mod allocate;
 pub mod arp_echo;
+pub mod service;

@@ -18,7 +18,7 @@ use crate::{
 
 /// The directory that holds `kube`, `pause`, `agnhost` and the images; built if it is not there.
 pub(crate) fn ensure_built(release: &Release, progress: &mut dyn Progress) -> Result<PathBuf> {
-    let cache = cache()?;
+    let cache = cache()?.join("kube");
     let built = cache.join(key(release)?);
     if built.exists() {
         return Ok(built);
@@ -145,14 +145,15 @@ fn go_version(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// `$XDG_CACHE_HOME/metallb-rs/kube`, outside every clone, so that a fresh one finds it built.
-fn cache() -> Result<PathBuf> {
+/// Where what takes minutes to build is kept, outside every clone, so that a fresh one finds it:
+/// `$XDG_CACHE_HOME/metallb-rs`.
+pub fn cache() -> Result<PathBuf> {
     let base = match env::var_os("XDG_CACHE_HOME") {
         Some(dir) if !dir.is_empty() => PathBuf::from(dir),
         _ => PathBuf::from(env::var_os("HOME").context("neither XDG_CACHE_HOME nor HOME is set")?)
             .join(".cache"),
     };
-    Ok(base.join("metallb-rs/kube"))
+    Ok(base.join("metallb-rs"))
 }
 
 /// What the result depends on: all sources, the module file and its sums, how images are packed.

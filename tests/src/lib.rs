@@ -38,6 +38,7 @@ mod wait;
 pub use audit::Audited;
 pub use cluster::Cluster;
 pub use images::WEB;
+pub use kube::cache;
 pub use kubectl::Kubectl;
 pub use machine::{install_programs, is_root, needs_root};
 pub use options::{Family, Kubernetes, Name, Options, Router};

@@ -61,8 +61,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "metallb-config",
             "metallb-ipam",
+            "metallb-kit",
             "metallb-l2",
             "metallb-netio",
+            "metallb-tests",
         ],
     ),
     ("xtask", &["metallb-tests"]),

@@ -55,8 +55,14 @@ pub(crate) fn build(args: &ImageArgs, steps: &mut Steps) -> Result<Image> {
     let profile = if args.release { "release" } else { "image" };
     let programs = steps.time(
         &format!("building the three static programs (profile {profile}, minutes when cold)"),
-        || compile(profile),
+        || {
+            compile(
+                profile,
+                &PROGRAMS.map(|program| format!("metallb-{program}")),
+            )
+        },
     )?;
+    let programs = PROGRAMS.map(|name| (name, programs.join(name)));
     let archive = args
         .output
         .clone()
@@ -66,8 +72,8 @@ pub(crate) fn build(args: &ImageArgs, steps: &mut Steps) -> Result<Image> {
     })
 }
 
-/// The static binaries, by the name they have in the image.
-fn compile(profile: &str) -> Result<Vec<(String, PathBuf)>> {
+/// The programs of these packages as static binaries; the folder that they are in.
+pub(crate) fn compile(profile: &str, packages: &[String]) -> Result<PathBuf> {
     let root = workspace::root();
     let cargo_home = std::env::var("CARGO_HOME")
         .or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")))
@@ -95,8 +101,8 @@ fn compile(profile: &str) -> Result<Vec<(String, PathBuf)>> {
             TARGET,
         ])
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
-    for program in PROGRAMS {
-        cargo.args(["--package", &format!("metallb-{program}")]);
+    for package in packages {
+        cargo.args(["--package", package]);
     }
     let status = cargo.status().context("cannot run cargo")?;
     ensure!(
@@ -104,19 +110,15 @@ fn compile(profile: &str) -> Result<Vec<(String, PathBuf)>> {
         "cargo build of the programs ended with {status}"
     );
 
-    let directory = workspace::target().join(TARGET).join(profile);
-    Ok(PROGRAMS
-        .iter()
-        .map(|name| ((*name).to_owned(), directory.join(name)))
-        .collect())
+    Ok(workspace::target().join(TARGET).join(profile))
 }
 
 /// The image around the programs.
-fn pack(programs: &[(String, PathBuf)], reference: &str, archive: &Path) -> Result<Image> {
+fn pack(programs: &[(&str, PathBuf)], reference: &str, archive: &Path) -> Result<Image> {
     let mut files = Vec::new();
     for (name, path) in programs {
         let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        files.push((name.as_str(), bytes));
+        files.push((*name, bytes));
     }
     let digest = oci::pack(
         &oci::Image {
