@@ -41,7 +41,7 @@ pub enum CommunityError {
     )]
     Marker(String),
     /// Neither two parts nor four.
-    #[error("invalid community format: {0}")]
+    #[error("invalid community format: {}", .0.escape_debug())]
     Format(String),
 }
 

@@ -125,7 +125,7 @@ impl Mode {
             None => Ok(()),
             Some(feature) => {
                 let address = given(peer.peer_address.as_deref()).or(peer.interface.as_deref());
-                let address = address.unwrap_or_default().to_owned();
+                let address = address.unwrap_or_default().escape_debug().to_string();
                 Err(PeerError::Mode { address, feature })
             }
         }

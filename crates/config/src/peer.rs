@@ -115,12 +115,13 @@ impl Peer {
 }
 
 impl Peer {
-    /// As FRR tells neighbours apart: by address or interface, and VRF.
+    /// As FRR tells neighbours apart: by address or interface, and VRF. To be shown.
     pub(crate) fn identifier(&self) -> String {
-        match &self.vrf {
+        let all = match &self.vrf {
             Some(vrf) => format!("{}-{vrf}", self.address),
             None => self.address.to_string(),
-        }
+        };
+        all.escape_debug().to_string()
     }
 }
 

@@ -92,7 +92,7 @@ pub enum PeerError {
         with: String,
     },
     /// The BFDProfile is not there.
-    #[error("peer {peer} referencing non existing bfd profile {profile}")]
+    #[error("peer {peer} referencing non existing bfd profile {}", profile.escape_debug())]
     NoBfdProfile {
         /// The peer's name.
         peer: String,
