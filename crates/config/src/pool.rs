@@ -145,11 +145,6 @@ impl Pool {
         self.finest.get(&family).copied()
     }
 
-    /// Whether `ip` is in one of its ranges, to be used or not.
-    pub fn contains(&self, ip: IpAddr) -> bool {
-        self.ranges.iter().any(|range| range.contains(ip))
-    }
-
     /// Whether it is for a Service with these labels in a namespace of this name and labels.
     pub fn is_for(&self, namespace: &str, namespace_labels: &Labels, service: &Labels) -> bool {
         self.service_allocation
