@@ -1,5 +1,5 @@
-//! What the webhooks answer, by requests as the API server sends them. The numbers of rules are
-//! those of the rules' list in upstream's order, as in the tests of metallb-config.
+//! What the webhooks answer, by requests as the API server sends them. `row_NN_…` tells of row NN
+//! of the list of rules in upstream's order, as in the tests of metallb-config.
 
 mod definitions;
 mod rules;

@@ -9,24 +9,24 @@ use serde_json::{Value, json};
 use crate::{Cluster, allowed, denied};
 
 /// The object is refused for this reason at creation and at change.
-fn assert_denied(rule: u8, cluster: &Cluster, kind: Kind, spec: &Value, words: &str) {
+fn assert_denied(row: u8, cluster: &Cluster, kind: Kind, spec: &Value, words: &str) {
     let created = denied(cluster.create(kind, "new", spec));
     assert!(
         created.contains(words),
-        "rule {rule}: {spec}: {words:?} is not in {created:?}"
+        "row {row}: {spec}: {words:?} is not in {created:?}"
     );
     let changed = denied(cluster.update(kind, "new", &json!({"before": true}), spec));
-    assert_eq!(created, changed, "rule {rule}");
+    assert_eq!(created, changed, "row {row}");
 }
 
-fn assert_allowed(rule: u8, cluster: &Cluster, kind: Kind, spec: &Value) {
+fn assert_allowed(row: u8, cluster: &Cluster, kind: Kind, spec: &Value) {
     assert_eq!(
         cluster.create(kind, "new", spec),
         allowed(),
-        "rule {rule}: {spec}"
+        "row {row}: {spec}"
     );
     let changed = cluster.update(kind, "new", &json!({"before": true}), spec);
-    assert_eq!(changed, allowed(), "rule {rule}: {spec}");
+    assert_eq!(changed, allowed(), "row {row}: {spec}");
 }
 
 fn pool(addresses: &[&str]) -> Value {
@@ -55,11 +55,11 @@ fn twice() -> Value {
 }
 
 #[test]
-fn pools() {
+fn rows_01_to_08_of_pools() {
     let cluster = Cluster::default()
         .with(IPAddressPool, "old", &pool(&["10.0.0.0/8"]))
         .with(IPAddressPool, "bad", &pool(&["nonsense"]));
-    for (rule, addresses, words) in [
+    for (row, addresses, words) in [
         (1, vec![], "pool has no prefixes defined"),
         (2, vec!["1.2.3.4"], "invalid CIDR \"1.2.3.4\""),
         (
@@ -86,21 +86,21 @@ fn pools() {
             "overlaps with already defined CIDR",
         ),
     ] {
-        assert_denied(rule, &cluster, IPAddressPool, &pool(&addresses), words);
+        assert_denied(row, &cluster, IPAddressPool, &pool(&addresses), words);
     }
-    for (rule, addresses) in [
+    for (row, addresses) in [
         (3, vec!["11.0.0.5/24"]),
         (6, vec!["192.168.9.1 - 192.168.9.5"]),
         (8, vec!["11.0.0.0/24", "fd00::/64"]),
     ] {
-        assert_allowed(rule, &cluster, IPAddressPool, &pool(&addresses));
+        assert_allowed(row, &cluster, IPAddressPool, &pool(&addresses));
     }
 }
 
 #[test]
-fn pools_for_some_services() {
+fn rows_10_to_13_of_pools_for_some_services() {
     let cluster = Cluster::default();
-    for (rule, allocation, words) in [
+    for (row, allocation, words) in [
         (
             10,
             json!({"namespaces": ["a", "a"]}),
@@ -127,9 +127,9 @@ fn pools_for_some_services() {
             "duplicate definition of match expression value in label selector \"b\"",
         ),
     ] {
-        assert_denied(rule, &cluster, IPAddressPool, &pool_for(&allocation), words);
+        assert_denied(row, &cluster, IPAddressPool, &pool_for(&allocation), words);
     }
-    for (rule, allocation) in [
+    for (row, allocation) in [
         (12, json!({"priority": 5})),
         (12, json!({"priority": -5})),
         (
@@ -137,14 +137,14 @@ fn pools_for_some_services() {
             json!({"serviceSelectors": [expression("NotIn", &["b", "c"])]}),
         ),
     ] {
-        assert_allowed(rule, &cluster, IPAddressPool, &pool_for(&allocation));
+        assert_allowed(row, &cluster, IPAddressPool, &pool_for(&allocation));
     }
 }
 
 #[test]
-fn peers() {
+fn rows_13_to_28_of_peers() {
     let cluster = Cluster::default();
-    for (rule, fields, words) in [
+    for (row, fields, words) in [
         (
             13,
             json!({"nodeSelectors": twice()}),
@@ -206,9 +206,9 @@ fn peers() {
             "must be lower than holdTime",
         ),
     ] {
-        assert_denied(rule, &cluster, BGPPeer, &peer(&fields), words);
+        assert_denied(row, &cluster, BGPPeer, &peer(&fields), words);
     }
-    for (rule, fields) in [
+    for (row, fields) in [
         (
             17,
             json!({"peerASN": null, "dynamicASN": "internal", "ebgpMultiHop": true}),
@@ -227,13 +227,13 @@ fn peers() {
         (25, json!({"passwordSecret": {"name": "b"}})),
         (28, json!({"bfdProfile": "unknown"})),
     ] {
-        assert_allowed(rule, &cluster, BGPPeer, &peer(&fields));
+        assert_allowed(row, &cluster, BGPPeer, &peer(&fields));
     }
 }
 
-/// Rule 29: with another name it is another peer, but for FRR.
+/// With another name it is another peer, but for FRR.
 #[test]
-fn equal_peers() {
+fn row_29_equal_peers() {
     let cluster = |bgp_type| Cluster::in_mode(bgp_type).with(BGPPeer, "old", &peer(&json!({})));
     assert_allowed(29, &cluster("native"), BGPPeer, &peer(&json!({})));
     assert_denied(
@@ -246,7 +246,7 @@ fn equal_peers() {
 }
 
 #[test]
-fn profiles_are_left_to_the_schema() {
+fn row_30_profiles_are_left_to_the_schema() {
     let cluster = Cluster::default();
     for spec in [json!({"receiveInterval": 5}), json!({"minimumTtl": 255})] {
         assert_allowed(30, &cluster, BFDProfile, &spec);
@@ -256,10 +256,10 @@ fn profiles_are_left_to_the_schema() {
 }
 
 #[test]
-fn communities() {
+fn rows_31_to_34_of_communities() {
     let named = |name: &str, value: &str| json!({"communities": [{"name": name, "value": value}]});
     let cluster = Cluster::default().with(Community, "old", &named("taken", "1:1"));
-    for (rule, value, words) in [
+    for (row, value, words) in [
         (31, "99999999:1", "invalid community value: "),
         (31, "1:99999999", "invalid community value: "),
         (31, "lar:1:2:3", "invalid community value: "),
@@ -267,11 +267,11 @@ fn communities() {
         (32, "1234", "invalid community format: 1234"),
         (32, "1:2:3", "invalid community format: 1:2:3"),
     ] {
-        assert_denied(rule, &cluster, Community, &named("a", value), words);
+        assert_denied(row, &cluster, Community, &named("a", value), words);
         // Without the colon it could be the name of one.
         if value.contains(':') {
             let advertisement = json!({"communities": [value]});
-            assert_denied(rule, &cluster, BGPAdvertisement, &advertisement, words);
+            assert_denied(row, &cluster, BGPAdvertisement, &advertisement, words);
         }
     }
     let duplicate = "duplicate definition of community \"taken\"";
@@ -303,7 +303,7 @@ fn communities() {
 }
 
 #[test]
-fn advertisements() {
+fn rows_35_to_45_of_advertisements() {
     let cluster = Cluster::default();
     for field in ["ipAddressPools", "peers"] {
         let spec = json!({ field: ["a", "b", "a"] });
@@ -330,9 +330,9 @@ fn advertisements() {
         "nodeSelectors",
         "serviceSelectors",
     ] {
-        for (rule, kind) in [(35, BGPAdvertisement), (43, L2Advertisement)] {
+        for (row, kind) in [(35, BGPAdvertisement), (43, L2Advertisement)] {
             let words = format!("duplicate definition of {field}");
-            assert_denied(rule, &cluster, kind, &json!({ field: twice() }), &words);
+            assert_denied(row, &cluster, kind, &json!({ field: twice() }), &words);
             let bad = json!({ field: [expression("Surrounds", &[])] });
             assert_denied(
                 13,
@@ -365,7 +365,7 @@ fn advertisements() {
         &json!({"aggregationLengthV6": 129}),
         "invalid aggregation length",
     );
-    for (rule, kind, spec) in [
+    for (row, kind, spec) in [
         (6, BGPAdvertisement, json!({"aggregationLengthV6": 0})),
         (
             42,
@@ -378,9 +378,9 @@ fn advertisements() {
             json!({"ipAddressPools": ["unknown"], "interfaces": ["eth0", "eth0"]}),
         ),
     ] {
-        assert_allowed(rule, &cluster, kind, &spec);
+        assert_allowed(row, &cluster, kind, &spec);
     }
-    // Rules 41 and 45: the same under another name.
+    // Rows 41 and 45: the same under another name.
     let both = Cluster::default()
         .with(BGPAdvertisement, "old", &json!({}))
         .with(L2Advertisement, "old", &json!({}))
@@ -390,7 +390,7 @@ fn advertisements() {
 }
 
 #[test]
-fn aggregation() {
+fn rows_37_and_38_of_aggregation() {
     let cluster = Cluster::default()
         .with(IPAddressPool, "narrow", &pool(&["1.1.1.0/28"]))
         .with(IPAddressPool, "range", &pool(&["2.2.2.10-2.2.2.15"]));
@@ -430,7 +430,7 @@ fn aggregation() {
 }
 
 #[test]
-fn local_preferences() {
+fn rows_39_and_40_of_local_preferences() {
     let old = json!({"localPref": 100, "peers": ["a"], "nodeSelectors": [{"matchLabels": {"rack": "1"}}]});
     let cluster = Cluster::default()
         .with(IPAddressPool, "p", &pool(&["10.0.0.0/24"]))
@@ -462,9 +462,9 @@ fn local_preferences() {
     }
 }
 
-/// Rule 46 needs the peers' profiles, which the webhook does not see.
+/// This needs the peers' profiles, which the webhook does not see.
 #[test]
-fn echo_over_ipv6_is_seen_later() {
+fn row_46_echo_over_ipv6_is_seen_later() {
     let cluster = Cluster::default()
         .with(IPAddressPool, "p", &pool(&["fd00::/64"]))
         .with(BGPPeer, "r", &peer(&json!({"bfdProfile": "echo"})));
