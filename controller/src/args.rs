@@ -4,7 +4,9 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Parser;
-use metallb_kit::args::{LogLevel, go_bool};
+use metallb_kit::args::LogLevel;
+
+use crate::webhook::Flags;
 
 /// Gives Services of type `LoadBalancer` their addresses.
 #[derive(Parser, Debug)]
@@ -47,6 +49,8 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) metrics_cert_dir: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) webhooks: Flags,
+    #[command(flatten)]
     pub(crate) ineffective: Ineffective,
 }
 
@@ -56,24 +60,6 @@ pub(crate) struct Ineffective {
     /// Has no effect: there is no profiler.
     #[arg(long, default_value = "")]
     pprof_bind_address: String,
-    /// Has no effect yet.
-    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
-    disable_cert_rotation: bool,
-    /// Has no effect yet.
-    #[arg(long, default_value = "/tmp/k8s-webhook-server/serving-certs")]
-    cert_dir: String,
-    /// Has no effect yet.
-    #[arg(long, default_value = "metallb-webhook-service")]
-    cert_service_name: String,
-    /// Has no effect yet.
-    #[arg(long, default_value = "metallb-webhook-cert")]
-    webhook_secret: String,
-    /// Has no effect yet: no webhooks are served. enabled, disabled or onlywebhook.
-    #[arg(long, default_value = "enabled", value_parser = ["enabled", "disabled", "onlywebhook"])]
-    webhook_mode: String,
-    /// Has no effect yet.
-    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
-    webhook_http2: bool,
 }
 
 impl Args {
@@ -90,27 +76,9 @@ impl Args {
 
 impl Ineffective {
     /// The flags that were given a value that asks for something.
-    pub(crate) fn given(&self) -> Vec<&'static str> {
-        [
-            ("--pprof-bind-address", !self.pprof_bind_address.is_empty()),
-            ("--disable-cert-rotation", self.disable_cert_rotation),
-            (
-                "--cert-dir",
-                self.cert_dir != "/tmp/k8s-webhook-server/serving-certs",
-            ),
-            (
-                "--cert-service-name",
-                self.cert_service_name != "metallb-webhook-service",
-            ),
-            (
-                "--webhook-secret",
-                self.webhook_secret != "metallb-webhook-cert",
-            ),
-            ("--webhook-mode", self.webhook_mode != "disabled"),
-            ("--webhook-http2", self.webhook_http2),
-        ]
-        .into_iter()
-        .filter_map(|(name, given)| given.then_some(name))
-        .collect()
+    pub(crate) fn given(&self) -> impl Iterator<Item = &'static str> {
+        [("--pprof-bind-address", !self.pprof_bind_address.is_empty())]
+            .into_iter()
+            .filter_map(|(name, given)| given.then_some(name))
     }
 }

@@ -17,6 +17,7 @@ mod service;
 #[cfg(test)]
 mod simulation;
 mod watched;
+mod webhook;
 mod wish;
 #[cfg(test)]
 mod world;

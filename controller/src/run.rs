@@ -37,7 +37,11 @@ async fn start(args: &Args) -> anyhow::Result<()> {
         namespace,
         "MetalLB controller starting"
     );
-    let ineffective = args.ineffective.given();
+    let ineffective: Vec<_> = args
+        .ineffective
+        .given()
+        .chain(args.webhooks.ineffective())
+        .collect();
     if !ineffective.is_empty() {
         tracing::info!(
             flags = ineffective.join(", "),
@@ -47,7 +51,11 @@ async fn start(args: &Args) -> anyhow::Result<()> {
 
     let ready = Ready::new();
     let metrics = Metrics::new();
-    let program = Program::new(args, &namespace, client.clone(), &ready, &metrics);
+    let program = (!args.webhooks.only_webhooks())
+        .then(|| Program::new(args, &namespace, client.clone(), &ready, &metrics));
+    args.webhooks
+        .serve(&client, &namespace, &tls, &shutdown)
+        .await?;
     probes::serve(args.probes_addr(), ready, shutdown.clone())
         .await
         .with_context(|| format!("cannot serve probes on port {}", args.health_probe_port))?;
@@ -59,6 +67,10 @@ async fn start(args: &Args) -> anyhow::Result<()> {
     metallb_kit::metrics::serve(metrics, endpoint, client.clone(), shutdown.clone())
         .await
         .with_context(|| format!("cannot serve metrics on port {}", args.port))?;
+    let Some(program) = program else {
+        shutdown.cancelled().await;
+        return Ok(());
+    };
     if !args.ml_secret_name.is_empty() {
         let (name, owner) = (&args.ml_secret_name, &args.deployment);
         memberlist::ensure(client.clone(), &namespace, name, owner, rand::random())

@@ -22,3 +22,4 @@ pub mod review;
 pub mod shutdown;
 pub mod tls;
 pub mod watch;
+pub mod webhook;

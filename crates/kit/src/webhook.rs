@@ -1,0 +1,130 @@
+//! HTTPS for the API server's questions: paths, and who answers at each.
+//!
+//! Knows nothing of what is asked. A question is JSON in, an answer JSON out; one that cannot be read
+//! is told so with status 400, as `controller-runtime` does.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::shutdown::CancellationToken;
+use crate::tls::{self, Certificate, TlsListener, TlsOptions};
+
+/// Paths and who answers at each.
+#[derive(Debug, Default)]
+pub struct Webhooks {
+    router: Router,
+}
+
+impl Webhooks {
+    /// Nobody answers yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Has `answer` answer what is posted to `path`.
+    #[must_use]
+    pub fn at<Question, Answer, Fut>(
+        self,
+        path: &str,
+        answer: impl Fn(Question) -> Fut + Clone + Send + Sync + 'static,
+    ) -> Self
+    where
+        Question: DeserializeOwned + Send + 'static,
+        Answer: Serialize,
+        Fut: Future<Output = Answer> + Send + 'static,
+    {
+        let asked = async move |body: Bytes| -> Response {
+            match serde_json::from_slice::<Question>(&body) {
+                Ok(question) => json(&answer(question).await),
+                Err(error) => refused(StatusCode::BAD_REQUEST, &error),
+            }
+        };
+        Self {
+            router: self.router.route(path, post(asked)),
+        }
+    }
+
+    /// Serves in the background until `shutdown`. Returns the bound address.
+    ///
+    /// # Errors
+    /// The address cannot be bound, or the TLS options are no good.
+    pub async fn serve(
+        self,
+        addr: SocketAddr,
+        certificate: &Certificate,
+        tls: &TlsOptions,
+        shutdown: CancellationToken,
+    ) -> Result<SocketAddr, tls::Error> {
+        let listener = TlsListener::bind(addr, tls.server_config(certificate)?).await?;
+        let bound = axum::serve::Listener::local_addr(&listener).map_err(tls::Error::Bind)?;
+        let router = self.router.layer(DefaultBodyLimit::max(LARGEST));
+        tokio::spawn(async move {
+            let served = axum::serve(listener, router)
+                .with_graceful_shutdown(shutdown.cancelled_owned())
+                .await;
+            if let Err(error) = served {
+                tracing::error!(%error, "webhooks stopped");
+            }
+        });
+        Ok(bound)
+    }
+}
+
+fn json(answer: &impl Serialize) -> Response {
+    match serde_json::to_vec(answer) {
+        Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, &error),
+    }
+}
+
+fn refused(status: StatusCode, why: &dyn Display) -> Response {
+    tracing::warn!(%status, %why, "a webhook could not answer");
+    (status, format!("{why}\n")).into_response()
+}
+
+/// The API server's objects are at most 1.5 MB (etcd's limit), and a question has two of them.
+const LARGEST: usize = 7 << 20;
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use serde_json::{Value, json};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    async fn ask(path: &str, body: &str) -> (u16, String) {
+        let webhooks = Webhooks::new().at(
+            "/echo",
+            async |question: Value| json!({ "asked": question }),
+        );
+        let request = Request::post(path).body(Body::from(body.to_owned()));
+        let response = webhooks.router.oneshot(request.unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), LARGEST).await;
+        (status, String::from_utf8(body.unwrap().to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_question_is_answered_and_anything_else_is_refused() {
+        assert_eq!(
+            ask("/echo", "{\"a\":1}").await,
+            (200, "{\"asked\":{\"a\":1}}".to_owned())
+        );
+        let (status, why) = ask("/echo", "{\"a\":").await;
+        assert_eq!(status, 400);
+        assert!(why.contains("EOF"), "{why}");
+        assert_eq!(ask("/nowhere", "{}").await.0, 404);
+    }
+}
