@@ -70,6 +70,11 @@ impl Apply {
         }
     }
 
+    /// How much more is worth deciding now: what is decided waits in memory until it is done.
+    pub(crate) fn room(&self) -> usize {
+        QUEUE.saturating_sub(self.queue.len())
+    }
+
     /// Starts on these. `since` says when that of which a write is the consequence was told.
     pub(crate) fn perform(&mut self, effects: Vec<Effect>, since: impl Fn(&ServiceKey) -> Instant) {
         for effect in effects {
@@ -221,6 +226,9 @@ fn log(line: &Line) {
 
 /// How many statuses are written at once.
 const AT_ONCE: usize = 8;
+
+/// How many writes may wait.
+const QUEUE: usize = 256;
 
 /// How long a write may hold up the next one.
 const SLOW: Duration = Duration::from_secs(1);

@@ -66,7 +66,8 @@ pub(crate) struct Control {
     report: Option<Report>,
     /// What is to be said has changed, or whether it is for us to say it.
     report_changed: bool,
-    figures: Figures,
+    /// When each Service changed that is not decided on yet.
+    changed: HashMap<ServiceKey, Instant>,
     /// Writes of ours that the watch has not told of yet: their versions, and since when.
     unheard: VecDeque<(u64, Instant)>,
 }
@@ -86,8 +87,8 @@ enum Told {
 /// What there is to measure.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
-    /// When the Services changed that were decided on.
-    pub(crate) changed: HashMap<ServiceKey, Instant>,
+    /// The Services that were decided on, with when they changed.
+    pub(crate) decided: HashMap<ServiceKey, Instant>,
     /// The pools of which more or less is in use, or that came or went.
     pub(crate) pools: Vec<Arc<str>>,
     /// How many Services held an address of another.
@@ -109,7 +110,7 @@ impl Control {
             config_changed: false,
             report: None,
             report_changed: false,
-            figures: Figures::default(),
+            changed: HashMap::new(),
             unheard: VecDeque::new(),
         }
     }
@@ -126,13 +127,13 @@ impl Control {
         }
     }
 
-    /// What is to be done now, in order. Nothing while something is being told once more: what is
-    /// known then is half old and half new.
-    pub(crate) fn poll(&mut self) -> Vec<Effect> {
+    /// What is to be done now, in order, or about `room` of it. Nothing while something is being
+    /// told once more: what is known then is half old and half new.
+    pub(crate) fn poll(&mut self, room: usize) -> Vec<Effect> {
         let mut effects = Vec::new();
         // A new term is a new start: another may have led since.
         if self.term != self.decided_in && self.decider.take().is_some() {
-            self.figures = Figures::default();
+            self.changed.clear();
             self.unheard.clear();
             self.report_changed = true;
             effects.push(Effect::Abandon);
@@ -151,18 +152,23 @@ impl Control {
             if let Some(parsed) = parsed {
                 effects.append(&mut decider.pools_changed(&self.index, parsed));
             }
-            effects.append(&mut decider.decide(&self.index));
+            effects.append(&mut decider.decide(&self.index, room));
         }
         effects
     }
 
     /// What there is to measure since this was last asked; to be asked after [`poll`](Self::poll).
     pub(crate) fn take_figures(&mut self) -> Figures {
+        let mut figures = Figures::default();
         if let Some(decider) = &mut self.decider {
-            self.figures.pools = decider.take_touched_pools();
-            self.figures.doubles = decider.take_doubles();
+            let decided = decider.take_decided().into_iter();
+            figures.decided = decided
+                .filter_map(|key| self.changed.remove_entry(&key))
+                .collect();
+            figures.pools = decider.take_touched_pools();
+            figures.doubles = decider.take_doubles();
         }
-        std::mem::take(&mut self.figures)
+        figures
     }
 
     /// What is to be said of the configuration; nothing before it was read.
@@ -334,11 +340,11 @@ impl Control {
             Touched::Changed(key) => {
                 decider.service_changed(&self.index, &key);
                 if let Some(at) = changed {
-                    self.figures.changed.entry(key).or_insert(at);
+                    self.changed.entry(key).or_insert(at);
                 }
             }
             Touched::Gone(service) => {
-                self.figures.changed.remove(&service.key);
+                self.changed.remove(&service.key);
                 decider.service_gone(&service);
             }
         }

@@ -43,6 +43,8 @@ pub(crate) struct Decider {
     term: Term,
     /// Those to look at, oldest first.
     dirty: BTreeSet<Age>,
+    /// Those of them of whom it is known what their statuses hold.
+    ready: BTreeSet<Age>,
     /// Those that lack an address.
     waiting: Waiting,
     /// Those that keep what they hold although no valid pool has it, with the pool that it is from.
@@ -58,6 +60,8 @@ pub(crate) struct Decider {
     touched_pools: BTreeSet<Arc<str>>,
     /// How many Services turned out to hold an address of another.
     doubles: u64,
+    /// Those that were decided on since this was last asked.
+    decided: Vec<ServiceKey>,
 }
 
 impl Decider {
@@ -139,8 +143,9 @@ impl Decider {
         self.dirty.append(&mut self.term.begin_anew());
     }
 
-    /// Decides for all that changed.
-    pub(crate) fn decide(&mut self, index: &Index) -> Vec<Effect> {
+    /// Decides for all that changed, or for the oldest of them, until there are about `room`
+    /// effects: what is decided is kept in memory until it is done.
+    pub(crate) fn decide(&mut self, index: &Index, room: usize) -> Vec<Effect> {
         self.dirty.append(&mut self.term.hear(index.heard()));
         self.dirty.append(&mut self.term.take_stirred());
         self.adopt_dirty(index);
@@ -149,12 +154,17 @@ impl Decider {
             self.hold_back(index, &mut effects);
             return effects;
         }
-        while let Some((_, key)) = self.dirty.pop_first() {
+        while effects.len() < room {
+            self.adopt_dirty(index);
+            let Some((_, key)) = self.ready.pop_first() else {
+                break;
+            };
             match index.service(&key) {
                 None => {}
                 Some(service) if self.writing.contains(&key) => self.pass_over(service),
                 Some(service) => self.converge(index, service, &mut effects),
             }
+            self.decided.push(key);
         }
         effects
     }
@@ -165,14 +175,20 @@ impl Decider {
         mem::take(&mut self.doubles)
     }
 
+    /// The Services that were decided on since this was last asked.
+    pub(crate) fn take_decided(&mut self) -> Vec<ServiceKey> {
+        mem::take(&mut self.decided)
+    }
+
     fn all_changed(&mut self, index: &Index) {
         self.dirty.extend(index.services().map(age));
     }
 
     /// Takes in what is assigned, so that nobody else is given it.
     fn adopt_dirty(&mut self, index: &Index) {
-        let dirty: Vec<_> = self.dirty.iter().cloned().collect();
-        for (_, key) in dirty {
+        while let Some(age) = self.dirty.pop_first() {
+            let key = age.1.clone();
+            self.ready.insert(age);
             let Some(service) = index.service(&key) else {
                 continue;
             };

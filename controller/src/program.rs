@@ -189,25 +189,25 @@ impl Program {
     }
 
     fn decide(&mut self) {
-        let effects = self.control.poll();
+        let effects = self.control.poll(self.apply.room());
         if effects.contains(&Effect::Abandon) {
             self.pool_statuses.clear();
             self.pool_writes.clear();
             self.metrics.no_pools();
         }
         let Figures {
-            changed,
+            decided,
             pools,
             doubles,
         } = self.control.take_figures();
         let now = Instant::now();
-        for since in changed.values() {
+        for since in decided.values() {
             let waited = now.duration_since(*since);
             self.metrics.queue.observe(waited.as_secs_f64());
         }
         self.metrics.doubles.inc_by(doubles);
         self.apply
-            .perform(effects, |key| changed.get(key).copied().unwrap_or(now));
+            .perform(effects, |key| decided.get(key).copied().unwrap_or(now));
         for pool in pools {
             self.metrics.pool(&pool, self.control.pool_usage(&pool));
             self.pool_statuses.touch(pool, now);

@@ -176,7 +176,7 @@ impl World {
     /// Decides and writes until there is nothing to do.
     fn settle(&mut self) {
         for _ in 0..100 {
-            let effects = self.control.poll();
+            let effects = self.control.poll(usize::MAX);
             self.doubles += self.control.take_figures().doubles;
             if effects.is_empty() {
                 return;

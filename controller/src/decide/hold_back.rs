@@ -12,7 +12,7 @@ use crate::wish::{Requested, Want};
 impl Decider {
     /// Nothing is given out or taken away.
     pub(super) fn hold_back(&mut self, index: &Index, effects: &mut Vec<Effect>) {
-        for (created, key) in mem::take(&mut self.dirty) {
+        for (created, key) in mem::take(&mut self.ready) {
             if let Some(service) = index.service(&key)
                 && !self.is_settled(service)
             {

@@ -181,7 +181,7 @@ impl Replica {
             self.services.relist(&store.service_log);
         }
         self.hear(at, Input::Leads(self.term(at)));
-        self.control.poll()
+        self.control.poll(usize::MAX)
     }
 }
 

@@ -78,7 +78,7 @@ fn a_service_that_cannot_be_written_to_holds_up_no_other() {
         world.learn(&[pool("pool", &["192.0.2.0/24"])]);
         world.handle(Input::Leads(Some(1)));
         for _ in 0..5 {
-            for effect in world.control.poll() {
+            for effect in world.control.poll(usize::MAX) {
                 world.perform(effect);
             }
         }
@@ -223,7 +223,11 @@ fn an_answer_that_comes_late_brings_no_deleted_service_back() {
     let web = world.put(balancer("ns/web").created(1));
     world.told(Change::Apply(web.clone()));
     // It is being written when it is deleted and another takes its name.
-    assert_eq!(world.control.poll().len(), 2, "a line of log and the write");
+    assert_eq!(
+        world.control.poll(usize::MAX).len(),
+        2,
+        "a line of log and the write"
+    );
     world.version += 1;
     let old = web.ingress("pool", &["192.0.2.2"]).version(world.version);
     world.told(Change::Delete(ObjectKey::new("ns", "web")));
@@ -251,19 +255,19 @@ fn a_new_term_is_a_new_start() {
     let mut world = World::start(&pools, &[balancer("ns/first")]);
     let web = world.put(balancer("ns/web").created(1));
     world.told(Change::Apply(web));
-    world.control.poll();
+    world.control.poll(usize::MAX);
     // We never heard that we did not lead in between: what was under way is given up, and the
     // first write is one that the watch is to tell of.
     world.handle(Input::Leads(Some(7)));
-    let effects = world.control.poll();
+    let effects = world.control.poll(usize::MAX);
     assert_eq!(effects[0], Effect::Abandon);
     let Effect::Write(write) = &effects[1] else {
         panic!("{effects:?}");
     };
     assert_eq!(write.addresses, Addresses::Leave);
     world.handle(Input::Leads(None));
-    assert_eq!(world.control.poll(), [Effect::Abandon]);
-    assert_eq!(world.control.poll(), []);
+    assert_eq!(world.control.poll(usize::MAX), [Effect::Abandon]);
+    assert_eq!(world.control.poll(usize::MAX), []);
 }
 
 #[test]
