@@ -11,6 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Cores: no core but `config`, which needs the API's types.
     ("metallb-config", &["metallb-crds"]),
     ("metallb-admission", &["metallb-config", "metallb-crds"]),
+    ("metallb-certs", &[]),
     ("metallb-ipam", &["metallb-config"]),
     ("metallb-l2", &["metallb-config"]),
     ("metallb-membership", &["metallb-config"]),
@@ -19,7 +20,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("metallb-netio", &[]),
     (
         "metallb-kit",
-        &["metallb-config", "metallb-crds", "metallb-lease"],
+        &[
+            "metallb-certs",
+            "metallb-config",
+            "metallb-crds",
+            "metallb-lease",
+        ],
     ),
     // Programs.
     (
@@ -85,6 +91,7 @@ const NOT_IN_CORES: &[&str] = &[
 const CORES: &[&str] = &[
     "metallb-config",
     "metallb-admission",
+    "metallb-certs",
     "metallb-ipam",
     "metallb-l2",
     "metallb-membership",
