@@ -72,6 +72,11 @@ impl Keeper {
         }
     }
 
+    /// What clients call the server.
+    pub fn dns_name(&self) -> &str {
+        &self.dns_name
+    }
+
     /// Decides on what the Secret holds (nothing, when there is none) and on the bundles that are
     /// in place.
     ///

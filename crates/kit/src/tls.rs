@@ -84,12 +84,26 @@ impl Default for TlsOptions {
 
 /// A certificate with its key; what is presented may be replaced while connections come in. Cheap
 /// to clone, all clones are the same.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Certificate {
-    current: Arc<RwLock<Arc<CertifiedKey>>>,
+    current: Arc<RwLock<Option<Arc<CertifiedKey>>>>,
 }
 
 impl Certificate {
+    /// One that is yet to come; until then handshakes fail.
+    pub fn pending() -> Self {
+        Self::default()
+    }
+
+    /// Presents this from now on: PEM texts.
+    ///
+    /// # Errors
+    /// They are not PEM, or the key does not fit the certificate; what was presented still is.
+    pub fn present(&self, chain: &[u8], key: &[u8]) -> Result<(), Error> {
+        self.replace(certified(chain, "certificate", key, "key")?);
+        Ok(())
+    }
+
     /// A new self-signed one for these DNS names or addresses.
     ///
     /// # Errors
@@ -111,7 +125,9 @@ impl Certificate {
     /// # Errors
     /// They are not PEM, or the key does not fit the certificate.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, Error> {
-        Ok(Self::new(certified(chain, "certificate", key, "key")?))
+        let this = Self::pending();
+        this.present(chain, key)?;
+        Ok(this)
     }
 
     /// From `tls.crt` and `tls.key` in `dir`, read again every 10 s until `shutdown`. Files that
@@ -151,24 +167,23 @@ impl Certificate {
     }
 
     fn new(key: CertifiedKey) -> Self {
-        Self {
-            current: Arc::new(RwLock::new(Arc::new(key))),
-        }
+        let this = Self::pending();
+        this.replace(key);
+        this
     }
 
     fn replace(&self, key: CertifiedKey) {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Some(Arc::new(key));
     }
 }
 
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(
-            self.current
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
-        )
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 

@@ -3,9 +3,13 @@
 //! Knows nothing of what is asked. A question is JSON in, an answer JSON out; one that cannot be read
 //! is told so with status 400, as `controller-runtime` does.
 
+mod certificates;
+mod place;
+
 use std::fmt::Display;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -13,22 +17,37 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use self::certificates::{Settings, keep};
+pub use self::place::{Place, Registration, Service};
+use crate::metrics::Metrics;
 use crate::shutdown::CancellationToken;
 use crate::tls::{self, Certificate, TlsListener, TlsOptions};
 
 /// Paths and who answers at each.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Webhooks {
     router: Router,
+    figures: Figures,
+}
+
+/// What is counted, under the names that upstream's library has for it.
+#[derive(Clone, Debug)]
+struct Figures {
+    requests: IntCounterVec,
+    latency: HistogramVec,
 }
 
 impl Webhooks {
     /// Nobody answers yet.
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(metrics: &Metrics) -> Self {
+        Self {
+            router: Router::new(),
+            figures: Figures::register(metrics),
+        }
     }
 
     /// Has `answer` answer what is posted to `path`.
@@ -43,14 +62,19 @@ impl Webhooks {
         Answer: Serialize,
         Fut: Future<Output = Answer> + Send + 'static,
     {
+        let (figures, webhook) = (self.figures.clone(), path.to_owned());
         let asked = async move |body: Bytes| -> Response {
-            match serde_json::from_slice::<Question>(&body) {
+            let started = Instant::now();
+            let response = match serde_json::from_slice::<Question>(&body) {
                 Ok(question) => json(&answer(question).await),
                 Err(error) => refused(StatusCode::BAD_REQUEST, &error),
-            }
+            };
+            figures.answered(&webhook, response.status(), started);
+            response
         };
         Self {
             router: self.router.route(path, post(asked)),
+            figures: self.figures,
         }
     }
 
@@ -80,6 +104,31 @@ impl Webhooks {
     }
 }
 
+impl Figures {
+    fn register(metrics: &Metrics) -> Self {
+        let name = |name| format!("controller_runtime_webhook_{name}");
+        let requests = Opts::new(
+            name("requests_total"),
+            "Total number of admission requests by HTTP status code.",
+        );
+        let latency = HistogramOpts::new(
+            name("latency_seconds"),
+            "Histogram of the latency of processing admission requests",
+        );
+        Self {
+            requests: metrics.add(IntCounterVec::new(requests, &["webhook", "code"])),
+            latency: metrics.add(HistogramVec::new(latency, &["webhook"])),
+        }
+    }
+
+    fn answered(&self, webhook: &str, status: StatusCode, started: Instant) {
+        let latency = self.latency.with_label_values(&[webhook]);
+        latency.observe(started.elapsed().as_secs_f64());
+        let requests = self.requests.with_label_values(&[webhook, status.as_str()]);
+        requests.inc();
+    }
+}
+
 fn json(answer: &impl Serialize) -> Response {
     match serde_json::to_vec(answer) {
         Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
@@ -105,7 +154,7 @@ mod tests {
     use super::*;
 
     async fn ask(path: &str, body: &str) -> (u16, String) {
-        let webhooks = Webhooks::new().at(
+        let webhooks = Webhooks::new(&Metrics::new()).at(
             "/echo",
             async |question: Value| json!({ "asked": question }),
         );

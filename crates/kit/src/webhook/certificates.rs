@@ -1,0 +1,426 @@
+//! Keeps the certificates of a webhook server, as `metallb-certs` decides: reads the Secret and the
+//! places that name us, serves, injects, renews.
+//!
+//! Every replica does this; none needs to lead. Needs the rights to get, watch and patch the Secret
+//! and, unless somebody else makes it, to create it; to watch and patch the places; and for a
+//! [`Registration`](super::Registration) to call the Service through the API server.
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::stream::{self, BoxStream, StreamExt as _};
+use jiff::Timestamp;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
+use kube::runtime::watcher;
+use kube::{Client, ResourceExt as _};
+use metallb_certs::{Decision, Keeper, Stored};
+use prometheus::{IntGaugeVec, Opts};
+use serde_json::{Value, json};
+
+use super::place::{Lack, Place, Registration, Service};
+use crate::metrics::Metrics;
+use crate::ready::Condition;
+use crate::shutdown::CancellationToken;
+use crate::tls::Certificate;
+use crate::watch::{Change, watch_with};
+
+/// Whose certificates these are, and where they are known.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What the API server calls.
+    pub service: Service,
+    /// The Secret, in the Service's namespace.
+    pub secret: String,
+    /// Where the API server is told of us.
+    pub places: Vec<Place>,
+}
+
+/// Starts to keep certificates, until `shutdown`. Returns what to serve; it is pending at first,
+/// and `ready` is met once there is something.
+pub fn keep(
+    client: &Client,
+    settings: Settings,
+    metrics: &Metrics,
+    ready: Condition,
+    shutdown: CancellationToken,
+) -> Certificate {
+    let certificate = Certificate::pending();
+    let Service { namespace, name } = &settings.service;
+    let shell = Shell {
+        secrets: Api::namespaced(client.clone(), namespace),
+        keeper: Keeper::new(format!("{name}.{namespace}.svc")),
+        seen: vec![None; settings.places.len()],
+        expiry: metrics.add(IntGaugeVec::new(
+            Opts::new(EXPIRY.0, EXPIRY.1),
+            &["certificate"],
+        )),
+        client: client.clone(),
+        certificate: certificate.clone(),
+        settings,
+        ready,
+    };
+    tokio::spawn(async move {
+        shutdown.run_until_cancelled(shell.run()).await;
+    });
+    certificate
+}
+
+struct Shell {
+    client: Client,
+    secrets: Api<Secret>,
+    settings: Settings,
+    keeper: Keeper,
+    /// Each place as it was seen last, if it exists.
+    seen: Vec<Option<DynamicObject>>,
+    certificate: Certificate,
+    ready: Condition,
+    expiry: IntGaugeVec,
+}
+
+/// Something that calls for another look.
+enum News {
+    Secret,
+    Place(usize, Option<Box<DynamicObject>>),
+    Listing,
+    Synced(usize),
+}
+
+/// When to look again.
+enum Again {
+    /// Something was written that changes what is to be done.
+    AtOnce,
+    /// A request failed.
+    Soon,
+    At(Timestamp),
+}
+
+impl Shell {
+    async fn run(mut self) {
+        let mut news = self.news();
+        // Places that have not told yet whether they exist.
+        let mut missing: Vec<usize> = (0..self.settings.places.len()).collect();
+        let mut wait = Duration::ZERO;
+        loop {
+            let first = tokio::select! {
+                news = news.next() => news,
+                () = tokio::time::sleep(wait), if missing.is_empty() => None,
+            };
+            let at_hand = std::iter::from_fn(|| news.next().now_or_never().flatten());
+            for news in first.into_iter().chain(at_hand) {
+                match news {
+                    News::Secret | News::Listing => {}
+                    News::Place(nth, object) => self.seen[nth] = object.map(|it| *it),
+                    News::Synced(nth) => missing.retain(|&it| it != nth),
+                }
+            }
+            if missing.is_empty() {
+                wait = self.look().await;
+            }
+        }
+    }
+
+    fn news(&self) -> BoxStream<'static, News> {
+        let named =
+            |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
+        let secret = watch_with(self.secrets.clone(), named(&self.settings.secret));
+        let mut all = stream::SelectAll::new();
+        all.push(secret.map(|_| News::Secret).boxed());
+        for (nth, place) in self.settings.places.iter().enumerate() {
+            let changes = watch_with(self.place(place), named(place.name()));
+            let news = changes.map(move |change| match change {
+                Change::Apply(object) => News::Place(nth, Some(Box::new(object))),
+                Change::Delete(_) => News::Place(nth, None),
+                Change::Listing => News::Listing,
+                Change::Synced => News::Synced(nth),
+            });
+            all.push(news.boxed());
+        }
+        all.boxed()
+    }
+
+    /// Does what is to be done now. Returns how long to wait for news before the next look.
+    async fn look(&mut self) -> Duration {
+        for _ in 0..ROUNDS {
+            let again = tokio::time::timeout(LOOK, self.round()).await;
+            match again {
+                Ok(Again::AtOnce) => {}
+                Ok(Again::At(at)) => {
+                    return at.duration_since(Timestamp::now()).unsigned_abs();
+                }
+                Ok(Again::Soon) => return RETRY,
+                Err(_) => {
+                    tracing::warn!("no answer about the webhooks' certificates");
+                    return RETRY;
+                }
+            }
+        }
+        RETRY
+    }
+
+    async fn round(&mut self) -> Again {
+        let secret = match self.secrets.get_opt(&self.settings.secret).await {
+            Ok(secret) => secret,
+            Err(error) => return self.failed("cannot read the webhooks' Secret", &error),
+        };
+        let stored = stored(secret.as_ref());
+        // The places as they were seen before the Secret was read.
+        let bundles = self.bundles();
+        let flat: Vec<&[u8]> = bundles.iter().flatten().map(Vec::as_slice).collect();
+        let now = Timestamp::now();
+        let decision = self.keeper.decide(now, &stored, &flat);
+        self.serve(&decision);
+        let injected = self.inject(&decision, &bundles).await;
+        if let Some(renewal) = &decision.renewal {
+            tracing::info!(secret = self.settings.secret, %renewal, "renewing certificates");
+            let made = renewal.make(now, self.keeper.dns_name());
+            return match made {
+                Ok(made) => self.store(secret.as_ref(), &made).await,
+                Err(error) => self.failed("cannot make certificates", &error),
+            };
+        }
+        let (Ok(()), Ok(())) = (injected, self.register(&decision).await) else {
+            return Again::Soon;
+        };
+        Again::At(decision.again)
+    }
+
+    fn serve(&mut self, decision: &Decision) {
+        let Some(serve) = &decision.serve else {
+            return;
+        };
+        if let Err(error) = self.certificate.present(&serve.chain, &serve.key) {
+            tracing::warn!(%error, "certificate not used");
+            return;
+        }
+        self.ready.set(true);
+        for (label, at) in [
+            ("server", decision.server_expires),
+            ("ca", decision.authority_expires),
+        ] {
+            let expiry = self.expiry.with_label_values(&[label]);
+            expiry.set(at.map_or(0, Timestamp::as_second));
+        }
+    }
+
+    /// The bundles in each place.
+    fn bundles(&self) -> Vec<Vec<Vec<u8>>> {
+        let places = self.settings.places.iter().zip(&self.seen);
+        places
+            .map(|(place, seen)| {
+                let object = seen.as_ref().map(|it| &it.data);
+                object.map_or_else(Vec::new, |object| {
+                    place.bundles(object, &self.settings.service)
+                })
+            })
+            .collect()
+    }
+
+    /// Puts the bundle where it is missing.
+    async fn inject(&self, decision: &Decision, bundles: &[Vec<Vec<u8>>]) -> Result<(), ()> {
+        let Some(bundle) = &decision.bundle else {
+            return Ok(());
+        };
+        let mut done = Ok(());
+        let mut first = 0;
+        for (nth, here) in bundles.iter().enumerate() {
+            let range = first..first + here.len();
+            first = range.end;
+            if !decision.to_inject.iter().any(|it| range.contains(it)) {
+                continue;
+            }
+            let (place, Some(seen)) = (&self.settings.places[nth], &self.seen[nth]) else {
+                continue;
+            };
+            let mut patch = place.injection(&seen.data, &self.settings.service, bundle);
+            patch["apiVersion"] = place.resource().api_version.into();
+            patch["kind"] = place.resource().kind.into();
+            // Who has changed it since may know better whom to trust.
+            patch["metadata"] = json!({
+                "name": place.name(),
+                "resourceVersion": seen.resource_version(),
+            });
+            let params = PatchParams::apply(FIELD_OWNER).force();
+            match self.patch(place, &params, &Patch::Apply(patch)).await {
+                Ok(true) => tracing::info!(object = place.name(), "caBundle injected"),
+                Ok(false) => {}
+                Err(error) => {
+                    self.failed("cannot inject the caBundle", &error);
+                    done = Err(());
+                }
+            }
+        }
+        done
+    }
+
+    /// Says in the definitions that we convert, and once that works, has the version served.
+    async fn register(&self, decision: &Decision) -> Result<(), ()> {
+        let Some(bundle) = &decision.bundle else {
+            return Ok(());
+        };
+        for (place, seen) in self.settings.places.iter().zip(&self.seen) {
+            let (
+                Place::Conversion {
+                    register: Some(registration),
+                    ..
+                },
+                Some(crd),
+            ) = (place, seen)
+            else {
+                continue;
+            };
+            let lack = registration.lack(&crd.data, &self.settings.service, bundle);
+            let params = PatchParams {
+                field_manager: Some(FIELD_OWNER.to_owned()),
+                ..PatchParams::default()
+            };
+            let (patched, said) = match lack {
+                None => continue,
+                Some(Lack::Conversion(conversion)) => {
+                    let patch = json!({
+                        "metadata": { "resourceVersion": crd.resource_version() },
+                        "spec": { "conversion": conversion },
+                    });
+                    let patch = Patch::Merge(patch);
+                    (
+                        self.patch(place, &params, &patch).await,
+                        "conversion registered",
+                    )
+                }
+                Some(Lack::Version(patch)) => {
+                    self.converts(registration).await?;
+                    let patch = serde_json::from_value(patch).expect("it is a JSON patch");
+                    let patch = Patch::Json::<Value>(patch);
+                    (self.patch(place, &params, &patch).await, "version served")
+                }
+            };
+            match patched {
+                Ok(true) => {
+                    tracing::info!(crd = place.name(), version = registration.version, "{said}");
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    self.failed("cannot register the conversion", &error);
+                    return Err(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the API server gets an answer from the Service. Where we may not ask, we take it
+    /// that it does.
+    async fn converts(&self, registration: &Registration) -> Result<(), ()> {
+        let Service { namespace, name } = &self.settings.service;
+        let uri = format!(
+            "/api/v1/namespaces/{namespace}/services/https:{name}:443/proxy{}",
+            registration.path
+        );
+        let body = (registration.probe)().to_string().into_bytes();
+        let request = axum::http::Request::post(uri)
+            .header("Content-Type", "application/json")
+            .body(body)
+            .map_err(|error| tracing::error!(%error, "not a path"))?;
+        match self.client.request_text(request).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                tracing::info!(reason = status.message, "the conversion could not be tried");
+                Ok(())
+            }
+            Err(error) => {
+                tracing::info!(%error, "the conversion does not answer yet");
+                Err(())
+            }
+        }
+    }
+
+    /// Whether it came to pass; not when the object has changed or gone, which the watch tells.
+    async fn patch<P: serde::Serialize + std::fmt::Debug>(
+        &self,
+        place: &Place,
+        params: &PatchParams,
+        patch: &Patch<P>,
+    ) -> kube::Result<bool> {
+        match self.place(place).patch(place.name(), params, patch).await {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes the Secret, provided that it still is as it was read.
+    async fn store(&self, secret: Option<&Secret>, made: &Stored) -> Again {
+        let data: serde_json::Map<String, Value> = made
+            .texts()
+            .into_iter()
+            .map(|(key, text)| (key.to_owned(), json!(ByteString(text.to_vec()))))
+            .collect();
+        let name = &self.settings.secret;
+        let written = match secret {
+            None => {
+                let secret =
+                    json!({ "metadata": { "name": name }, "type": "Opaque", "data": data });
+                let secret = serde_json::from_value(secret).expect("it is a Secret");
+                let params = PostParams {
+                    field_manager: Some(FIELD_OWNER.to_owned()),
+                    ..PostParams::default()
+                };
+                self.secrets.create(&params, &secret).await
+            }
+            Some(secret) => {
+                let patch = json!({
+                    "metadata": { "resourceVersion": secret.resource_version() },
+                    "data": data,
+                });
+                let params = PatchParams {
+                    field_manager: Some(FIELD_OWNER.to_owned()),
+                    ..PatchParams::default()
+                };
+                self.secrets
+                    .patch(name, &params, &Patch::Merge(patch))
+                    .await
+            }
+        };
+        match written {
+            Ok(_) => Again::AtOnce,
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Again::AtOnce,
+            Err(kube::Error::Api(status)) if status.code == 403 && secret.is_none() => {
+                tracing::info!(secret = name, "waiting for the Secret, which others make");
+                Again::Soon
+            }
+            Err(error) => self.failed("cannot write the webhooks' Secret", &error),
+        }
+    }
+
+    fn place(&self, place: &Place) -> Api<DynamicObject> {
+        Api::all_with(self.client.clone(), &place.resource())
+    }
+
+    fn failed(&self, what: &str, error: &(dyn std::error::Error + 'static)) -> Again {
+        tracing::warn!(secret = self.settings.secret, error, "{what}");
+        Again::Soon
+    }
+}
+
+fn stored(secret: Option<&Secret>) -> Stored {
+    let data = secret.and_then(|secret| secret.data.as_ref());
+    Stored::read(|key| Some(data?.get(key)?.0.as_slice()))
+}
+
+/// The name under which upstream's library writes, so that ours takes over what it wrote.
+const FIELD_OWNER: &str = "MetalLB";
+/// How often to go on at once, when writes of ours or of other replicas call for it.
+const ROUNDS: usize = 5;
+/// How long one look may take.
+const LOOK: Duration = Duration::from_secs(30);
+/// After a request that failed.
+const RETRY: Duration = Duration::from_secs(2);
+/// Name and help of the metric.
+const EXPIRY: (&str, &str) = (
+    "metallb_webhook_certificate_expiration_timestamp_seconds",
+    "When the webhooks' certificate expires, in seconds since the epoch; 0 when there is none that is of use.",
+);
+
+#[cfg(test)]
+mod tests;
