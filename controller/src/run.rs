@@ -54,7 +54,7 @@ async fn start(args: &Args) -> anyhow::Result<()> {
     let program = (!args.webhooks.only_webhooks())
         .then(|| Program::new(args, &namespace, client.clone(), &ready, &metrics));
     args.webhooks
-        .serve(&client, &namespace, &tls, &shutdown)
+        .serve(&client, &namespace, &tls, (&ready, &metrics, &shutdown))
         .await?;
     probes::serve(args.probes_addr(), ready, shutdown.clone())
         .await

@@ -9,7 +9,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use clap::ValueEnum;
+use clap::{ArgAction, ValueEnum};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
@@ -17,13 +17,19 @@ use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview};
 use kube::core::conversion::ConversionReview;
 use kube::{Client, Resource};
-use metallb_admission::{CONVERT_PATH, WEBHOOKS, Webhook, convert_review, review as verdict_on};
+use metallb_admission::{
+    CONFIGURATION, CONVERT_PATH, SERVICE, Verdict, WEBHOOKS, Webhook, convert_review,
+    review as verdict_on,
+};
 use metallb_config::{Kind, Labels, Mode, Objects};
 use metallb_crds::{v1beta1, v1beta2};
 use metallb_kit::args::go_bool;
+use metallb_kit::metrics::Metrics;
+use metallb_kit::metrics::prometheus::{IntCounterVec, Opts};
+use metallb_kit::ready::Ready;
 use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::tls::{Certificate, TlsOptions};
-use metallb_kit::webhook::Webhooks;
+use metallb_kit::webhook::{Place, Registration, Service, Settings, Webhooks, keep};
 use serde::de::DeserializeOwned;
 
 /// The flags that are about webhooks.
@@ -32,19 +38,23 @@ pub(crate) struct Flags {
     /// Whether webhooks are served, and whether anything else is done.
     #[arg(long, value_enum, default_value_t)]
     webhook_mode: WebhookMode,
-    /// Take the certificate from --cert-dir, which somebody else fills and renews. Without it no
-    /// webhooks are served yet.
+    /// Take the certificate from --cert-dir, which somebody else fills and renews, who also sees to
+    /// it that the API server trusts it.
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
     disable_cert_rotation: bool,
-    /// Folder with tls.crt and tls.key of the webhooks; read again when they change.
+    /// Folder with tls.crt and tls.key of the webhooks, read again when they change; only with
+    /// --disable-cert-rotation.
     #[arg(long, default_value = "/tmp/k8s-webhook-server/serving-certs")]
     cert_dir: PathBuf,
-    /// Has no effect yet.
-    #[arg(long, default_value = "metallb-webhook-service")]
+    /// Service that the API server calls the webhooks by.
+    #[arg(long, default_value = SERVICE)]
     cert_service_name: String,
-    /// Has no effect yet.
+    /// Secret with the certificates, which are made and renewed in it.
     #[arg(long, default_value = "metallb-webhook-cert")]
     webhook_secret: String,
+    /// Have `BGPPeer` v1beta1 served, converted here; false where an operator sees to that.
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "true", action = ArgAction::Set)]
+    register_conversion: bool,
     /// Has no effect: the API server asks over HTTP/1.1 as well.
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
     webhook_http2: bool,
@@ -74,56 +84,76 @@ impl Flags {
 
     /// The flags that were given a value and have no effect yet.
     pub(crate) fn ineffective(&self) -> impl Iterator<Item = &'static str> {
-        [
-            (
-                "--cert-service-name",
-                self.cert_service_name != "metallb-webhook-service",
-            ),
-            (
-                "--webhook-secret",
-                self.webhook_secret != "metallb-webhook-cert",
-            ),
-            ("--webhook-http2", self.webhook_http2),
-        ]
-        .into_iter()
-        .filter_map(|(name, given)| given.then_some(name))
+        [("--webhook-http2", self.webhook_http2)]
+            .into_iter()
+            .filter_map(|(name, given)| given.then_some(name))
     }
 
-    /// Serves the webhooks in the background until `shutdown`, if they are wanted.
+    /// Serves the webhooks in the background until `shutdown`, if they are wanted. It takes a
+    /// moment until there is a certificate; `ready` says so.
     ///
     /// # Errors
-    /// There is no usable certificate, or the port is taken.
+    /// There is no usable certificate in the folder, or the port is taken.
     pub(crate) async fn serve(
         &self,
         client: &Client,
         namespace: &str,
         tls: &TlsOptions,
-        shutdown: &CancellationToken,
+        shell: (&Ready, &Metrics, &CancellationToken),
     ) -> anyhow::Result<()> {
         if self.webhook_mode == WebhookMode::Disabled {
             return Ok(());
         }
-        if !self.disable_cert_rotation {
-            tracing::warn!(
-                "no webhooks are served: certificates are not made here yet; give \
-                 --disable-cert-rotation and a folder with a certificate, or --webhook-mode=disabled"
-            );
-            return Ok(());
-        }
-        let certificate = Certificate::watch(&self.cert_dir, shutdown.clone())?;
+        let (ready, metrics, shutdown) = shell;
+        let certificate = if self.disable_cert_rotation {
+            Certificate::watch(&self.cert_dir, shutdown.clone())?
+        } else {
+            let settings = self.certificates(namespace);
+            let condition = ready.condition("webhook certificate");
+            keep(client, settings, metrics, condition, shutdown.clone())
+        };
         let admission = Admission {
             client: client.clone(),
             namespace: namespace.to_owned(),
             mode: Mode::of_controller(&self.bgp_type),
+            denials: metrics.add(IntCounterVec::new(
+                Opts::new(DENIALS.0, DENIALS.1),
+                &["webhook"],
+            )),
         };
         let addr: SocketAddr = (Ipv6Addr::UNSPECIFIED, PORT).into();
         admission
-            .webhooks()
+            .webhooks(metrics)
             .serve(addr, &certificate, tls, shutdown.clone())
             .await
             .with_context(|| format!("cannot serve webhooks on port {PORT}"))?;
         tracing::info!(port = PORT, "serving webhooks");
         Ok(())
+    }
+
+    /// Whose certificates they are, and where the API server is told of them.
+    fn certificates(&self, namespace: &str) -> Settings {
+        let mut places = vec![Place::Validating(CONFIGURATION)];
+        if self.register_conversion {
+            places.push(Place::Conversion {
+                crd: BGP_PEERS,
+                register: Some(Registration {
+                    path: CONVERT_PATH,
+                    version: "v1beta1",
+                    // Who converts already may go on.
+                    take_over: false,
+                    probe: metallb_admission::probe,
+                }),
+            });
+        }
+        Settings {
+            service: Service {
+                namespace: namespace.to_owned(),
+                name: self.cert_service_name.clone(),
+            },
+            secret: self.webhook_secret.clone(),
+            places,
+        }
     }
 }
 
@@ -134,6 +164,7 @@ struct Admission {
     /// Where the objects have to be.
     namespace: String,
     mode: Mode,
+    denials: IntCounterVec,
 }
 
 /// The objects that a webhook looks at.
@@ -149,8 +180,8 @@ struct Existing {
 }
 
 impl Admission {
-    fn webhooks(self) -> Webhooks {
-        let all = Webhooks::new().at(CONVERT_PATH, async |review: ConversionReview| {
+    fn webhooks(self, metrics: &Metrics) -> Webhooks {
+        let all = Webhooks::new(metrics).at(CONVERT_PATH, async |review: ConversionReview| {
             convert_review(review)
         });
         WEBHOOKS.iter().fold(all, |all, webhook| {
@@ -192,6 +223,9 @@ impl Admission {
             ..Objects::default()
         };
         let verdict = verdict_on(webhook, &request, &objects, &self.namespace);
+        if matches!(verdict, Verdict::Deny(_)) {
+            self.denials.with_label_values(&[webhook.name]).inc();
+        }
         verdict.answer(&request)
     }
 
@@ -230,6 +264,13 @@ impl Admission {
 
 /// Where upstream's manifests have the Service lead to.
 const PORT: u16 = 9443;
+/// The definition whose versions are converted.
+const BGP_PEERS: &str = "bgppeers.metallb.io";
+/// Name and help of the metric.
+const DENIALS: (&str, &str) = (
+    "metallb_webhook_denials_total",
+    "Number of objects that a webhook has refused.",
+);
 
 #[cfg(test)]
 mod tests;

@@ -28,6 +28,7 @@ fn admission(status: u16) -> Admission {
         client: Client::new(api, "default"),
         namespace: "metallb-system".to_owned(),
         mode: Mode::Any,
+        denials: IntCounterVec::new(Opts::new(DENIALS.0, DENIALS.1), &["webhook"]).unwrap(),
     }
 }
 

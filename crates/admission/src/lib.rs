@@ -9,7 +9,7 @@ mod review;
 mod verdict;
 mod webhooks;
 
-pub use conversion::{ConversionError, convert, convert_review};
+pub use conversion::{ConversionError, convert, convert_review, probe};
 pub use review::review;
 pub use verdict::Verdict;
 pub use webhooks::{CONFIGURATION, CONVERT_PATH, SERVICE, WEBHOOKS, Webhook};

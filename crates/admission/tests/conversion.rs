@@ -2,7 +2,7 @@
 
 use kube::core::conversion::{ConversionRequest, ConversionReview};
 use kube::core::response::StatusSummary;
-use metallb_admission::{convert, convert_review};
+use metallb_admission::{convert, convert_review, probe};
 use metallb_crds::names::V1BETA2_SPEC;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -386,6 +386,14 @@ fn a_review_without_a_request_is_answered_too() {
         response.result.message,
         "the ConversionReview has no request"
     );
+}
+
+#[test]
+fn whoever_only_wants_to_know_whether_somebody_is_there_gets_an_answer() {
+    let review = serde_json::from_value(probe()).expect("a review");
+    let response = convert_review(review).response.expect("an answer");
+    assert_eq!(response.uid, "probe");
+    assert_eq!(response.result.status, Some(StatusSummary::Success));
 }
 
 // --- properties ---

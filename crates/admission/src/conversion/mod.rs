@@ -8,7 +8,7 @@ mod bgp_peer;
 
 use kube::core::Status;
 use kube::core::conversion::{ConversionRequest, ConversionResponse, ConversionReview};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Why an object cannot be converted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +68,15 @@ pub fn convert_review(review: ConversionReview) -> ConversionReview {
         response.failure(failure(&failures.join("; ")))
     }
     .into_review()
+}
+
+/// A `ConversionReview` that asks for nothing, to see whether somebody answers.
+pub fn probe() -> Value {
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "ConversionReview",
+        "request": { "uid": "probe", "desiredAPIVersion": V1BETA1, "objects": [] },
+    })
 }
 
 /// The object in the version `to`, such as `metallb.io/v1beta2`. Its metadata stays as it is, but
