@@ -53,7 +53,8 @@ async fn start(args: &Args) -> anyhow::Result<()> {
     let metrics = Metrics::new();
     let program = (!args.webhooks.only_webhooks())
         .then(|| Program::new(args, &namespace, client.clone(), &ready, &metrics));
-    args.webhooks
+    let webhooks = args
+        .webhooks
         .serve(&client, &namespace, &tls, (&ready, &metrics, &shutdown))
         .await?;
     probes::serve(args.probes_addr(), ready, shutdown.clone())
@@ -67,8 +68,14 @@ async fn start(args: &Args) -> anyhow::Result<()> {
     metallb_kit::metrics::serve(metrics, endpoint, client.clone(), shutdown.clone())
         .await
         .with_context(|| format!("cannot serve metrics on port {}", args.port))?;
+    let ended = async {
+        if let Some(webhooks) = webhooks {
+            webhooks.ended().await;
+        }
+    };
     let Some(program) = program else {
         shutdown.cancelled().await;
+        ended.await;
         return Ok(());
     };
     if !args.ml_secret_name.is_empty() {
@@ -94,6 +101,7 @@ async fn start(args: &Args) -> anyhow::Result<()> {
         .await;
     // The program and its writes are gone now; another may lead.
     campaign.release().await;
+    ended.await;
     Ok(())
 }
 

@@ -29,7 +29,7 @@ use metallb_kit::metrics::prometheus::{IntCounterVec, Opts};
 use metallb_kit::ready::Ready;
 use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::tls::{Certificate, TlsOptions};
-use metallb_kit::webhook::{Place, Registration, Service, Settings, Webhooks, keep};
+use metallb_kit::webhook::{Place, Registration, Served, Service, Settings, Webhooks, keep};
 use serde::de::DeserializeOwned;
 
 /// The flags that are about webhooks.
@@ -100,9 +100,9 @@ impl Flags {
         namespace: &str,
         tls: &TlsOptions,
         shell: (&Ready, &Metrics, &CancellationToken),
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Option<Served>> {
         if self.webhook_mode == WebhookMode::Disabled {
-            return Ok(());
+            return Ok(None);
         }
         let (ready, metrics, shutdown) = shell;
         let certificate = if self.disable_cert_rotation {
@@ -122,13 +122,13 @@ impl Flags {
             )),
         };
         let addr: SocketAddr = (Ipv6Addr::UNSPECIFIED, PORT).into();
-        admission
+        let served = admission
             .webhooks(metrics)
             .serve(addr, &certificate, tls, shutdown.clone())
             .await
             .with_context(|| format!("cannot serve webhooks on port {PORT}"))?;
         tracing::info!(port = PORT, "serving webhooks");
-        Ok(())
+        Ok(Some(served))
     }
 
     /// Whose certificates they are, and where the API server is told of them.

@@ -9,7 +9,7 @@ mod place;
 use std::fmt::Display;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -20,6 +20,7 @@ use axum::routing::post;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::task::JoinHandle;
 
 pub use self::certificates::{Settings, keep};
 pub use self::place::{Place, Registration, Service};
@@ -78,7 +79,8 @@ impl Webhooks {
         }
     }
 
-    /// Serves in the background until `shutdown`. Returns the bound address.
+    /// Serves in the background until `shutdown` and a little longer, since it takes a moment until
+    /// nobody is sent here any more: the process should last until [`Served::ended`].
     ///
     /// # Errors
     /// The address cannot be bound, or the TLS options are no good.
@@ -88,19 +90,37 @@ impl Webhooks {
         certificate: &Certificate,
         tls: &TlsOptions,
         shutdown: CancellationToken,
-    ) -> Result<SocketAddr, tls::Error> {
+    ) -> Result<Served, tls::Error> {
         let listener = TlsListener::bind(addr, tls.server_config(certificate)?).await?;
-        let bound = axum::serve::Listener::local_addr(&listener).map_err(tls::Error::Bind)?;
         let router = self.router.layer(DefaultBodyLimit::max(LARGEST));
-        tokio::spawn(async move {
+        let end = async move {
+            shutdown.cancelled().await;
+            tokio::time::sleep(FAREWELL).await;
+        };
+        let task = tokio::spawn(async move {
             let served = axum::serve(listener, router)
-                .with_graceful_shutdown(shutdown.cancelled_owned())
+                .with_graceful_shutdown(end)
                 .await;
             if let Err(error) = served {
                 tracing::error!(%error, "webhooks stopped");
             }
         });
-        Ok(bound)
+        Ok(Served { task })
+    }
+}
+
+/// A webhook server at work in the background.
+#[derive(Debug)]
+pub struct Served {
+    task: JoinHandle<()>,
+}
+
+impl Served {
+    /// Waits for its end, after the shutdown that it was told of.
+    pub async fn ended(self) {
+        // Whoever is still connected has had its answer by then, or gets none. A panic is in the
+        // log already.
+        let _ = tokio::time::timeout(FAREWELL * 2, self.task).await;
     }
 }
 
@@ -143,6 +163,9 @@ fn refused(status: StatusCode, why: &dyn Display) -> Response {
 
 /// The API server's objects are at most 1.5 MB (etcd's limit), and a question has two of them.
 const LARGEST: usize = 7 << 20;
+/// How long API servers may still send questions to a pod that is told to end: until its address
+/// has left the Service on all nodes.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {
