@@ -19,7 +19,7 @@ use metallb_certs::{Decision, Keeper, Stored};
 use prometheus::{IntGaugeVec, Opts};
 use serde_json::{Value, json};
 
-use super::place::{Lack, Place, Registration, Service};
+use super::place::{Lack, Place, Registration, Service, disowned};
 use crate::metrics::Metrics;
 use crate::ready::Condition;
 use crate::shutdown::CancellationToken;
@@ -243,8 +243,8 @@ impl Shell {
             });
             let params = PatchParams::apply(FIELD_OWNER).force();
             match self.patch(place, &params, &Patch::Apply(patch)).await {
-                Ok(true) => tracing::info!(object = place.name(), "caBundle injected"),
-                Ok(false) => {}
+                Ok(Some(_)) => tracing::info!(object = place.name(), "caBundle injected"),
+                Ok(None) => {}
                 Err(error) => {
                     self.failed("cannot inject the caBundle", &error);
                     done = Err(());
@@ -275,38 +275,57 @@ impl Shell {
                 field_manager: Some(FIELD_OWNER.to_owned()),
                 ..PatchParams::default()
             };
-            let (patched, said) = match lack {
+            let patched = match lack {
                 None => continue,
                 Some(Lack::Conversion(conversion)) => {
                     let patch = json!({
                         "metadata": { "resourceVersion": crd.resource_version() },
                         "spec": { "conversion": conversion },
                     });
-                    let patch = Patch::Merge(patch);
-                    (
-                        self.patch(place, &params, &patch).await,
-                        "conversion registered",
-                    )
+                    tracing::info!(crd = place.name(), "registering the conversion");
+                    self.patch(place, &params, &Patch::Merge(patch)).await
                 }
                 Some(Lack::Version(patch)) => {
                     self.converts(registration).await?;
-                    let patch = serde_json::from_value(patch).expect("it is a JSON patch");
-                    let patch = Patch::Json::<Value>(patch);
-                    (self.patch(place, &params, &patch).await, "version served")
+                    let patched = self.patch(place, &params, &json_patch(patch)).await;
+                    if let Ok(Some(crd)) = &patched {
+                        tracing::info!(
+                            crd = place.name(),
+                            version = registration.version,
+                            "served"
+                        );
+                        self.disown(place, crd.clone()).await;
+                    }
+                    patched
                 }
             };
-            match patched {
-                Ok(true) => {
-                    tracing::info!(crd = place.name(), version = registration.version, "{said}");
-                }
-                Ok(false) => {}
-                Err(error) => {
-                    self.failed("cannot register the conversion", &error);
-                    return Err(());
-                }
+            if let Err(error) = patched {
+                self.failed("cannot register the conversion", &error);
+                return Err(());
             }
         }
         Ok(())
+    }
+
+    /// Leaves the list of versions to whoever brought it.
+    async fn disown(&self, place: &Place, mut crd: DynamicObject) {
+        for _ in 0..ROUNDS {
+            let Some(patch) = disowned(&crd, FIELD_OWNER) else {
+                return;
+            };
+            let params = PatchParams::default();
+            match self.patch(place, &params, &json_patch(patch)).await {
+                Ok(_) => return,
+                Err(error) => {
+                    self.failed("cannot leave the versions to their owner", &error);
+                }
+            }
+            // As it is now.
+            match self.patch(place, &params, &Patch::Merge(json!({}))).await {
+                Ok(Some(now)) => crd = now,
+                _ => return,
+            }
+        }
     }
 
     /// Whether the API server gets an answer from the Service. Where we may not ask, we take it
@@ -335,16 +354,16 @@ impl Shell {
         }
     }
 
-    /// Whether it came to pass; not when the object has changed or gone, which the watch tells.
+    /// What came of it; nothing when the object has changed or gone, which the watch tells.
     async fn patch<P: serde::Serialize + std::fmt::Debug>(
         &self,
         place: &Place,
         params: &PatchParams,
         patch: &Patch<P>,
-    ) -> kube::Result<bool> {
+    ) -> kube::Result<Option<DynamicObject>> {
         match self.place(place).patch(place.name(), params, patch).await {
-            Ok(_) => Ok(true),
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
+            Ok(object) => Ok(Some(object)),
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -401,6 +420,10 @@ impl Shell {
         tracing::warn!(secret = self.settings.secret, error, "{what}");
         Again::Soon
     }
+}
+
+fn json_patch(operations: Value) -> Patch<Value> {
+    Patch::Json(serde_json::from_value(operations).expect("it is a JSON patch"))
 }
 
 fn stored(secret: Option<&Secret>) -> Stored {

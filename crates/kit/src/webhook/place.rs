@@ -4,7 +4,8 @@
 //! set, and nothing else. What is to be changed is a pure function of the object as it was seen.
 
 use k8s_openapi::ByteString;
-use kube::api::ApiResource;
+use kube::ResourceExt as _;
+use kube::api::{ApiResource, DynamicObject};
 use serde_json::{Value, json};
 
 /// A Service, as a webhook's address names it.
@@ -173,6 +174,33 @@ impl Registration {
     }
 }
 
+/// A JSON patch after which `manager` owns nothing of `spec.versions` in `crd`, if it does now.
+///
+/// That list has one owner as a whole. It is whoever brings the definition: `kubectl apply
+/// --server-side` of the same file must not meet a conflict with us.
+pub(super) fn disowned(crd: &DynamicObject, manager: &str) -> Option<Value> {
+    let mut entries = crd.managed_fields().to_vec();
+    let mut owns = false;
+    for entry in &mut entries {
+        let ours = entry.manager.as_deref() == Some(manager);
+        if let Some(fields) = entry.fields_v1.as_mut().filter(|_| ours)
+            && let Some(spec) = fields.0["f:spec"].as_object_mut()
+        {
+            owns |= spec.remove("f:versions").is_some();
+        }
+    }
+    owns.then(|| {
+        json!([
+            {
+                "op": "test",
+                "path": "/metadata/resourceVersion",
+                "value": crd.resource_version(),
+            },
+            { "op": "replace", "path": "/metadata/managedFields", "value": entries },
+        ])
+    })
+}
+
 fn names(address: &Value, service: &Service) -> bool {
     let named = &address["service"];
     named["name"] == service.name.as_str() && named["namespace"] == service.namespace.as_str()
@@ -271,6 +299,34 @@ mod tests {
             None,
             "whom to trust first"
         );
+    }
+
+    #[test]
+    fn the_list_of_versions_stays_with_whoever_brought_it() {
+        let entry = |manager: &str, fields: Value| {
+            json!({
+                "manager": manager, "operation": "Update", "apiVersion": "v1",
+                "fieldsType": "FieldsV1", "fieldsV1": { "f:spec": fields },
+            })
+        };
+        let crd = |ours: Value| -> DynamicObject {
+            serde_json::from_value(json!({ "metadata": {
+                "name": "things.example.com",
+                "resourceVersion": "7",
+                "managedFields": [entry("kubectl", json!({ "f:versions": {} })), entry("us", ours)],
+            } }))
+            .unwrap()
+        };
+        let owned = crd(json!({ "f:versions": {}, "f:conversion": {} }));
+        let patch = disowned(&owned, "us").expect("we own it");
+        assert_eq!(patch[0]["value"], "7");
+        let after = &patch[1]["value"];
+        assert_eq!(after[0]["fieldsV1"]["f:spec"], json!({ "f:versions": {} }));
+        assert_eq!(
+            after[1]["fieldsV1"]["f:spec"],
+            json!({ "f:conversion": {} })
+        );
+        assert_eq!(disowned(&crd(json!({ "f:conversion": {} })), "us"), None);
     }
 
     #[test]
