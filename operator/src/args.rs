@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use metallb_kit::args::{LogLevel, go_bool};
 
+use crate::render::WEBHOOK_SERVICE;
+use crate::webhook::Source;
+
 /// Turns the MetalLB object into a running MetalLB, and keeps it so.
 #[derive(Debug, Parser)]
 #[command(name = "operator", version)]
@@ -58,17 +61,17 @@ pub(crate) struct Flags {
     /// The least important messages that are still logged.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) log_level: LogLevel,
-    /// Take certificates as they are; has no effect yet.
+    /// Take the certificate of /convert from --cert-dir, which somebody else fills and renews.
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true,
           default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
     pub(crate) disable_cert_rotation: bool,
-    /// Folder of the webhook's certificate; has no effect yet.
-    #[arg(long)]
-    pub(crate) cert_dir: Option<PathBuf>,
-    /// Service that the webhook's certificate is for; has no effect yet.
-    #[arg(long)]
-    pub(crate) cert_service_name: Option<String>,
-    /// Serve webhooks by HTTP/2, too; has no effect yet.
+    /// Folder with tls.crt and tls.key of /convert; read again when they change.
+    #[arg(long, default_value = "/tmp/k8s-webhook-server/serving-certs")]
+    pub(crate) cert_dir: PathBuf,
+    /// Service that the certificate of /convert is for.
+    #[arg(long, default_value = WEBHOOK_SERVICE)]
+    pub(crate) cert_service_name: String,
+    /// Has no effect: the API server asks over HTTP/1.1 as well.
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true,
           default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
     pub(crate) webhook_http2: bool,
@@ -82,9 +85,6 @@ impl Flags {
     /// The flags that were given and have no effect yet.
     pub(crate) fn without_effect(&self) -> Vec<&'static str> {
         [
-            (self.disable_cert_rotation, "--disable-cert-rotation"),
-            (self.cert_dir.is_some(), "--cert-dir"),
-            (self.cert_service_name.is_some(), "--cert-service-name"),
             (self.webhook_http2, "--webhook-http2"),
             (
                 self.external_metallb_webhook_server,
@@ -94,6 +94,16 @@ impl Flags {
         .into_iter()
         .filter_map(|(given, flag)| given.then_some(flag))
         .collect()
+    }
+
+    /// Where the certificate of `/convert` comes from.
+    pub(crate) fn certificate(&self) -> Source {
+        if self.disable_cert_rotation {
+            return Source::Folder(self.cert_dir.clone());
+        }
+        Source::Ours {
+            service: self.cert_service_name.clone(),
+        }
     }
 
     /// Where metrics are served, if at all. Go takes `:PORT` for all addresses.
@@ -129,10 +139,7 @@ mod tests {
         assert!(bundle.enable_leader_election);
         assert_eq!(
             bundle.without_effect(),
-            [
-                "--disable-cert-rotation",
-                "--external-metallb-webhook-server"
-            ]
+            ["--external-metallb-webhook-server"]
         );
         let none = flags("--enable-leader-election=false --webhook-http2=false");
         assert!(!none.enable_leader_election);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource as _, ResourceExt as _};
+use metallb_admission::CONFIGURATION;
 use metallb_crds::v1beta1::{MetalLB, MetalLBSpec};
 use metallb_kit::watch::ObjectKey;
 
@@ -14,7 +15,7 @@ use crate::conditions::{AVAILABLE, DEGRADED, Health, Standing, conditions, is_tr
 use crate::index::{Due, Index};
 use crate::object::{Key, Kind, Object};
 use crate::observed::Workload;
-use crate::render::{Inputs, MEMBERLIST_SECRET, METALLB_NAME, render};
+use crate::render::{Inputs, MEMBERLIST_SECRET, METALLB_NAME, Webhooks, render};
 use crate::settings::Settings;
 use crate::validate::validate;
 
@@ -155,6 +156,7 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
         frr_k8s_namespace: settings.frr_k8s_namespace.as_deref(),
         existing_memberlist_key: index.memberlist.existing.as_deref(),
         fresh_memberlist_key: index.memberlist.fresh,
+        webhooks: webhooks(index),
         version: crate::VERSION,
     });
     let stale = index
@@ -184,6 +186,28 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
     plan.actions.extend(stale);
 }
 
+/// Whom nobody answers must not be asked, and who cannot be trusted yet need not answer: there is
+/// no moment at which the webhooks' registration keeps people from configuring `MetalLB`.
+fn webhooks(index: &Index) -> Webhooks {
+    let key = Key::new(Kind::ValidatingWebhookConfiguration, CONFIGURATION);
+    if let Some(seen) = index.operands.get(&key) {
+        return if seen.callable {
+            Webhooks::Required
+        } else {
+            Webhooks::Registered
+        };
+    }
+    let controller = index
+        .operands
+        .get(&Key::new(Kind::Deployment, "controller"))
+        .and_then(|operand| operand.workload.as_ref());
+    if controller.is_some_and(Workload::serves_as_wanted) {
+        Webhooks::Registered
+    } else {
+        Webhooks::None
+    }
+}
+
 /// Unknown yet, or somebody has edited the Secret, whose data wins.
 fn must_read_memberlist_key(index: &Index) -> bool {
     if !index.memberlist.known {
@@ -201,7 +225,7 @@ fn must_read_memberlist_key(index: &Index) -> bool {
         && index.memberlist.read_at.as_ref() != Some(&seen.fingerprint)
 }
 
-/// Nothing of it left. First the workloads, and their pods with them, so that announcements end
+/// Nothing of it left. First what sends the API server to the pods, then the workloads, and their pods with them, so that announcements end
 /// in good order while the rights for that are still there; then the rest, rights last.
 fn remove(
     index: &Index,
@@ -229,12 +253,18 @@ fn remove(
     }
     plan.wake_by(now + LOOK_AGAIN);
     let since = metallb.and_then(|metallb| metallb.meta().deletion_timestamp.as_ref());
-    let stops = left.any(|(key, _)| key.kind.is_workload());
+    let left: Vec<Kind> = left.map(|(key, _)| key.kind).collect();
+    let stops = left.iter().any(|kind| kind.is_workload());
+    let is_asked = left.contains(&Kind::ValidatingWebhookConfiguration);
     // The pods of a node that is down never report their end.
     let patient = since.is_some_and(|since| wall.as_second() - since.0.as_second() < PATIENCE);
-    let of_this_stage = |key: &Key| key.kind.is_workload() || !(stops && patient);
+    let of_this_stage = |kind: Kind| match (stops && patient, is_asked) {
+        (false, _) => true,
+        (true, true) => kind == Kind::ValidatingWebhookConfiguration,
+        (true, false) => kind.is_workload(),
+    };
     for (key, operand) in index.inventory().rev().filter(|(key, _)| pace.minds(key)) {
-        if of_this_stage(key) && !operand.deleting {
+        if of_this_stage(key.kind) && !operand.deleting {
             plan.actions.push(Action::Delete {
                 key: key.clone(),
                 uid: operand.uid.clone(),

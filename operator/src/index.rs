@@ -288,6 +288,7 @@ mod tests {
             deleting: false,
             fingerprint: Fingerprint::of_version(uid, version),
             workload: None,
+            callable: false,
         }
     }
 

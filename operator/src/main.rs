@@ -15,6 +15,7 @@ mod run;
 mod settings;
 mod validate;
 mod watches;
+mod webhook;
 mod yaml;
 
 fn main() -> std::process::ExitCode {

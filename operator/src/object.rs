@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Service,
     Deployment,
     DaemonSet,
+    /// Sends the API server to the controller's pods, so it comes after them and goes before.
+    ValidatingWebhookConfiguration,
 }
 
 /// Names one object: the namespace is the operator's own, or none for a cluster-scoped kind.
@@ -34,7 +36,7 @@ pub(crate) struct Object {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::ServiceAccount,
         Self::ClusterRole,
         Self::ClusterRoleBinding,
@@ -45,6 +47,7 @@ impl Kind {
         Self::Service,
         Self::Deployment,
         Self::DaemonSet,
+        Self::ValidatingWebhookConfiguration,
     ];
 
     /// The API group, version and plural that the kind is served under.
@@ -64,7 +67,10 @@ impl Kind {
     }
 
     pub(crate) fn is_namespaced(self) -> bool {
-        !matches!(self, Self::ClusterRole | Self::ClusterRoleBinding)
+        !matches!(
+            self,
+            Self::ClusterRole | Self::ClusterRoleBinding | Self::ValidatingWebhookConfiguration
+        )
     }
 
     /// Whether objects of this kind run pods.
@@ -86,6 +92,11 @@ impl Kind {
             Self::Service => ("", "Service", "services"),
             Self::Deployment => ("apps", "Deployment", "deployments"),
             Self::DaemonSet => ("apps", "DaemonSet", "daemonsets"),
+            Self::ValidatingWebhookConfiguration => (
+                "admissionregistration.k8s.io",
+                "ValidatingWebhookConfiguration",
+                "validatingwebhookconfigurations",
+            ),
         }
     }
 }
@@ -170,6 +181,9 @@ mod tests {
     #[test]
     fn every_kind_is_listed_once_and_in_order() {
         assert!(Kind::ALL.is_sorted());
-        assert_eq!(Kind::ALL.len(), 1 + Kind::DaemonSet as usize);
+        assert_eq!(
+            Kind::ALL.len(),
+            1 + Kind::ValidatingWebhookConfiguration as usize
+        );
     }
 }

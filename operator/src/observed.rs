@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{DynamicObject, Object, PartialObjectMeta};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// One operand as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub(crate) struct Operand {
     pub(crate) fingerprint: Fingerprint,
     /// How its pods are, if it has any.
     pub(crate) workload: Option<Workload>,
+    /// For a registration of webhooks: each of them says whom to trust, so they can be called.
+    pub(crate) callable: bool,
 }
 
 /// Changes whenever somebody changes what an operand is, but not when only its status changes.
@@ -176,6 +179,19 @@ impl Operand {
             deleting: meta.deletion_timestamp.is_some(),
             fingerprint: Fingerprint::of(meta),
             workload,
+            callable: false,
+        }
+    }
+
+    pub(crate) fn of_webhooks(object: &DynamicObject) -> Self {
+        let webhooks = object.data["webhooks"].as_array();
+        let has_bundle = |webhook: &Value| {
+            let bundle = webhook["clientConfig"]["caBundle"].as_str();
+            bundle.is_some_and(|bundle| !bundle.is_empty())
+        };
+        Self {
+            callable: webhooks.is_some_and(|all| all.iter().all(has_bundle)),
+            ..Self::of(&object.metadata, None)
         }
     }
 
@@ -222,6 +238,11 @@ impl Workload {
             && self.current == self.desired
             && self.updated == self.desired
             && self.ready == self.desired
+    }
+
+    /// At least one pod of the newest form does its work, and no pod is of another.
+    pub(crate) fn serves_as_wanted(&self) -> bool {
+        self.observed && self.current == self.updated && self.ready > 0
     }
 
     /// At least one pod does its work, or none is wanted.

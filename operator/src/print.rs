@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use metallb_crds::v1beta1::MetalLB;
 use rand::random;
 
-use crate::render::{Inputs, Install, install, render};
+use crate::render::{Inputs, Install, Webhooks, install, render};
 use crate::settings::{Images, Ports};
 use crate::{VERSION, yaml};
 
@@ -41,6 +41,7 @@ pub(crate) fn operands(file: &Path, image: &str) -> anyhow::Result<()> {
         frr_k8s_namespace: None,
         existing_memberlist_key: None,
         fresh_memberlist_key: random(),
+        webhooks: Webhooks::Required,
         version: VERSION,
     });
     print!(

@@ -21,7 +21,7 @@ use crate::index::Index;
 use crate::operate::Operator;
 use crate::render::OPERATOR_LEASE;
 use crate::settings::Settings;
-use crate::{VERSION, print};
+use crate::{VERSION, print, webhook};
 
 /// Runs the program to its end.
 pub(crate) fn run() -> ExitCode {
@@ -67,6 +67,9 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
             .with_context(|| format!("cannot serve probes on port {}", flags.port))?;
         let metrics = Metrics::new();
         let counters = Counters::register(&metrics);
+        let source = flags.certificate();
+        let namespace = &settings.namespace;
+        webhook::serve(source, &client, namespace, &metrics, &ready, &shutdown).await?;
         if let Some(addr) = metrics_addr {
             let endpoint = Endpoint {
                 addr,

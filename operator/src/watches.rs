@@ -3,7 +3,7 @@
 use futures::StreamExt as _;
 use futures::stream::{BoxStream, SelectAll};
 use kube::Client;
-use kube::api::{Api, ApiResource};
+use kube::api::{Api, ApiResource, DynamicObject};
 use kube::runtime::watcher::Config;
 use metallb_crds::v1beta1::MetalLB;
 use metallb_kit::watch::{Change, watch, watch_with};
@@ -42,6 +42,12 @@ fn operands(client: &Client, namespace: &str, kind: Kind) -> BoxStream<'static, 
         let api = Api::<WorkloadObject>::namespaced_with(client.clone(), namespace, &resource);
         return watch_with(api, config)
             .map(move |change| News::Operand(kind, map(change, Operand::of_workload)))
+            .boxed();
+    }
+    if kind == Kind::ValidatingWebhookConfiguration {
+        let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
+        return watch_with(api, config)
+            .map(move |change| News::Operand(kind, map(change, Operand::of_webhooks)))
             .boxed();
     }
     let config = match kind {

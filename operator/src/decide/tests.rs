@@ -17,6 +17,10 @@ struct World {
     wall: Timestamp,
     version: u32,
     pace: Pace,
+    /// The controller's pods are ready.
+    serves: bool,
+    /// They have said whom to trust.
+    trusted: bool,
 }
 
 impl World {
@@ -47,6 +51,8 @@ impl World {
             wall,
             version: 0,
             pace: Pace::Thorough,
+            serves: false,
+            trusted: false,
         }
     }
 
@@ -100,7 +106,15 @@ impl World {
             uid: key.to_string(),
             deleting: false,
             fingerprint: fingerprint.clone(),
-            workload: None,
+            workload: (self.serves && key.kind == Kind::Deployment).then_some(Workload {
+                observed: true,
+                desired: 2,
+                updated: 2,
+                ready: 1,
+                current: 2,
+                complaint: None,
+            }),
+            callable: self.trusted,
         };
         self.index
             .handle(News::Operand(key.kind, Change::Apply(operand)));
@@ -192,6 +206,20 @@ const NOTHING: [&str; 0] = [];
 
 fn secret() -> Key {
     Key::new(Kind::Secret, MEMBERLIST_SECRET)
+}
+
+fn registration() -> Key {
+    Key::new(Kind::ValidatingWebhookConfiguration, CONFIGURATION)
+}
+
+/// What happens when the webhooks cannot be asked, as it would be applied now.
+fn failure_policy(world: &World) -> Option<Value> {
+    let actions = world.plan().actions;
+    let object = actions.into_iter().find_map(|action| match action {
+        Action::Apply { object, .. } if object.key == registration() => Some(object),
+        _ => None,
+    })?;
+    Some(object.manifest["webhooks"][0]["failurePolicy"].clone())
 }
 
 fn speaker() -> Key {
@@ -462,6 +490,62 @@ fn removal_stops_the_workloads_first_and_takes_the_rights_last() {
 }
 
 /// The namespace is deleted, and the operator before the `MetalLB` object.
+#[test]
+fn nobody_is_sent_to_webhooks_that_do_not_answer() {
+    let mut world = World::installed();
+    assert_eq!(failure_policy(&world), None, "no pod is ready");
+
+    world.serves = true;
+    world.see_operand(&Key::new(Kind::Deployment, "controller"));
+    assert_eq!(
+        failure_policy(&world),
+        Some("Ignore".into()),
+        "no CA is known"
+    );
+    world.settle();
+    assert_eq!(world.done(), NOTHING);
+
+    world.trusted = true;
+    world.see_operand(&registration());
+    assert_eq!(failure_policy(&world), Some("Fail".into()));
+    world.settle();
+    assert_eq!(world.done(), NOTHING);
+
+    world.trusted = false;
+    world.see_operand(&registration());
+    assert_eq!(
+        failure_policy(&world),
+        Some("Ignore".into()),
+        "somebody took it out"
+    );
+
+    world.trusted = true;
+    world.see_operand(&registration());
+    world.settle();
+    world.serves = false;
+    world.see_operand(&Key::new(Kind::Deployment, "controller"));
+    world.settle();
+    assert!(
+        world.index.operands.contains_key(&registration()),
+        "it stays"
+    );
+}
+
+#[test]
+fn removal_begins_with_the_webhooks() {
+    let mut world = World::installed();
+    world.serves = true;
+    world.see_operand(&Key::new(Kind::Deployment, "controller"));
+    world.settle();
+    world.see_leaving();
+    assert_eq!(world.done(), [format!("delete {}", registration())]);
+    world.see_gone(&registration());
+    assert_eq!(
+        world.done(),
+        ["delete DaemonSet speaker", "delete Deployment controller"]
+    );
+}
+
 #[test]
 fn an_operator_that_must_go_removes_what_nobody_else_will() {
     let mut world = World::installed();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Component, Inputs, pod, rules};
+use super::{Component, Inputs, pod, rules, webhooks};
 use crate::object::{Kind, Object};
 
 pub(super) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
@@ -48,7 +48,10 @@ fn deployment(inputs: &Inputs<'_>) -> Value {
                 "command": ["/controller"],
                 "args": args(inputs),
                 "env": env(inputs),
-                "ports": [{ "name": "metricshttps", "containerPort": inputs.ports.metrics }],
+                "ports": [
+                    { "name": "metricshttps", "containerPort": inputs.ports.metrics },
+                    { "name": "webhook-server", "containerPort": webhooks::PORT },
+                ],
                 "livenessProbe": pod::liveness(inputs.ports.probes, None),
                 "readinessProbe": pod::readiness(inputs.ports.probes, None),
                 "resources": pod::resources(config, &json!({ "cpu": "10m", "memory": "20Mi" })),
@@ -68,7 +71,8 @@ fn deployment(inputs: &Inputs<'_>) -> Value {
 
 fn args(inputs: &Inputs<'_>) -> Vec<String> {
     let mut args = pod::common_args(inputs);
-    args.push("--webhook-mode=disabled".to_owned());
+    // The operator converts, also when no controller runs.
+    args.push("--register-conversion=false".to_owned());
     args
 }
 

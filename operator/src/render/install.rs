@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{FIELD_MANAGER, pod, rules};
+use super::{FIELD_MANAGER, pod, rules, webhooks};
 use crate::object::{Kind, Object};
 
 /// What the install manifest depends on.
@@ -33,6 +33,7 @@ pub(crate) fn install(install: &Install<'_>) -> Vec<Value> {
             ),
             install.object(Kind::Role, ROLE, json!({ "rules": namespaced })),
             install.object(Kind::RoleBinding, BINDING, install.binding(Kind::Role)),
+            install.object(Kind::Service, WEBHOOK_SERVICE, webhook_service()),
             install.object(Kind::Deployment, DEPLOYMENT, install.deployment()),
         ]
         .map(|object| object.manifest),
@@ -40,6 +41,8 @@ pub(crate) fn install(install: &Install<'_>) -> Vec<Value> {
     documents
 }
 
+/// The Service in front of the operators' `/convert`.
+pub(crate) const WEBHOOK_SERVICE: &str = "metallb-operator-webhook-service";
 const DEPLOYMENT: &str = "metallb-operator-controller-manager";
 const ACCOUNT: &str = "manager-account";
 const ROLE: &str = "metallb-manager-role";
@@ -95,7 +98,7 @@ impl Install<'_> {
     }
 
     fn deployment(&self) -> Value {
-        let labels = json!({ "control-plane": "controller-manager" });
+        let labels = labels();
         json!({
             "spec": {
                 "replicas": 2,
@@ -125,7 +128,10 @@ impl Install<'_> {
                                 pod::env("CONTROLLER_IMAGE", self.image),
                                 pod::env("SPEAKER_IMAGE", self.image),
                             ],
-                            "ports": [{ "name": "probes", "containerPort": PROBES }],
+                            "ports": [
+                                { "name": "probes", "containerPort": PROBES },
+                                { "name": "webhook-server", "containerPort": webhooks::PORT },
+                            ],
                             "livenessProbe": pod::liveness(PROBES, None),
                             "readinessProbe": pod::readiness(PROBES, None),
                             "resources": { "requests": { "cpu": "10m", "memory": "20Mi" } },
@@ -136,4 +142,17 @@ impl Install<'_> {
             },
         })
     }
+}
+
+fn labels() -> Value {
+    json!({ "control-plane": "controller-manager" })
+}
+
+fn webhook_service() -> Value {
+    json!({
+        "spec": {
+            "selector": labels(),
+            "ports": [{ "port": 443, "targetPort": webhooks::PORT }],
+        },
+    })
 }

@@ -6,10 +6,14 @@ mod pod;
 mod rules;
 mod shared;
 mod speaker;
+mod webhooks;
 
-pub(crate) use install::{Install, install};
-pub(crate) use rules::{CONTROLLER_LEASE, MEMBERLIST_SECRET, OPERATOR_LEASE};
+pub(crate) use install::{Install, WEBHOOK_SERVICE, install};
+pub(crate) use rules::{
+    BGP_PEERS, CONTROLLER_LEASE, MEMBERLIST_SECRET, OPERATOR_LEASE, OPERATOR_SECRET,
+};
 pub(crate) use shared::MEMBERLIST_KEY;
+pub(crate) use webhooks::{PORT as WEBHOOK_PORT, Webhooks};
 
 use metallb_crds::v1beta1::MetalLBSpec;
 use serde_json::{Value, json};
@@ -33,6 +37,8 @@ pub(crate) struct Inputs<'a> {
     pub(crate) existing_memberlist_key: Option<&'a [u8]>,
     /// Random bytes for a new key.
     pub(crate) fresh_memberlist_key: [u8; 16],
+    /// How far the webhooks are.
+    pub(crate) webhooks: Webhooks,
     /// Version of the operands, for their labels.
     pub(crate) version: &'a str,
 }
@@ -60,6 +66,7 @@ pub(crate) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
     objects.extend(controller::render(inputs));
     objects.extend(speaker::render(inputs));
     objects.extend(shared::render(inputs));
+    objects.extend(webhooks::render(inputs));
     objects.sort_by(|a, b| a.key.cmp(&b.key));
     objects
 }

@@ -1,8 +1,10 @@
 //! Who may do what: the rights of controller, speaker and operator, in one place, because the
 //! operator may only grant what it holds itself.
 
+use metallb_admission::CONFIGURATION;
 use serde::Serialize;
 
+use super::install::WEBHOOK_SERVICE;
 use crate::object::Kind;
 
 /// One rule of a Role or `ClusterRole`.
@@ -19,6 +21,12 @@ pub(crate) struct Rule {
 
 /// The Secret under which speakers seal their heartbeats.
 pub(crate) const MEMBERLIST_SECRET: &str = "metallb-memberlist";
+/// The Secret with the certificates of the controllers' webhooks.
+pub(crate) const WEBHOOK_SECRET: &str = "metallb-webhook-cert";
+/// The Secret with the certificates of the operators' `/convert`.
+pub(crate) const OPERATOR_SECRET: &str = "metallb-operator-webhook-server-cert";
+/// The definition of the one kind that has two versions.
+pub(crate) const BGP_PEERS: &str = "bgppeers.metallb.io";
 /// The Lease of the controllers.
 pub(crate) const CONTROLLER_LEASE: &str = "metallb-controller";
 /// The Lease of the operators.
@@ -29,7 +37,9 @@ pub(crate) fn controller_cluster() -> Vec<Rule> {
         rule("", &["services"], &["get", "list", "watch"]),
         rule("", &["services/status"], &["update"]),
         rule("", &["namespaces"], WATCH),
+        rule("", &["nodes"], &["list"]),
         rule("", &["events"], &["create", "patch"]),
+        rule(ADMISSION, &[CONFIGURATIONS], &["list", "watch", "patch"]).named(CONFIGURATION),
     ];
     rules.extend(metrics_reviews());
     rules
@@ -40,6 +50,13 @@ pub(crate) fn controller_namespaced() -> Vec<Rule> {
         rule("metallb.io", &["ipaddresspools"], WATCH),
         rule("metallb.io", &["ipaddresspools/status"], &["patch"]),
         rule("metallb.io", &["communities"], WATCH),
+        rule(
+            "metallb.io",
+            &["bgppeers", "bgpadvertisements", "l2advertisements"],
+            &["list"],
+        ),
+        rule("", &["secrets"], &["create"]),
+        rule("", &["secrets"], &["get", "list", "watch", "patch"]).named(WEBHOOK_SECRET),
         rule("", &["pods"], &["get"]),
         // The name is not known to the authoriser on creation.
         rule("coordination.k8s.io", &["leases"], &["create"]),
@@ -82,6 +99,14 @@ pub(crate) fn operator_own_cluster(namespace: &str) -> Vec<Rule> {
         rule(group, &roles, &["get", "patch", "delete"])
             .named(cluster_name(namespace, "controller"))
             .named(cluster_name(namespace, "speaker")),
+        rule(ADMISSION, &[CONFIGURATIONS], &["list", "watch", "create"]),
+        rule(ADMISSION, &[CONFIGURATIONS], &["get", "patch", "delete"]).named(CONFIGURATION),
+        rule(
+            "apiextensions.k8s.io",
+            &["customresourcedefinitions"],
+            &["list", "watch", "patch"],
+        )
+        .named(BGP_PEERS),
     ]
 }
 
@@ -102,6 +127,8 @@ pub(crate) fn operator_own_namespaced() -> Vec<Rule> {
             &["get", "list", "watch", "patch", "delete"],
         )
         .named(MEMBERLIST_SECRET),
+        rule("", &["secrets"], &["get", "list", "watch", "patch"]).named(OPERATOR_SECRET),
+        rule("", &["services/proxy"], &["create"]).named(format!("https:{WEBHOOK_SERVICE}:443")),
         rule("", &["pods"], &["list", "watch"]),
         rule("coordination.k8s.io", &["leases"], &["create"]),
         rule("coordination.k8s.io", &["leases"], LEAD).named(OPERATOR_LEASE),
@@ -132,6 +159,8 @@ pub(crate) fn cluster_name(namespace: &str, component: &str) -> String {
     format!("{namespace}:{component}")
 }
 
+const ADMISSION: &str = "admissionregistration.k8s.io";
+const CONFIGURATIONS: &str = "validatingwebhookconfigurations";
 const WATCH: &[&str] = &["list", "watch"];
 /// What it takes to lead by a Lease that exists.
 const LEAD: &[&str] = &["get", "list", "watch", "update"];
@@ -263,7 +292,8 @@ mod tests {
         let cluster = rights(&operator_cluster("metallb-system"));
         assert!(cluster.iter().all(|right| right.1 != "secrets"));
         for (_, resource, name, verb) in rights(&operator_namespaced()) {
-            assert!(resource != "secrets" || name == MEMBERLIST_SECRET || verb == "create");
+            let ours = [MEMBERLIST_SECRET, WEBHOOK_SECRET, OPERATOR_SECRET];
+            assert!(resource != "secrets" || ours.contains(&&*name) || verb == "create");
         }
     }
 
@@ -291,6 +321,24 @@ mod tests {
                 "program: how much is in use",
             ),
             ("communities", &["list", "watch"], "program: watch"),
+            (
+                "bgppeers",
+                &["list"],
+                "webhook: what an object must fit in with",
+            ),
+            ("bgpadvertisements", &["list"], "webhook: the same"),
+            ("l2advertisements", &["list"], "webhook: the same"),
+            ("nodes", &["list"], "webhook: the same"),
+            (
+                "secrets",
+                &["create", "get", "list", "watch", "patch"],
+                "kit::webhook: certificates",
+            ),
+            (
+                CONFIGURATIONS,
+                &["list", "watch", "patch"],
+                "kit::webhook: the caBundle",
+            ),
             ("pods", &["get"], "kit::configuration_state: its owner"),
             (
                 "configurationstates",
@@ -358,6 +406,17 @@ mod tests {
             ("namespaces", &["list"], "operate: is our own being deleted"),
             ("clusterroles", MAKE, "watches::operands, apply"),
             ("clusterrolebindings", MAKE, "watches::operands, apply"),
+            (CONFIGURATIONS, MAKE, "watches::operands, apply"),
+            (
+                "customresourcedefinitions",
+                &["list", "watch", "patch"],
+                "kit::webhook: the conversion of BGPPeers",
+            ),
+            (
+                "services/proxy",
+                &["create"],
+                "kit::webhook: whether the conversion answers",
+            ),
             ("serviceaccounts", MAKE, "watches::operands, apply"),
             ("configmaps", MAKE, "watches::operands, apply"),
             ("services", MAKE, "watches::operands, apply"),
@@ -368,7 +427,7 @@ mod tests {
             (
                 "secrets",
                 MAKE,
-                "watches::operands and apply; get: the key that exists wins",
+                "watches::operands and apply; get: the key that exists wins; kit::webhook",
             ),
             (
                 "pods",

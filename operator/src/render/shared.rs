@@ -1,17 +1,17 @@
-//! What belongs to controller and speaker together: the memberlist key, the interfaces that are
-//! left alone, and the Service in front of the webhooks.
+//! What belongs to controller and speaker together: the memberlist key and the interfaces that are
+//! left alone.
 
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 
-use super::{Component, Inputs, MEMBERLIST_SECRET, pod};
+use super::{Component, Inputs, MEMBERLIST_SECRET};
 use crate::object::{Kind, Object};
 
 /// The field of the memberlist Secret that holds the key.
 pub(crate) const MEMBERLIST_KEY: &str = "secretkey";
 pub(super) const EXCLUDE_L2: &str = "metallb-excludel2";
 
-pub(super) fn render(inputs: &Inputs<'_>) -> [Object; 3] {
+pub(super) fn render(inputs: &Inputs<'_>) -> [Object; 2] {
     [
         inputs.object(
             Kind::Secret,
@@ -24,17 +24,6 @@ pub(super) fn render(inputs: &Inputs<'_>) -> [Object; 3] {
             Component::Shared,
             EXCLUDE_L2,
             json!({ "data": { "excludel2.yaml": excluded_interfaces() } }),
-        ),
-        inputs.object(
-            Kind::Service,
-            Component::Controller,
-            "metallb-webhook-service",
-            json!({
-                "spec": {
-                    "selector": pod::labels(Component::Controller),
-                    "ports": [{ "name": "webhook", "port": 443, "targetPort": 9443 }],
-                },
-            }),
         ),
     ]
 }

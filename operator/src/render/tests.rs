@@ -21,6 +21,7 @@ fn render_spec(spec: Value) -> Vec<Object> {
         frr_k8s_namespace: Some("frr-k8s-system"),
         existing_memberlist_key: None,
         fresh_memberlist_key: *b"0123456789abcdef",
+        webhooks: Webhooks::Required,
         version: "1.2.3",
     })
 }
@@ -142,7 +143,7 @@ fn operator() {
         .filter(|d| d["kind"] != "CustomResourceDefinition")
         .collect();
     insta::assert_snapshot!(yaml::documents(own));
-    assert_eq!(documents.len(), 7 + metallb_crds::all().len());
+    assert_eq!(documents.len(), 8 + metallb_crds::all().len());
 }
 
 #[test]
@@ -303,6 +304,7 @@ fn a_key_that_exists_wins_over_a_fresh_one() {
             frr_k8s_namespace: None,
             existing_memberlist_key: existing,
             fresh_memberlist_key: [0xff; 16],
+            webhooks: Webhooks::Required,
             version: "1.2.3",
         });
         manifest(&objects, Kind::Secret, MEMBERLIST_SECRET)["data"][MEMBERLIST_KEY].clone()
