@@ -5,39 +5,42 @@ use std::net::IpAddr;
 use anyhow::{Context as _, Result, ensure};
 use metallb_tests::product::{self, NAMESPACE};
 
-use crate::world::Installed;
+use crate::{admission, world::Installed};
 
-/// Every kind of nonsense in a pool's addresses: whoever writes it is told at once, or else the
-/// pool is; the other pools work on.
+/// Every kind of nonsense in a pool's addresses: whoever writes it is told at once, and the other
+/// pools work on.
 pub(crate) fn invalid_pools(world: &Installed) -> Result<()> {
-    let refused: &[(&[&str], &str)] = &[
+    admission::required(world)?;
+    let schemas: &[(&[&str], &str)] = &[
         (&["10.0.0.1"], "invalid CIDR"),
         (&[], "pool has no prefixes defined"),
         (&["everything, please"], "invalid CIDR"),
     ];
-    for (addresses, words) in refused {
+    let webhooks = NONSENSE
+        .iter()
+        .map(|(_, range, words)| (&range[..], *words));
+    for (addresses, words) in schemas.iter().copied().chain(webhooks) {
         let applied = world.apply_pool("bad", addresses);
         let error = format!("{:#}", applied.err().context("it was taken")?);
         ensure!(error.contains(words), "{words:?} is not in: {error}");
         println!("  {addresses:?}: {error}");
     }
-    let nonsense: &[(&str, &[&str], &str)] = &[
-        ("bad-octet", &["10.0.0.300/32"], "10.0.0.300"),
-        (
-            "bad-reversed",
-            &["10.0.0.9-10.0.0.1"],
-            "is after the end IP",
-        ),
-    ];
-    for (name, addresses, _) in nonsense {
-        world.apply_pool(name, addresses)?;
+    world.page_answers()
+}
+
+/// Pools that were written when no webhook was there to refuse them.
+pub(crate) fn write_bad_pools(world: &Installed) -> Result<()> {
+    for (name, range, _) in NONSENSE {
+        world.apply_pool(name, range)?;
     }
-    for (name, _, words) in nonsense {
-        let event = world.event(
-            &format!("IPAddressPool/{name}"),
-            "InvalidConfiguration",
-            words,
-        )?;
+    Ok(())
+}
+
+/// Each of them says what is wrong with it, all else works, and they can be removed.
+pub(crate) fn bad_pools_stop_only_themselves(world: &Installed) -> Result<()> {
+    for (name, _, words) in NONSENSE {
+        let pool = format!("IPAddressPool/{name}");
+        let event = world.event(&pool, "InvalidConfiguration", words)?;
         ensure!(event["type"] == "Warning", "{event}");
         println!("  {name}: {}", event["message"]);
     }
@@ -47,11 +50,17 @@ pub(crate) fn invalid_pools(world: &Installed) -> Result<()> {
     product::page(&world.cluster, address)?;
 
     world.delete("default", "service", "beside")?;
-    for (name, _, _) in nonsense {
+    for (name, _, _) in NONSENSE {
         world.delete(NAMESPACE, "ipaddresspool", name)?;
     }
     world.page_answers()
 }
+
+/// Pools that the schema takes: the name, the addresses, and what is said of them.
+const NONSENSE: &[(&str, [&str; 1], &str)] = &[
+    ("bad-octet", ["10.0.0.300/32"], "10.0.0.300"),
+    ("bad-reversed", ["10.0.0.9-10.0.0.1"], "is after the end IP"),
+];
 
 /// `192.0.2.201/30` names a host, not a network: as ever it means the network that the host is in.
 pub(crate) fn host_bits(world: &Installed) -> Result<()> {

@@ -3,6 +3,7 @@
 //! The stories share the cluster and what is installed on it, as one day of a user would; each
 //! leaves it as it found it. `cargo xtask test cluster NAME` runs those whose name has NAME in it.
 
+mod admission;
 mod bad_input;
 mod day_one;
 mod failover;
@@ -30,8 +31,17 @@ const STORIES: &[Story<Installed>] = &[
         day_one::samples_are_taken,
     ),
     ("each_program_stays_within_its_memory", day_one::memory),
+    ("nonsense_is_refused_with_the_reason", admission::refused),
     (
-        "an_invalid_pool_stops_only_itself",
+        "a_bgp_peer_is_read_in_either_version",
+        admission::both_versions,
+    ),
+    (
+        "the_webhooks_certificates_are_repaired",
+        admission::certificates_repaired,
+    ),
+    (
+        "an_invalid_pool_is_refused_and_stops_nothing",
         bad_input::invalid_pools,
     ),
     ("a_host_in_a_pool_means_its_network", bad_input::host_bits),

@@ -8,7 +8,10 @@ use metallb_tests::{
     product::{self, NAMESPACE},
 };
 
-use crate::world::{Installed, SOON, within};
+use crate::{
+    bad_input,
+    world::{Installed, SOON, within},
+};
 
 /// The Secret is made anew, with the key that the speakers use, and they go on.
 pub(crate) fn secret_removed(world: &Installed) -> Result<()> {
@@ -85,7 +88,7 @@ pub(crate) fn edited_by_hand(world: &Installed) -> Result<()> {
 }
 
 /// Nothing of ours is left but what the user made; the Service keeps its status; and it can all
-/// be had again.
+/// be had again, whatever the user has written meanwhile.
 pub(crate) fn metallb_deleted(world: &Installed) -> Result<()> {
     let addresses = world.addresses()?;
     world.delete(NAMESPACE, "metallb", "metallb")?;
@@ -118,10 +121,12 @@ pub(crate) fn metallb_deleted(world: &Installed) -> Result<()> {
         "the status changed"
     );
 
+    // No webhook is left to refuse them.
+    bad_input::write_bad_pools(world)?;
     world.kubectl.apply(&product::demo_object("metallb")?)?;
     product::available(&world.kubectl)?;
     ensure!(world.addresses()? == addresses, "an address moved");
-    world.page_answers()
+    bad_input::bad_pools_stop_only_themselves(world)
 }
 
 /// Waits until the object is there with another UID than before.
