@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource as _, ResourceExt as _};
-use metallb_admission::CONFIGURATION;
 use metallb_crds::v1beta1::{MetalLB, MetalLBSpec};
 use metallb_kit::watch::ObjectKey;
 
@@ -156,7 +155,7 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
         frr_k8s_namespace: settings.frr_k8s_namespace.as_deref(),
         existing_memberlist_key: index.memberlist.existing.as_deref(),
         fresh_memberlist_key: index.memberlist.fresh,
-        webhooks: webhooks(index),
+        webhooks: webhooks(index, plan, now),
         version: crate::VERSION,
     });
     let stale = index
@@ -188,14 +187,16 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
 
 /// Whom nobody answers must not be asked, and who cannot be trusted yet need not answer: there is
 /// no moment at which the webhooks' registration keeps people from configuring `MetalLB`.
-fn webhooks(index: &Index) -> Webhooks {
-    let key = Key::new(Kind::ValidatingWebhookConfiguration, CONFIGURATION);
-    if let Some(seen) = index.operands.get(&key) {
-        return if seen.callable {
-            Webhooks::Required
-        } else {
-            Webhooks::Registered
+fn webhooks(index: &Index, plan: &mut Plan, now: Instant) -> Webhooks {
+    if let Some(seen) = index.registration() {
+        let Some(since) = index.callable_since else {
+            return Webhooks::Registered;
         };
+        if seen.required || since + ROUTED <= now {
+            return Webhooks::Required;
+        }
+        plan.wake_by(since + ROUTED);
+        return Webhooks::Registered;
     }
     let controller = index
         .operands
@@ -225,8 +226,9 @@ fn must_read_memberlist_key(index: &Index) -> bool {
         && index.memberlist.read_at.as_ref() != Some(&seen.fingerprint)
 }
 
-/// Nothing of it left. First what sends the API server to the pods, then the workloads, and their pods with them, so that announcements end
-/// in good order while the rights for that are still there; then the rest, rights last.
+/// Nothing of it left. First what sends the API server to the pods; then the workloads, and their
+/// pods with them, so that announcements end in good order while the rights for that are still
+/// there; then the rest, rights last.
 fn remove(
     index: &Index,
     metallb: Option<&MetalLB>,
@@ -426,6 +428,9 @@ impl Plan {
     }
 }
 
+/// How long it takes at most until a pod that has become ready can be reached from every node, the
+/// API server's too.
+const ROUTED: Duration = Duration::from_secs(3);
 /// While something is being removed: how often to look, should a request have failed.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// How long pods may take to stop before their rights go, in seconds: the time they are given,

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use metallb_admission::CONFIGURATION;
 use metallb_crds::v1beta1::{MetalLB, MetalLBSpec};
 use metallb_kit::watch::{Change, ObjectKey};
 
 use crate::object::{Key, Kind};
-use crate::observed::{Fingerprint, Operand, Pod};
+use crate::observed::{Fingerprint, Operand, Pod, Registration};
 
 /// Where news come from. All must have been in sync once before anything is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +35,8 @@ pub(crate) struct Index {
     pub(crate) operands: BTreeMap<Key, Operand>,
     pub(crate) pods: BTreeMap<String, Pod>,
     pub(crate) memberlist: Memberlist,
+    /// Since when the webhooks can be called, as far as this operator has seen.
+    pub(crate) callable_since: Option<Instant>,
     /// The last spec that was valid, which stays in effect when an edit makes it invalid.
     pub(crate) last_valid: Option<MetalLBSpec>,
     /// Uids of what has our label but was not applied by us: a copy that somebody made.
@@ -130,6 +133,18 @@ impl Index {
             News::Pod(Change::Synced) => self.synced(Source::Pods),
             News::Operand(_, Change::Listing) | News::Pod(Change::Listing) => {}
         }
+    }
+
+    /// How far the registration of the webhooks is, if there is one.
+    pub(crate) fn registration(&self) -> Option<Registration> {
+        let key = Key::new(Kind::ValidatingWebhookConfiguration, CONFIGURATION);
+        self.operands.get(&key)?.registration
+    }
+
+    /// Notes what time it is, before a decision.
+    pub(crate) fn note(&mut self, now: Instant) {
+        let callable = self.registration().is_some_and(|it| it.callable);
+        self.callable_since = callable.then(|| self.callable_since.unwrap_or(now));
     }
 
     fn synced(&mut self, source: Source) {
@@ -288,7 +303,7 @@ mod tests {
             deleting: false,
             fingerprint: Fingerprint::of_version(uid, version),
             workload: None,
-            callable: false,
+            registration: None,
         }
     }
 

@@ -18,8 +18,17 @@ pub(crate) struct Operand {
     pub(crate) fingerprint: Fingerprint,
     /// How its pods are, if it has any.
     pub(crate) workload: Option<Workload>,
-    /// For a registration of webhooks: each of them says whom to trust, so they can be called.
+    /// How far it is, for a registration of webhooks.
+    pub(crate) registration: Option<Registration>,
+}
+
+/// What is seen of a registration of webhooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Registration {
+    /// Each of them says whom to trust, so they can be called.
     pub(crate) callable: bool,
+    /// Without an answer of theirs nothing goes on.
+    pub(crate) required: bool,
 }
 
 /// Changes whenever somebody changes what an operand is, but not when only its status changes.
@@ -179,18 +188,22 @@ impl Operand {
             deleting: meta.deletion_timestamp.is_some(),
             fingerprint: Fingerprint::of(meta),
             workload,
-            callable: false,
+            registration: None,
         }
     }
 
     pub(crate) fn of_webhooks(object: &DynamicObject) -> Self {
         let webhooks = object.data["webhooks"].as_array();
+        let webhooks = webhooks.map(Vec::as_slice).unwrap_or_default();
         let has_bundle = |webhook: &Value| {
             let bundle = webhook["clientConfig"]["caBundle"].as_str();
             bundle.is_some_and(|bundle| !bundle.is_empty())
         };
         Self {
-            callable: webhooks.is_some_and(|all| all.iter().all(has_bundle)),
+            registration: Some(Registration {
+                callable: webhooks.iter().all(has_bundle),
+                required: webhooks.iter().all(|it| it["failurePolicy"] == "Fail"),
+            }),
             ..Self::of(&object.metadata, None)
         }
     }

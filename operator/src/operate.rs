@@ -109,6 +109,7 @@ impl Operator {
         let mut wake_at = None;
         // A second round sees what came of the first, such as the memberlist key.
         for _ in 0..ROUNDS {
+            self.index.note(Instant::now());
             let plan = decide(
                 &self.index,
                 &self.settings,

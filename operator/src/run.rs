@@ -69,7 +69,8 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
         let counters = Counters::register(&metrics);
         let source = flags.certificate();
         let namespace = &settings.namespace;
-        webhook::serve(source, &client, namespace, &metrics, &ready, &shutdown).await?;
+        let webhooks =
+            webhook::serve(source, &client, namespace, &metrics, &ready, &shutdown).await?;
         if let Some(addr) = metrics_addr {
             let endpoint = Endpoint {
                 addr,
@@ -104,6 +105,7 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
         if let Some(campaign) = campaign {
             campaign.release().await;
         }
+        webhooks.ended().await;
         Ok(())
     })
 }

@@ -1,7 +1,10 @@
 //! All watches of the operator as one stream of news.
 
+use std::collections::BTreeSet;
+use std::future::ready;
+
 use futures::StreamExt as _;
-use futures::stream::{BoxStream, SelectAll};
+use futures::stream::{BoxStream, SelectAll, select_all};
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::runtime::watcher::Config;
@@ -11,7 +14,7 @@ use metallb_kit::watch::{Change, watch, watch_with};
 use crate::index::News;
 use crate::object::Kind;
 use crate::observed::{Operand, PlainObject, Pod, PodObject, WorkloadObject};
-use crate::render::{INVENTORY_LABEL, MEMBERLIST_SECRET};
+use crate::render::{INVENTORY_LABEL, MEMBERLIST_SECRET, WEBHOOK_SECRET};
 
 /// All news, as they come.
 pub(crate) type Feed = SelectAll<BoxStream<'static, News>>;
@@ -50,22 +53,48 @@ fn operands(client: &Client, namespace: &str, kind: Kind) -> BoxStream<'static, 
             .map(move |change| News::Operand(kind, map(change, Operand::of_webhooks)))
             .boxed();
     }
-    let config = match kind {
-        // The only Secret that the operator may read.
-        Kind::Secret => config.fields(&format!("metadata.name={MEMBERLIST_SECRET}")),
-        _ => config,
-    };
     let api = if kind.is_namespaced() {
         Api::<PlainObject>::namespaced_with(client.clone(), namespace, &resource)
     } else {
         Api::all_with(client.clone(), &resource)
     };
-    watch_with(api, config)
+    let changes = match kind {
+        // The only ones that the operator may read.
+        Kind::Secret => together([MEMBERLIST_SECRET, WEBHOOK_SECRET].map(|name| {
+            let this = config.clone().fields(&format!("metadata.name={name}"));
+            watch_with(api.clone(), this)
+        })),
+        _ => watch_with(api, config),
+    };
+    changes
         .map(move |change| {
             News::Operand(
                 kind,
                 map(change, |object| Operand::of(&object.metadata, None)),
             )
+        })
+        .boxed()
+}
+
+/// Several watches of one kind as one, which is in sync once all of them are.
+fn together<K: Send + 'static, const N: usize>(
+    watches: [BoxStream<'static, Change<K>>; N],
+) -> BoxStream<'static, Change<K>> {
+    let mut missing: BTreeSet<usize> = (0..N).collect();
+    let numbered = watches
+        .into_iter()
+        .enumerate()
+        .map(|(nth, watch)| watch.map(move |change| (nth, change)).boxed());
+    select_all(numbered)
+        .filter_map(move |(nth, change)| {
+            let is_told = match change {
+                Change::Synced => {
+                    missing.remove(&nth);
+                    missing.is_empty()
+                }
+                _ => true,
+            };
+            ready(is_told.then_some(change))
         })
         .boxed()
 }
@@ -92,5 +121,21 @@ fn map<A, B>(change: Change<A>, read: impl FnOnce(&A) -> B) -> Change<B> {
         Change::Delete(key) => Change::Delete(key),
         Change::Listing => Change::Listing,
         Change::Synced => Change::Synced,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn two_watches_are_in_sync_when_both_are() {
+        let one = stream::iter([Change::Apply(1), Change::Synced]).boxed();
+        let other = stream::iter([Change::Apply(2), Change::Apply(3), Change::Synced]).boxed();
+        let told: Vec<_> = together([one, other]).collect().await;
+        assert_eq!(told.len(), 4);
+        assert_eq!(told[3], Change::Synced);
     }
 }

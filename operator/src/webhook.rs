@@ -14,7 +14,7 @@ use metallb_kit::metrics::Metrics;
 use metallb_kit::ready::Ready;
 use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::tls::{Certificate, TlsOptions};
-use metallb_kit::webhook::{Place, Registration, Service, Settings, Webhooks, keep};
+use metallb_kit::webhook::{Place, Registration, Served, Service, Settings, Webhooks, keep};
 
 use crate::render::{BGP_PEERS, OPERATOR_SECRET, WEBHOOK_PORT};
 
@@ -41,7 +41,7 @@ pub(crate) async fn serve(
     metrics: &Metrics,
     ready: &Ready,
     shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Served> {
     let certificate = match source {
         Source::Folder(dir) => Certificate::watch(&dir, shutdown.clone())?,
         Source::Ours { service } => keep(
@@ -73,8 +73,7 @@ pub(crate) async fn serve(
             shutdown.clone(),
         )
         .await
-        .with_context(|| format!("cannot serve webhooks on port {WEBHOOK_PORT}"))?;
-    Ok(())
+        .with_context(|| format!("cannot serve webhooks on port {WEBHOOK_PORT}"))
 }
 
 /// Upstream's operand converts as well; where an operator runs, it does.

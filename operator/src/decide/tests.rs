@@ -1,12 +1,13 @@
 //! Stories told on the index alone: what is decided, given what was seen.
 
+use metallb_admission::CONFIGURATION;
 use metallb_crds::v1beta1::MetalLBStatus;
 use metallb_kit::watch::Change;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::index::News;
-use crate::observed::{Fingerprint, Operand};
+use crate::observed::{Fingerprint, Operand, Registration};
 use crate::settings::{Images, Ports};
 
 /// An index in sync, and a server that does as it is told.
@@ -21,6 +22,8 @@ struct World {
     serves: bool,
     /// They have said whom to trust.
     trusted: bool,
+    /// What the registration says of the time without an answer.
+    required: bool,
 }
 
 impl World {
@@ -53,6 +56,7 @@ impl World {
             pace: Pace::Thorough,
             serves: false,
             trusted: false,
+            required: false,
         }
     }
 
@@ -114,10 +118,14 @@ impl World {
                 current: 2,
                 complaint: None,
             }),
-            callable: self.trusted,
+            registration: (*key == registration()).then_some(Registration {
+                callable: self.trusted,
+                required: self.required,
+            }),
         };
         self.index
             .handle(News::Operand(key.kind, Change::Apply(operand)));
+        self.index.note(self.now);
         fingerprint
     }
 
@@ -137,6 +145,10 @@ impl World {
             for action in self.plan().actions {
                 match action {
                     Action::Apply { object, wanted, .. } => {
+                        if object.key == registration() {
+                            self.required =
+                                object.manifest["webhooks"][0]["failurePolicy"] == "Fail";
+                        }
                         let fingerprint = self.see_operand(&object.key);
                         self.index
                             .applied(object.key, wanted, fingerprint, self.now);
@@ -258,6 +270,7 @@ fn a_new_object_is_held_then_turned_into_operands_in_order() {
             "apply RoleBinding controller",
             "apply RoleBinding speaker",
             "apply Secret metallb-memberlist",
+            "apply Secret metallb-webhook-cert",
             "apply ConfigMap metallb-excludel2",
             "apply Service metallb-webhook-service",
             "apply Deployment controller",
@@ -471,6 +484,7 @@ fn removal_stops_the_workloads_first_and_takes_the_rights_last() {
         [
             "delete Service metallb-webhook-service",
             "delete ConfigMap metallb-excludel2",
+            "delete Secret metallb-webhook-cert",
             "delete Secret metallb-memberlist",
             "delete RoleBinding speaker",
             "delete RoleBinding controller",
@@ -489,7 +503,6 @@ fn removal_stops_the_workloads_first_and_takes_the_rights_last() {
     assert_eq!(world.index.metallbs.len(), 0);
 }
 
-/// The namespace is deleted, and the operator before the `MetalLB` object.
 #[test]
 fn nobody_is_sent_to_webhooks_that_do_not_answer() {
     let mut world = World::installed();
@@ -507,9 +520,19 @@ fn nobody_is_sent_to_webhooks_that_do_not_answer() {
 
     world.trusted = true;
     world.see_operand(&registration());
+    assert_eq!(failure_policy(&world), Some("Ignore".into()), "too early");
+    let wake_at = world.plan().wake_at.expect("it is looked at again");
+    assert!(wake_at <= world.now + Duration::from_secs(5));
+    world.now = wake_at;
     assert_eq!(failure_policy(&world), Some("Fail".into()));
     world.settle();
     assert_eq!(world.done(), NOTHING);
+
+    // The next leader has not seen how it came to that.
+    world.index.callable_since = None;
+    world.see_operand(&registration());
+    assert_eq!(failure_policy(&world), Some("Fail".into()));
+    world.settle();
 
     world.trusted = false;
     world.see_operand(&registration());
@@ -546,6 +569,7 @@ fn removal_begins_with_the_webhooks() {
     );
 }
 
+/// The namespace is deleted, and the operator before the `MetalLB` object.
 #[test]
 fn an_operator_that_must_go_removes_what_nobody_else_will() {
     let mut world = World::installed();
@@ -584,7 +608,7 @@ fn pods_that_never_report_their_end_do_not_hold_up_removal() {
     world.see_leaving();
     assert_eq!(world.done().len(), 2);
     world.wall = Timestamp::from_second(1_000 + PATIENCE).expect("a time");
-    assert_eq!(world.done().len(), 15);
+    assert_eq!(world.done().len(), 16);
     assert_eq!(world.plan().wake_at, Some(world.now + LOOK_AGAIN));
 }
 
@@ -595,7 +619,7 @@ fn leftovers_of_an_object_that_was_torn_out_are_removed() {
     world
         .index
         .handle(News::MetalLB(Box::new(Change::Delete(own))));
-    assert_eq!(world.done().len(), 15);
+    assert_eq!(world.done().len(), 16);
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod webhooks;
 
 pub(crate) use install::{Install, WEBHOOK_SERVICE, install};
 pub(crate) use rules::{
-    BGP_PEERS, CONTROLLER_LEASE, MEMBERLIST_SECRET, OPERATOR_LEASE, OPERATOR_SECRET,
+    BGP_PEERS, CONTROLLER_LEASE, MEMBERLIST_SECRET, OPERATOR_LEASE, OPERATOR_SECRET, WEBHOOK_SECRET,
 };
 pub(crate) use shared::MEMBERLIST_KEY;
 pub(crate) use webhooks::{PORT as WEBHOOK_PORT, Webhooks};

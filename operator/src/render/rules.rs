@@ -55,8 +55,7 @@ pub(crate) fn controller_namespaced() -> Vec<Rule> {
             &["bgppeers", "bgpadvertisements", "l2advertisements"],
             &["list"],
         ),
-        rule("", &["secrets"], &["create"]),
-        rule("", &["secrets"], &["get", "list", "watch", "patch"]).named(WEBHOOK_SECRET),
+        rule("", &["secrets"], KEEP).named(WEBHOOK_SECRET),
         rule("", &["pods"], &["get"]),
         // The name is not known to the authoriser on creation.
         rule("coordination.k8s.io", &["leases"], &["create"]),
@@ -126,8 +125,9 @@ pub(crate) fn operator_own_namespaced() -> Vec<Rule> {
             &["secrets"],
             &["get", "list", "watch", "patch", "delete"],
         )
-        .named(MEMBERLIST_SECRET),
-        rule("", &["secrets"], &["get", "list", "watch", "patch"]).named(OPERATOR_SECRET),
+        .named(MEMBERLIST_SECRET)
+        .named(WEBHOOK_SECRET),
+        rule("", &["secrets"], KEEP).named(OPERATOR_SECRET),
         rule("", &["services/proxy"], &["create"]).named(format!("https:{WEBHOOK_SERVICE}:443")),
         rule("", &["pods"], &["list", "watch"]),
         rule("coordination.k8s.io", &["leases"], &["create"]),
@@ -162,6 +162,8 @@ pub(crate) fn cluster_name(namespace: &str, component: &str) -> String {
 const ADMISSION: &str = "admissionregistration.k8s.io";
 const CONFIGURATIONS: &str = "validatingwebhookconfigurations";
 const WATCH: &[&str] = &["list", "watch"];
+/// What it takes to keep certificates in a Secret that others make.
+const KEEP: &[&str] = &["get", "list", "watch", "patch"];
 /// What it takes to lead by a Lease that exists.
 const LEAD: &[&str] = &["get", "list", "watch", "update"];
 /// What it takes to make objects, to see them changed, and to remove what is ours.
@@ -329,11 +331,7 @@ mod tests {
             ("bgpadvertisements", &["list"], "webhook: the same"),
             ("l2advertisements", &["list"], "webhook: the same"),
             ("nodes", &["list"], "webhook: the same"),
-            (
-                "secrets",
-                &["create", "get", "list", "watch", "patch"],
-                "kit::webhook: certificates",
-            ),
+            ("secrets", KEEP, "kit::webhook: certificates"),
             (
                 CONFIGURATIONS,
                 &["list", "watch", "patch"],

@@ -1,10 +1,10 @@
-//! The webhooks of the configuration: the Service in front of the controller's pods, and what
-//! sends the API server there.
+//! The webhooks of the configuration: the Service in front of the controller's pods, the Secret
+//! that they keep their certificates in, and what sends the API server there.
 
 use metallb_admission::{CONFIGURATION, SERVICE, WEBHOOKS, Webhook};
 use serde_json::{Value, json};
 
-use super::{Component, Inputs, pod};
+use super::{Component, Inputs, WEBHOOK_SECRET, pod};
 use crate::object::{Kind, Object};
 
 /// Where the pods of controller and operator answer.
@@ -22,17 +22,27 @@ pub(crate) enum Webhooks {
 }
 
 pub(super) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
-    let mut objects = vec![inputs.object(
-        Kind::Service,
-        Component::Controller,
-        SERVICE,
-        json!({
-            "spec": {
-                "selector": pod::labels(Component::Controller),
-                "ports": [{ "name": "webhook", "port": 443, "targetPort": PORT }],
-            },
-        }),
-    )];
+    let mut objects = vec![
+        inputs.object(
+            Kind::Service,
+            Component::Controller,
+            SERVICE,
+            json!({
+                "spec": {
+                    "selector": pod::labels(Component::Controller),
+                    "ports": [{ "name": "webhook", "port": 443, "targetPort": PORT }],
+                },
+            }),
+        ),
+        // What is in it is the controllers' to fill in, who then need no right to make Secrets:
+        // whoever may make any can have the token of any account.
+        inputs.object(
+            Kind::Secret,
+            Component::Controller,
+            WEBHOOK_SECRET,
+            json!({ "type": "Opaque" }),
+        ),
+    ];
     let policy = match inputs.webhooks {
         Webhooks::None => return objects,
         Webhooks::Registered => "Ignore",

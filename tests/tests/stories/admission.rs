@@ -10,7 +10,7 @@ use metallb_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::world::{Installed, SOON};
+use crate::world::{Installed, SOON, within};
 
 /// Whoever writes nonsense reads at once what is wrong with it, in upstream's words.
 pub(crate) fn refused(world: &Installed) -> Result<()> {
@@ -60,7 +60,8 @@ pub(crate) fn refused(world: &Installed) -> Result<()> {
     Ok(())
 }
 
-/// A peer that is written in one version is read in the other, and loses nothing by it.
+/// A peer that is written in one version is read in the other, and loses nothing by it. That is so
+/// again when the operator's manifest has been applied once more.
 pub(crate) fn both_versions(world: &Installed) -> Result<()> {
     let v1beta1 = "bgppeers.v1beta1.metallb.io";
     eventually("BGPPeer v1beta1 is served", SOON * 3, || {
@@ -105,6 +106,12 @@ pub(crate) fn both_versions(world: &Installed) -> Result<()> {
     )?;
     let upgraded = read("v1beta2", "old")?;
     ensure!(upgraded["spec"]["peerASN"] == 64502, "{upgraded}");
+    // As an upgrade does: no field is disputed, and what it switches off comes back.
+    let manifest = product::operator_manifest(product::IMAGE)?;
+    world.kubectl.apply(&manifest)?;
+    eventually("BGPPeer v1beta1 is served again", SOON, || {
+        Ok(read("v1beta1", "old").map_err(|error| format!("{error:#}")))
+    })?;
     for name in ["new", "old"] {
         world.delete(NAMESPACE, "bgppeer", name)?;
     }
@@ -149,6 +156,47 @@ pub(crate) fn certificates_repaired(world: &Installed) -> Result<()> {
     refused(world)
 }
 
+/// One controller of two ends, as in a rollout: not a single object is held up. One is killed: the
+/// other answers within seconds.
+pub(crate) fn one_controller_of_two(world: &Installed) -> Result<()> {
+    required(world)?;
+    let first = || -> Result<String> {
+        let pods = product::pods(&world.kubectl, "controller")?;
+        pods.into_keys().next().context("no controller")
+    };
+    let good = json!({
+        "apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool",
+        "metadata": { "name": "good", "namespace": NAMESPACE },
+        "spec": { "addresses": ["10.7.0.0/24"] },
+    });
+    let ends = first()?;
+    let delete = ["-n", NAMESPACE, "delete", "pod", &ends, "--wait=false"];
+    world.kubectl.output(&delete)?;
+    let mut asked = 0;
+    while product::pods(&world.kubectl, "controller")?.contains_key(&ends) {
+        let answer = dry_run(world, &good)?;
+        answer.map_err(|error| error.context(format!("object {asked} was held up")))?;
+        asked += 1;
+    }
+    ensure!(asked > 3, "only {asked} objects were written meanwhile");
+    println!("  {asked} objects written while {ends} ended");
+    product::rolled_out(&world.kubectl, NAMESPACE, "deployment/controller")?;
+
+    let killed = first()?;
+    let kill = ["--grace-period=0", "--force"];
+    world
+        .kubectl
+        .output(&[&["-n", NAMESPACE, "delete", "pod", &killed], &kill[..]].concat())?;
+    let taken = within("the other answers", Duration::from_secs(5), || {
+        eventually("an object is taken", SOON, || {
+            Ok(dry_run(world, &good)?.map_err(|error| format!("{error:#}")))
+        })
+    })?;
+    println!("  an object is taken {taken:.1?} after {killed} was killed");
+    refused(world)?;
+    product::available(&world.kubectl)
+}
+
 /// Waits until there is no way around the webhooks.
 pub(crate) fn required(world: &Installed) -> Result<()> {
     eventually("the webhooks are required", Duration::from_secs(20), || {
@@ -170,6 +218,14 @@ pub(crate) fn required(world: &Installed) -> Result<()> {
 
 /// Why the object was refused; nothing is written if it is not.
 fn refusal(world: &Installed, object: &Value) -> Result<String> {
+    let error = dry_run(world, object)?
+        .err()
+        .with_context(|| format!("{object} was taken"))?;
+    Ok(format!("{error:#}"))
+}
+
+/// Whether the object would be taken.
+fn dry_run(world: &Installed, object: &Value) -> Result<Result<()>> {
     let path = std::env::temp_dir().join(format!("metallb-refused-{}", std::process::id()));
     std::fs::write(&path, object.to_string())?;
     let file = path.to_str().context("no path")?;
@@ -177,10 +233,7 @@ fn refusal(world: &Installed, object: &Value) -> Result<String> {
         .kubectl
         .output(&["apply", "--dry-run=server", "-f", file]);
     std::fs::remove_file(&path)?;
-    let error = applied
-        .err()
-        .with_context(|| format!("{object} was taken"))?;
-    Ok(format!("{error:#}"))
+    Ok(applied.map(drop))
 }
 
 const CONFIGURATION: &str = "validatingwebhookconfiguration/metallb-webhook-configuration";

@@ -41,6 +41,10 @@ const STORIES: &[Story<Installed>] = &[
         admission::certificates_repaired,
     ),
     (
+        "admission_goes_on_with_one_controller_of_two",
+        admission::one_controller_of_two,
+    ),
+    (
         "an_invalid_pool_is_refused_and_stops_nothing",
         bad_input::invalid_pools,
     ),
