@@ -26,7 +26,7 @@ const WANTED: &[Wanted] = &[
         fact: "BGPPeer conversion",
         documented: Some("Webhook"),
         ours: Some("None"),
-        because: "nothing answers /convert yet, and v1beta1 is not served until something does",
+        because: "whoever answers /convert registers it, and has v1beta1 served then",
     },
     Wanted {
         fact: "BGPPeer v1beta1",
