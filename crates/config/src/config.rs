@@ -1,6 +1,6 @@
 //! The configuration that is in effect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::bfd::BfdProfile;
@@ -56,13 +56,12 @@ impl Config {
     /// The advertisements by layer 2 that announce addresses of `pool`, ordered by name, without
     /// those that say what another has said.
     pub fn l2_advertisements_of(&self, pool: &Pool) -> impl Iterator<Item = &L2Advertisement> {
-        let mut all: Vec<&L2Advertisement> = Vec::new();
-        for it in self.l2_advertisements.values() {
-            if it.scope.selects_pool(pool) && !all.iter().any(|other| it.repeats(other)) {
-                all.push(it);
-            }
-        }
-        all.into_iter()
+        let mut said = BTreeSet::new();
+        self.l2_advertisements
+            .values()
+            .filter(|it| it.scope.selects_pool(pool))
+            // Preferences add up, so an advertisement that has some always says something.
+            .filter(move |it| !it.preferred_nodes.is_empty() || said.insert(it.beside_pools()))
     }
 
     /// The advertisements by BGP that announce addresses of `pool`, ordered by name.

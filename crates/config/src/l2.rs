@@ -57,14 +57,14 @@ impl L2Advertisement {
         matching.map(|it| i64::from(it.weight)).sum()
     }
 
-    /// Whether this one, beside `other`, changes nothing for the pools that both are about.
-    /// Preferences of several advertisements add up, so one with preferences always does.
-    pub(crate) fn repeats(&self, other: &Self) -> bool {
-        self.preferred_nodes.is_empty()
-            && other.preferred_nodes.is_empty()
-            && self.interfaces == other.interfaces
-            && self.scope.node_selectors == other.scope.node_selectors
-            && self.scope.service_selectors == other.scope.service_selectors
+    /// All that it says but for the pools and the preferences.
+    pub(crate) fn beside_pools(&self) -> impl Ord {
+        let Scope {
+            node_selectors,
+            service_selectors,
+            ..
+        } = &self.scope;
+        (&self.interfaces, node_selectors, service_selectors)
     }
 }
 
