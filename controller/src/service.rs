@@ -1,6 +1,7 @@
 //! Services, reduced to what allocation needs: a cluster has thousands of them.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -145,16 +146,21 @@ impl Held {
         if ingress.is_empty() {
             return Self::Nothing;
         }
-        let mut ips = Vec::with_capacity(2);
-        for entry in ingress {
-            if let Ok(ip) = entry.ip.parse() {
-                ips.push(ip);
-            } else {
-                let text = format!("{}{}", entry.ip, entry.hostname);
-                return Self::Unusable(format!("{text:?} is no address").into());
-            }
-        }
-        Ips::try_from(ips.as_slice())
-            .map_or_else(|error| Self::Unusable(error.to_string().into()), Self::Ips)
+        let text = |entry: &Ingress| format!("{}{}", entry.ip, entry.hostname);
+        let ips: Result<Vec<IpAddr>, _> = ingress
+            .iter()
+            .map(|entry| {
+                let ip = entry.ip.parse();
+                ip.map_err(|_| format!("{:?} is no address", text(entry)))
+            })
+            .collect();
+        let ips = ips.and_then(|ips| Ips::try_from(&*ips).map_err(|error| error.to_string()));
+        ips.map_or_else(
+            |why| {
+                let all: Vec<_> = ingress.iter().map(|it| format!("{:?}", text(it))).collect();
+                Self::Unusable(format!("[{}]: {why}", all.join(" ")).into())
+            },
+            Self::Ips,
+        )
     }
 }

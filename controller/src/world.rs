@@ -2,9 +2,9 @@
 
 mod allocation;
 mod bad_input;
+mod events;
 mod leadership;
 mod pools;
-mod records;
 mod sharing;
 
 use std::collections::{BTreeMap, BTreeSet};

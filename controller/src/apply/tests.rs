@@ -1,5 +1,6 @@
 //! Writes against an API server that answers as it is told.
 
+use std::io;
 use std::sync::{Arc, Mutex};
 
 use http::{Method, Request, Response};
@@ -19,7 +20,8 @@ use crate::watched::WatchedService;
 type Asked = Arc<Mutex<Vec<(Method, Value)>>>;
 
 /// An API server with one Service, of version `has`, that answers PUTs of version 5 with `code`,
-/// of others with 409. Without a code it does not answer those of the Service `slow`.
+/// of others with 409. With code 0 it resets the connection; without a code it does not answer
+/// those of the Service `slow`.
 fn server(has: Option<&str>, code: Option<u16>) -> (Client, Asked) {
     let asked = Asked::default();
     let (seen, has) = (asked.clone(), has.map(str::to_owned));
@@ -35,6 +37,9 @@ fn server(has: Option<&str>, code: Option<u16>) -> (Client, Asked) {
                 None if path.contains("/slow/") => std::future::pending().await,
                 None => 200,
             };
+            if code == 0 && method == Method::PUT {
+                return Err(io::Error::from(io::ErrorKind::ConnectionReset));
+            }
             let is_current = has.as_deref() == body["metadata"]["resourceVersion"].as_str();
             let answer = match (method, has) {
                 (Method::GET, Some(has)) => {
@@ -56,7 +61,7 @@ fn server(has: Option<&str>, code: Option<u16>) -> (Client, Asked) {
             };
             let body = Body::from(answer.to_string().into_bytes());
             let response = Response::builder().status(code).body(body);
-            Ok::<_, std::convert::Infallible>(response.unwrap())
+            Ok(response.unwrap())
         }
     });
     (Client::new(api, "default"), asked)
@@ -200,7 +205,7 @@ async fn what_changed_meanwhile_is_not_written_and_is_read() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_refused_is_tried_again_after_growing_pauses() {
-    for code in [403, 410, 422, 429, 500, 503] {
+    for code in [0, 403, 410, 422, 429, 500, 503] {
         let (client, asked) = server(Some("5"), Some(code));
         let mut apply = apply(client);
         let mut pauses = Vec::new();

@@ -2,21 +2,29 @@
 
 use std::mem;
 
+use metallb_ipam::Assignment;
+
 use super::converge::lacking;
 use super::{Addresses, Asker, Decider, Effect, Write, words};
 use crate::condition::AddressAssigned;
 use crate::index::Index;
 use crate::service::{Held, Service};
-use crate::wish::{Requested, Want};
+use crate::wish::{Requested, Want, Wish};
 
 impl Decider {
     /// Nothing is given out or taken away.
     pub(super) fn hold_back(&mut self, index: &Index, effects: &mut Vec<Effect>) {
         for (created, key) in mem::take(&mut self.ready) {
-            if let Some(service) = index.service(&key)
-                && !self.is_settled(service)
-            {
-                let wanting = !self.writing.contains(&key) && self.is_to_write(index, service);
+            let Some(service) = index.service(&key) else {
+                continue;
+            };
+            let writes = self.writing.contains(&key);
+            if !writes && self.is_only_mistaken(service) {
+                self.converge(index, service, effects);
+            } else if !writes && self.is_without_pool(service) && self.is_kept(service) {
+                self.keep(service);
+            } else if !self.is_settled(service) {
+                let wanting = !writes && self.is_to_write(index, service);
                 self.term.block((created, key), wanting);
             }
         }
@@ -28,19 +36,40 @@ impl Decider {
 
     /// Whether the status says already what would be decided.
     fn is_settled(&self, service: &Service) -> bool {
-        let (Want::Addresses(wish), Held::Ips(held)) = (&service.want, &service.held) else {
+        let Some((wish, assignment)) = self.keeps(service) else {
             return false;
         };
-        let Some(assignment) = self.allocator.assignment(&service.key) else {
-            return false;
-        };
-        assignment.ips == *held
-            && service.held_pool.as_deref() == Some(&*assignment.pool)
-            && !matches!(wish.ips, Requested::Unusable(_))
+        !matches!(wish.ips, Requested::Unusable(_))
             && lacking(wish, assignment).is_none()
             && service
                 .told
                 .is_none_or(|told| told == words::assigned(assignment, None).told())
+    }
+
+    /// Whether a Service keeps what it has, and only asks for more in a way that makes no sense:
+    /// it can be told so, whatever others have.
+    fn is_only_mistaken(&self, service: &Service) -> bool {
+        self.keeps(service)
+            .is_some_and(|(wish, _)| matches!(wish.ips, Requested::Unusable(_)))
+    }
+
+    /// Whether no pool has what a Service holds.
+    fn is_without_pool(&self, service: &Service) -> bool {
+        let Held::Ips(held) = &service.held else {
+            return false;
+        };
+        let wants = matches!(service.want, Want::Addresses(_));
+        wants && self.config.pool_of(held).is_none()
+    }
+
+    /// What a Service has and wants, if its status shows what is assigned to it.
+    fn keeps<'a>(&'a self, service: &'a Service) -> Option<(&'a Wish, &'a Assignment)> {
+        let (Want::Addresses(wish), Held::Ips(held)) = (&service.want, &service.held) else {
+            return None;
+        };
+        let assignment = self.allocator.assignment(&service.key)?;
+        let shown = service.held_pool.as_deref() == Some(&*assignment.pool);
+        (shown && assignment.ips == *held).then_some((wish, assignment))
     }
 
     /// Whether the status is to be written, as far as is known: a trial, of which nothing stays.

@@ -175,3 +175,32 @@ fn the_status_of_a_pool_that_somebody_else_wrote_is_due() {
     assert_eq!(*world.control.take_figures().pools, ["pool".into()]);
     assert!(world.control.pool_status_due("pool").is_some());
 }
+
+#[test]
+fn a_second_controller_holds_to_an_invalid_pool_what_is_held_of_it() {
+    let good = pool("pool", &["192.0.2.0/30"]);
+    let bad = pool("pool", &["192.0.2.0-"]);
+    let services = [balancer("ns/a"), balancer("ns/b").created(1)];
+    let spare = || pool("spare", &["198.51.100.0/24"]);
+    let mut world = World::start(&[good.clone(), spare()], &services);
+    // The one that has seen the valid form goes on with it.
+    world.apply_pool(bad.clone());
+    world.apply(balancer("ns/c").created(2));
+    let held = ["ns/a", "ns/b", "ns/c"].map(|key| world.status(key));
+    assert_eq!(held[2], "pool: 192.0.2.2");
+    // Another takes over that has not: nobody is moved, and nothing is given out of it.
+    world.take_writes();
+    world.boot(&[bad, spare()]);
+    assert_eq!(world.take_writes(), [""; 0]);
+    assert!(world.is_stale());
+    let status = world.pool_status("pool").unwrap();
+    assert_eq!((status.assigned_ipv4, status.available_ipv4), (3, 0));
+    let mut asks = balancer("ns/d").created(3);
+    asks = asks.annotation("metallb.io/address-pool", "pool");
+    world.apply(asks);
+    assert_eq!(world.status("ns/d"), "");
+    // Somebody mends it.
+    world.apply_pool(good);
+    assert_eq!(["ns/a", "ns/b", "ns/c"].map(|key| world.status(key)), held);
+    assert_eq!(world.status("ns/d"), "pool: 192.0.2.3");
+}
