@@ -50,7 +50,9 @@ impl Decider {
             }
             Held::Ips(ips) => {
                 if let Err(refusal) = self.adopt(index, service, wish, ips) {
-                    if matches!(refusal, Refusal::NotInPools(_)) && self.is_kept(service) {
+                    let asker = Asker::new(self, index, service);
+                    let in_no_pool = matches!(refusal, Refusal::NotInPools(_));
+                    if in_no_pool && self.is_kept(service, &asker.request(wish), ips) {
                         return self.keep(service);
                     }
                     self.doubles += u64::from(self.doubled.remove(&service.key));

@@ -21,7 +21,7 @@ impl Decider {
             let writes = self.writing.contains(&key);
             if !writes && self.is_only_mistaken(service) {
                 self.converge(index, service, effects);
-            } else if !writes && self.is_without_pool(service) && self.is_kept(service) {
+            } else if !writes && self.is_to_keep(index, service) {
                 self.keep(service);
             } else if !self.is_settled(service) {
                 let wanting = !writes && self.is_to_write(index, service);
@@ -53,13 +53,13 @@ impl Decider {
             .is_some_and(|(wish, _)| matches!(wish.ips, Requested::Unusable(_)))
     }
 
-    /// Whether no pool has what a Service holds.
-    fn is_without_pool(&self, service: &Service) -> bool {
-        let Held::Ips(held) = &service.held else {
+    /// Whether a Service keeps what it holds although no valid pool has it.
+    fn is_to_keep(&self, index: &Index, service: &Service) -> bool {
+        let (Want::Addresses(wish), Held::Ips(held)) = (&service.want, &service.held) else {
             return false;
         };
-        let wants = matches!(service.want, Want::Addresses(_));
-        wants && self.config.pool_of(held).is_none()
+        let asker = Asker::new(self, index, service);
+        self.config.pool_of(held).is_none() && self.is_kept(service, &asker.request(wish), held)
     }
 
     /// What a Service has and wants, if its status shows what is assigned to it.
@@ -91,7 +91,7 @@ impl Decider {
         let asker = Asker::new(self, index, service);
         let request = asker.request(wish);
         match (held, before) {
-            (Some(_), None) => !self.is_kept(service),
+            (Some(held), None) => !self.is_kept(service, &request, held),
             (Some(held), Some(before)) => {
                 let lacks = lacking(wish, &before).is_some();
                 let gets = lacks && matches!(self.allocator.add_family(&request), Ok(Some(_)));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ObjectReference;
 use metallb_config::{Config, Family, Rejected};
 use metallb_crds::v1beta1::IPAddressPoolStatus;
-use metallb_ipam::Usage;
+use metallb_ipam::{Ips, Request, Usage};
 
 use super::{Decider, Effect, Note};
 use crate::index::Index;
@@ -123,10 +123,12 @@ impl Decider {
     }
 
     /// Whether a Service keeps what it holds although no valid pool has it: the pool that it is
-    /// from is there and is no good at present.
-    pub(super) fn is_kept(&self, service: &Service) -> bool {
+    /// from is there and is no good at present, and it asks for nothing else.
+    pub(super) fn is_kept(&self, service: &Service, request: &Request<'_>, held: &Ips) -> bool {
         let pool = service.held_pool.as_deref().unwrap_or("");
-        self.rejections.has_pool(pool) && !self.config.pools().contains_key(pool)
+        self.rejections.has_pool(pool)
+            && !self.config.pools().contains_key(pool)
+            && request.accepts(pool, held).is_ok()
     }
 
     pub(super) fn keep(&mut self, service: &Service) {

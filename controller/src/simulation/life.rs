@@ -6,21 +6,24 @@ use std::time::Instant;
 use metallb_ipam::ServiceKey;
 use metallb_seeds::Dice;
 
-use super::promises::Promises;
+use super::promises::{Promises, Writer};
 use super::replica::{Clock, Fate, Millis, Replica};
 use super::store::Store;
+use super::users;
 use crate::control::{Input, Outcome};
 use crate::decide::{Addresses, Effect, Write};
-use crate::fixtures::pool;
-use crate::watched::WatchedService;
 
 /// One life.
 pub(super) struct Life {
     dice: Dice,
+    /// How bad it gets: what is late, is late by up to so many times a second.
+    badness: u64,
     now: Millis,
     store: Store,
     replicas: [Replica; 2],
     born: u32,
+    /// Since when whoever leads does so, or nobody does.
+    led_since: Millis,
     /// Status writes on their way, and answers on their way back.
     requests: Vec<Request>,
     rests: Vec<Rest>,
@@ -52,8 +55,9 @@ impl Life {
     pub(super) fn new(seed: u64, told: bool) -> Self {
         let mut dice = Dice::new(seed);
         let mut store = Store::default();
-        store.put_pool("a", pool("a", &["192.0.2.1-192.0.2.4"]));
-        store.put_pool("b", pool("b", &["192.0.2.16/30", "2001:db8::/126"]));
+        users::first_pools(&mut store);
+        // In a life in which nothing is late for long, no rule of long ago excuses anything.
+        let badness = dice.pick(&[1, 8]);
         let start = Instant::now();
         let replicas = [0, 1].map(|i| {
             let clock = clock(start, &mut dice);
@@ -61,13 +65,15 @@ impl Life {
         });
         Self {
             dice,
+            badness,
             now: 0,
             store,
             replicas,
             born: 2,
+            led_since: 0,
             requests: Vec::new(),
             rests: Vec::new(),
-            promises: Promises::default(),
+            promises: Promises::new(badness * 7_500),
             told,
         }
     }
@@ -82,7 +88,11 @@ impl Life {
             };
             self.now += step;
             if self.dice.percent(35) {
-                self.user();
+                let (done, scribbled) = users::act(&mut self.dice, self.now, &mut self.store);
+                self.tell(&done);
+                if let Some(key) = scribbled {
+                    self.promises.scribbled(self.now, &key);
+                }
             }
             if self.dice.percent(6) {
                 self.misfortune();
@@ -90,23 +100,25 @@ impl Life {
             self.turn(false)?;
         }
         self.tell("the rest begins");
+        users::repair(&mut self.store);
         for replica in &mut self.replicas {
             replica.frozen_until = 0;
             replica.services.silent_until = 0;
             replica.pools.silent_until = 0;
         }
         // Longer than anything that is under way can take.
-        for _ in 0..200 {
-            self.now += 200;
+        for _ in 0..100 {
+            self.now += 400;
             self.turn(true)?;
         }
         self.promises.observe(self.now, &self.store);
-        self.promises.at_rest(&self.store)
+        self.promises.at_rest()
     }
 
     /// A step of the API server and of both controllers.
     fn turn(&mut self, rest: bool) -> Result<(), String> {
         self.promises.observe(self.now, &self.store);
+        self.promises.announced_once()?;
         self.requests_arrive(rest)?;
         for at in 0..2 {
             let fate = self.fate(rest);
@@ -124,6 +136,7 @@ impl Life {
             self.answers_arrive(at);
             let effects = self.replicas[at].decide(self.now, &self.store);
             if leads_before != self.replicas[at].term(self.now).is_some() {
+                self.led_since = self.now;
                 self.tell(&format!("controller {at} leads: {}", !leads_before));
             }
             self.perform(at, effects, rest);
@@ -140,6 +153,7 @@ impl Life {
             match effect {
                 Effect::Write(write) => {
                     let fate = self.fate(rest);
+                    self.promises.decided(self.now, &write);
                     let ips = match &write.addresses {
                         Addresses::Set(assignment) => assignment.ips.to_string(),
                         other => format!("{other:?}"),
@@ -180,8 +194,10 @@ impl Life {
             } else if self.store.unchanged(&request.write).is_some() {
                 let replica = &self.replicas[from];
                 let leads = request.epoch == replica.epoch && replica.term(self.now).is_some();
+                let since = self.led_since;
+                let writer = Writer { leads, since };
                 self.promises
-                    .before_write(self.now, &self.store, &request.write, leads)?;
+                    .before_write(self.now, &request.write, writer)?;
                 self.store.write_status(&request.write);
                 self.promises.observe(self.now, &self.store);
                 self.tell(&format!(
@@ -253,10 +269,11 @@ impl Life {
                 fails: false,
             };
         }
+        let badness = self.badness;
         let late = |dice: &mut Dice| match dice.below(1000) {
             0..900 => between(dice, 0, 60),
-            900..985 => between(dice, 60, 1500),
-            _ => between(dice, 1500, 15_000),
+            900..985 => between(dice, 60, 200 * badness),
+            _ => between(dice, 200 * badness, 2_000 * badness),
         };
         let reaches = self.now + late(&mut self.dice);
         Fate {
@@ -269,7 +286,7 @@ impl Life {
     fn misfortune(&mut self) {
         let at = self.dice.below(2);
         let kind = self.dice.below(6);
-        let length = between(&mut self.dice, 500, 8_000);
+        let length = between(&mut self.dice, 100, 1_000 * self.badness);
         match kind {
             0 | 1 => {
                 self.tell(&format!("controller {at} freezes for {length} ms"));
@@ -277,6 +294,11 @@ impl Life {
             }
             2 => {
                 self.tell(&format!("controller {at} dies"));
+                // Some of what it had decided it has not sent yet.
+                let (now, dice) = (self.now, &mut self.dice);
+                self.requests.retain(|request| {
+                    request.from != at || request.fate.reaches < now || dice.percent(50)
+                });
                 let start = Instant::now();
                 let clock = clock(start, &mut self.dice);
                 let epoch = self.replicas[at].epoch + 1;
@@ -298,80 +320,6 @@ impl Life {
                 self.replicas[at].pools.silent_until = self.now + length / 2;
             }
         }
-    }
-
-    fn user(&mut self) {
-        let key = {
-            let number = self.dice.below(14);
-            ServiceKey::new("ns", &format!("s{number}"))
-        };
-        match self.dice.below(100) {
-            0..60 => self.edit_service(&key),
-            60..80 => {
-                self.tell(&format!("the user deletes {key}"));
-                self.store.delete_service(&key);
-            }
-            80..97 => self.edit_pool(),
-            _ => self.scribble(&key),
-        }
-    }
-
-    /// Creates or changes a Service.
-    fn edit_service(&mut self, key: &ServiceKey) {
-        let created = i64::try_from(self.now / 1000).expect("lives are short");
-        let there = self.store.services.get(key).cloned();
-        let dual = self.dice.percent(20);
-        let mut service = there.unwrap_or_else(|| {
-            let mut new = WatchedService::test(&key.to_string()).created(created);
-            new.metadata.uid = Some(format!("{key} of {}", self.now));
-            if dual {
-                new = new.dual_stack("RequireDualStack");
-            }
-            new.load_balancer()
-        });
-        let annotations = service.metadata.annotations.get_or_insert_default();
-        match self.dice.below(12) {
-            0 => drop(annotations.insert("metallb.io/address-pool".to_owned(), "a".to_owned())),
-            1 => drop(annotations.remove("metallb.io/address-pool")),
-            2 => drop(annotations.insert(
-                "metallb.io/loadBalancerIPs".to_owned(),
-                format!("192.0.2.{}", between(&mut self.dice, 1, 6)),
-            )),
-            3 => drop(annotations.remove("metallb.io/loadBalancerIPs")),
-            4 => service = service.type_("ClusterIP"),
-            5 => service = service.load_balancer(),
-            _ => {}
-        }
-        let annotations = &service.metadata.annotations;
-        self.tell(&format!("the user writes {key}: {annotations:?}"));
-        self.store.put_service(key, service);
-    }
-
-    fn edit_pool(&mut self) {
-        let forms: [(&str, &[&str]); 6] = [
-            ("a", &["192.0.2.1-192.0.2.4"]),
-            ("a", &["192.0.2.2-192.0.2.6"]),
-            ("a", &["192.0.2.1-192.0.2.2", "192.0.2.5-192.0.2.7"]),
-            ("b", &["192.0.2.16/30", "2001:db8::/126"]),
-            ("b", &["192.0.2.18-192.0.2.21", "2001:db8::1-2001:db8::6"]),
-            ("b", &["192.0.2.16/30"]),
-        ];
-        let (name, addresses) = forms[self.dice.below(forms.len())];
-        self.tell(&format!("the user writes pool {name}: {addresses:?}"));
-        self.store.put_pool(name, pool(name, addresses));
-    }
-
-    /// Writes nonsense into a status by hand.
-    fn scribble(&mut self, key: &ServiceKey) {
-        let Some(service) = self.store.services.get(key).cloned() else {
-            return;
-        };
-        let number = between(&mut self.dice, 1, 24);
-        self.tell(&format!("the user scribbles 192.0.2.{number} on {key}"));
-        let ip = format!("192.0.2.{number}");
-        let scribbled = service.ingress("a", &[&ip]);
-        self.promises.scribbled(self.now, key);
-        self.store.put_service(key, scribbled);
     }
 
     fn tell(&self, what: &str) {

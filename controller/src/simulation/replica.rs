@@ -10,6 +10,7 @@ use metallb_kit::watch::{Change, ObjectKey};
 use metallb_lease::{Action, Elector, Now, Observation, Settings};
 
 use super::store::{Happened, Store};
+use super::users::NAMESPACES;
 use crate::control::{Control, Input};
 use crate::decide::Effect;
 use crate::watched::{WatchedNamespace, WatchedService};
@@ -89,7 +90,12 @@ impl Replica {
     /// A process that has just been started, under an identity that none had before.
     pub(super) fn start(identity: &str, seed: u64, clock: Clock, store: &Store) -> Self {
         let mut control = Control::new("");
-        for change in [Change::Apply(WatchedNamespace::default()), Change::Synced] {
+        let namespaces = NAMESPACES.map(|name| {
+            let mut namespace = WatchedNamespace::default();
+            namespace.metadata.name = Some(name.to_owned());
+            Change::Apply(namespace)
+        });
+        for change in namespaces.into_iter().chain([Change::Synced]) {
             control.handle(Input::Namespace(change), clock.start);
         }
         control.handle(Input::Community(Change::Synced), clock.start);
@@ -218,14 +224,15 @@ impl<K: kube::Resource + Clone> Watch<K> {
         let mut there = std::collections::BTreeMap::new();
         for happened in log {
             match happened {
-                Happened::Stored(object) => drop(there.insert(key(object), object.clone())),
+                Happened::Stored(object) => drop(there.insert(key(object), object)),
                 Happened::Deleted(object) => drop(there.remove(&key(object))),
             }
         }
         let now: BTreeSet<_> = there.keys().cloned().collect();
         self.listing.clear();
         self.listing.push_back(Change::Listing);
-        self.listing.extend(there.into_values().map(Change::Apply));
+        let there = there.into_values().cloned();
+        self.listing.extend(there.map(Change::Apply));
         let gone = self.known.difference(&now).cloned();
         self.listing.extend(gone.map(Change::Delete));
         self.listing.push_back(Change::Synced);

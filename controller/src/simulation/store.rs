@@ -66,6 +66,13 @@ impl Store {
         self.pools.insert(name.to_owned(), pool);
     }
 
+    pub(super) fn delete_pool(&mut self, name: &str) {
+        if let Some(gone) = self.pools.remove(name) {
+            self.version += 1;
+            self.pool_log.push(Happened::Deleted(gone));
+        }
+    }
+
     /// What a status write finds: the Service as it is when it is still as it was decided on.
     pub(super) fn unchanged(&self, write: &Write) -> Option<&WatchedService> {
         let meta = |service: &&WatchedService| {

@@ -112,7 +112,7 @@ fn every_event_of_the_table_is_said_in_its_words() {
             "{said}: {:?}",
             world.events
         );
-        let (kind, _) = said.split_at(said.find(|c| c == ' ').unwrap());
+        let (kind, _) = said.split_at(said.find(' ').unwrap());
         let reason = said.split(' ').nth(1).unwrap();
         seen.insert(format!("{kind} {reason}"));
     }

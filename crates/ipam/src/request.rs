@@ -8,6 +8,7 @@ use metallb_config::{Family, Labels};
 
 use crate::ips::Ips;
 use crate::port::Port;
+use crate::refusal::Refusal;
 
 /// A Service, by its `namespace/name`. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,6 +98,47 @@ impl<'a> Request<'a> {
             ports: &[],
         }
     }
+}
+
+impl Request<'_> {
+    /// Whether one that holds these addresses of this pool asks for nothing else.
+    pub fn accepts(&self, pool: &str, ips: &Ips) -> Result<(), Refusal> {
+        self.accepts_families(ips)?;
+        if let Some(requested) = self.pool.filter(|requested| *requested != pool) {
+            let (held, requested) = (pool.to_owned(), requested.to_owned());
+            return Err(Refusal::HeldPool {
+                ips: *ips,
+                held,
+                requested,
+            });
+        }
+        match self.ips {
+            Some(requested) if !has_requested(self.families, &requested, ips) => {
+                let held = *ips;
+                Err(Refusal::HeldIps { held, requested })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it has these families.
+    pub(crate) fn accepts_families(&self, ips: &Ips) -> Result<(), Refusal> {
+        let families = self.families;
+        if families.accept(ips) {
+            return Ok(());
+        }
+        let ips = *ips;
+        Err(Refusal::HeldFamily { ips, families })
+    }
+}
+
+/// Whether a Service that holds these addresses has what it asks for by name. One that asked for an
+/// address of one family, and became `PreferDualStack` later, was given another beside it.
+fn has_requested(families: Families, requested: &Ips, held: &Ips) -> bool {
+    let one_beside = matches!(families, Families::PreferBoth { .. })
+        && requested.len() == 1
+        && held.contains(&requested[0]);
+    one_beside || requested.same_set(held)
 }
 
 impl Families {

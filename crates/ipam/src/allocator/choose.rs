@@ -29,28 +29,9 @@ impl Allocator {
         assignment: &Assignment,
     ) -> Result<(), Refusal> {
         let Assignment { pool, ips } = assignment;
-        if !request.families.accept(ips) {
-            return Err(Refusal::HeldFamily {
-                ips: *ips,
-                families: request.families,
-            });
-        }
+        request.accepts_families(ips)?;
         self.pools[pool].check_is_for(request)?;
-        if let Some(requested) = request.pool.filter(|requested| *requested != &**pool) {
-            let (held, requested) = (pool.to_string(), requested.to_owned());
-            return Err(Refusal::HeldPool {
-                ips: *ips,
-                held,
-                requested,
-            });
-        }
-        match request.ips {
-            Some(requested) if !has_requested(request.families, &requested, ips) => {
-                let held = *ips;
-                Err(Refusal::HeldIps { held, requested })
-            }
-            _ => Ok(()),
-        }
+        request.accepts(pool, ips)
     }
 
     /// Whether those who hold these addresses, if there are any, share them with the Service.
@@ -227,15 +208,6 @@ impl Pools for Allocator {
     fn has(&self, pool: &Arc<str>, families: Families, share: Option<&Share>) -> bool {
         self.pools[pool].offer(families, share).is_some()
     }
-}
-
-/// Whether a Service that holds these addresses has what it asks for by name. One that asked for an
-/// address of one family, and became `PreferDualStack` later, was given another beside it.
-fn has_requested(families: Families, requested: &Ips, held: &Ips) -> bool {
-    let one_beside = matches!(families, Families::PreferBoth { .. })
-        && requested.len() == 1
-        && held.contains(&requested[0]);
-    one_beside || requested.same_set(held)
 }
 
 /// How many Services a refusal names.
