@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use super::gate::Flow;
-use super::rule::{Rule, Tally};
+use super::rule::{Requests, Rule, Tally};
 
 /// An order to the proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, clap::Subcommand)]
@@ -26,6 +26,9 @@ pub enum Order {
     },
     /// Let nothing through, with all connections open, until `clear`.
     Stall,
+    /// Let nothing come any more of the watches that are open now and fit, until `clear`. Nobody is
+    /// told: the connections stay. New watches speak.
+    Mute(Requests),
     /// Forget all rules and let everything through again.
     Clear,
     /// Say what is set and what it has done.
@@ -41,6 +44,8 @@ pub struct State {
     pub connections: usize,
     /// Requests seen since the proxy started, answered here or passed on.
     pub requests: u64,
+    /// Which watches of before tell nothing.
+    pub muted: Option<Requests>,
     /// The rules and their counts.
     pub rules: Vec<Tally>,
 }

@@ -10,6 +10,7 @@
 mod control;
 mod gate;
 mod identity;
+mod mute;
 mod proxy;
 mod rule;
 #[cfg(test)]
@@ -28,7 +29,7 @@ pub use control::{Order, State};
 pub use gate::Flow;
 pub use identity::Certificates;
 pub use proxy::{ProxyArgs, run};
-pub use rule::{Rule, Tally};
+pub use rule::{Requests, Rule, Tally};
 
 /// What `cargo xtask cluster api-faults` takes.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Subcommand)]
@@ -111,6 +112,12 @@ impl<'a> ApiFaults<'a> {
     /// Lets nothing through, with all connections open, until [`ApiFaults::clear`].
     pub fn stall(&self) -> Result<State> {
         self.order(&Order::Stall)
+    }
+
+    /// Lets nothing come any more of the watches that are open now and fit, with their connections
+    /// open, until [`ApiFaults::clear`].
+    pub fn mute(&self, watches: Requests) -> Result<State> {
+        self.order(&Order::Mute(watches))
     }
 
     /// Forgets all rules and lets everything through.
@@ -223,12 +230,16 @@ impl fmt::Display for State {
         let Self {
             connections,
             requests,
+            muted,
             ..
         } = self;
         write!(
             f,
             "{flow}; {connections} connections, {requests} requests so far"
         )?;
+        if let Some(watches) = muted {
+            write!(f, "\n  no word of earlier watches{watches}")?;
+        }
         for Tally {
             rule,
             matched,

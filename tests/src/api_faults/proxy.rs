@@ -25,7 +25,8 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use super::control::{Order, State};
 use super::gate::{Flow, Gate};
 use super::identity::{Certificates, Identities};
-use super::rule::Rules;
+use super::mute::Muting;
+use super::rule::{Rules, is_watch};
 
 /// The command line of the proxy.
 #[derive(Debug, Clone, clap::Args)]
@@ -76,6 +77,7 @@ struct Proxy {
     identities: Identities,
     gate: Gate,
     rules: Mutex<Rules>,
+    muting: Muting,
     requests: AtomicU64,
     /// Each connection holds a receiver, so this knows how many there are and when all are gone.
     open: Mutex<watch::Sender<()>>,
@@ -89,6 +91,7 @@ impl Proxy {
             identities: certificates.identities()?,
             gate: Gate::default(),
             rules: Mutex::default(),
+            muting: Muting::default(),
             requests: AtomicU64::new(0),
             open: Mutex::default(),
         })
@@ -179,7 +182,12 @@ impl Proxy {
             .ready()
             .await
             .context("the API server closed the connection")?;
-        pass_on(Request::from_parts(parts, body), sender).await
+        let watch = is_watch(&parts).then(|| parts.clone());
+        let response = pass_on(Request::from_parts(parts, body), sender).await?;
+        Ok(match watch {
+            Some(parts) => response.map(|body| self.muting.body(body, parts).boxed()),
+            None => response,
+        })
     }
 
     /// A connection to the real API server, as the client.
@@ -236,7 +244,9 @@ impl Proxy {
                 open.closed().await;
             }
             Order::Stall => self.gate.set(Flow::Stalled),
+            Order::Mute(watches) => self.muting.set(Some(watches)),
             Order::Clear => {
+                self.muting.set(None);
                 self.rules.lock().expect(NO_PANIC).clear();
                 self.gate.set(Flow::Open);
             }
@@ -248,13 +258,14 @@ impl Proxy {
         State {
             flow: self.gate.flow(),
             connections: self.open.lock().expect(NO_PANIC).receiver_count(),
+            muted: self.muting.get(),
             requests: self.requests.load(Ordering::Relaxed),
             rules: self.rules.lock().expect(NO_PANIC).tallies().to_vec(),
         }
     }
 }
 
-type Body = BoxBody<Bytes, hyper::Error>;
+pub(super) type Body = BoxBody<Bytes, hyper::Error>;
 type Upstream = SendRequest<Incoming>;
 
 /// Sends `request` on and hands back the answer; exec, attach and port-forward become a pipe.

@@ -20,6 +20,21 @@ pub struct Rule {
     /// 410 to a watch is given as the API server gives it: 200, then one ERROR event.
     #[arg(long, value_parser = clap::value_parser!(u16).range(400..600))]
     pub status: u16,
+    /// Which requests.
+    #[serde(flatten)]
+    #[command(flatten)]
+    pub of: Requests,
+    /// How many in a hundred of the matching requests.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub percent: u8,
+    /// After this many answers the rule rests.
+    #[arg(long)]
+    pub count: Option<u64>,
+}
+
+/// Requests by what their first lines say. A field that is not given matches everything.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, clap::Args)]
+pub struct Requests {
     /// Only requests with this method, such as PUT.
     #[arg(long)]
     pub method: Option<String>,
@@ -29,12 +44,6 @@ pub struct Rule {
     /// Only clients whose User-Agent contains this text.
     #[arg(long)]
     pub user_agent: Option<String>,
-    /// How many in a hundred of the matching requests.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u8).range(1..=100))]
-    pub percent: u8,
-    /// After this many answers the rule rests.
-    #[arg(long)]
-    pub count: Option<u64>,
 }
 
 impl Rule {
@@ -42,9 +51,7 @@ impl Rule {
     pub fn status(status: u16) -> Self {
         Self {
             status,
-            method: None,
-            path: None,
-            user_agent: None,
+            of: Requests::default(),
             percent: 100,
             count: None,
         }
@@ -53,21 +60,21 @@ impl Rule {
     /// Narrows the rule to one method.
     #[must_use]
     pub fn method(mut self, method: &str) -> Self {
-        self.method = Some(method.to_owned());
+        self.of.method = Some(method.to_owned());
         self
     }
 
     /// Narrows the rule to paths (with query) that contain `text`.
     #[must_use]
     pub fn path(mut self, text: &str) -> Self {
-        self.path = Some(text.to_owned());
+        self.of.path = Some(text.to_owned());
         self
     }
 
     /// Narrows the rule to clients whose User-Agent contains `text`.
     #[must_use]
     pub fn user_agent(mut self, text: &str) -> Self {
-        self.user_agent = Some(text.to_owned());
+        self.of.user_agent = Some(text.to_owned());
         self
     }
 
@@ -84,8 +91,10 @@ impl Rule {
         self.percent = percent;
         self
     }
+}
 
-    fn matches(&self, request: &Parts) -> bool {
+impl Requests {
+    pub(crate) fn matches(&self, request: &Parts) -> bool {
         let holds = |wanted: &Option<String>, seen: &str| {
             wanted.as_deref().is_none_or(|text| seen.contains(text))
         };
@@ -108,6 +117,19 @@ impl Rule {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.status)?;
+        write!(f, "{}", self.of)?;
+        if self.percent < 100 {
+            write!(f, ", {} %", self.percent)?;
+        }
+        if let Some(count) = self.count {
+            write!(f, ", at most {count}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Requests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(method) = &self.method {
             write!(f, " to {method}")?;
         }
@@ -116,12 +138,6 @@ impl fmt::Display for Rule {
         }
         if let Some(agent) = &self.user_agent {
             write!(f, " from {agent}")?;
-        }
-        if self.percent < 100 {
-            write!(f, ", {} %", self.percent)?;
-        }
-        if let Some(count) = self.count {
-            write!(f, ", at most {count}")?;
         }
         Ok(())
     }
@@ -166,7 +182,7 @@ impl Rules {
                 .rule
                 .count
                 .is_some_and(|count| tally.answered >= count);
-            if rested || !tally.rule.matches(request) {
+            if rested || !tally.rule.of.matches(request) {
                 continue;
             }
             tally.matched += 1;
@@ -200,7 +216,7 @@ fn fault(status: u16, request: &Parts) -> Response<String> {
         .expect("no header is made from input")
 }
 
-fn is_watch(request: &Parts) -> bool {
+pub(crate) fn is_watch(request: &Parts) -> bool {
     let on = |pair: &str| matches!(pair, "watch=true" | "watch=1" | "watch");
     request.method == Method::GET && request.uri.query().is_some_and(|q| q.split('&').any(on))
 }

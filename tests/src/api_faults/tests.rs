@@ -108,14 +108,15 @@ impl Drop for World {
 
 type Client = StreamOwned<ClientConnection, TcpStream>;
 
-/// Answers each request with who asked; `/watch` never ends, `/exec` becomes an echo.
+/// Answers each request with who asked; `/watch` never ends, nor does `/ticks`, which tells the
+/// same again and again; `/exec` becomes an echo.
 fn stand_in(mut stream: StreamOwned<ServerConnection, TcpStream>) {
     while let Ok(head) = read_head(&mut stream) {
         let shown = stream
             .conn
             .peer_certificates()
             .map(|chain| chain[0].clone());
-        let answer = if head.starts_with("GET /watch") {
+        let answer = if head.starts_with("GET /watch") || head.starts_with("GET /ticks") {
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nevent\r\n".to_owned()
         } else if head.starts_with("GET /exec") {
             "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"
@@ -132,6 +133,11 @@ fn stand_in(mut stream: StreamOwned<ServerConnection, TcpStream>) {
         };
         if stream.write_all(answer.as_bytes()).is_err() {
             return;
+        }
+        if head.starts_with("GET /ticks") {
+            while stream.write_all(b"5\r\nevent\r\n").is_ok() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
         }
         if head.starts_with("GET /exec") {
             let mut piece = [0; 4];
@@ -274,6 +280,30 @@ fn a_stall_holds_answers_back_and_loses_none() {
             .unwrap()
             .starts_with("HTTP/1.1 200")
     );
+}
+
+#[test]
+fn a_mute_watch_stays_and_tells_it_all_later() {
+    let world = World::new("mute");
+    let watches = Requests {
+        path: Some("/ticks".to_owned()),
+        ..Requests::default()
+    };
+    let ticks = || {
+        let mut watch = world.connect(Some("alice"));
+        ask(&mut watch, "/ticks?watch=true", "").unwrap();
+        watch.read_exact(&mut [0; 40]).unwrap();
+        watch
+    };
+    let mut mute = ticks();
+    let state = world.order(&Order::Mute(watches.clone()));
+    assert_eq!(state.muted, Some(watches));
+    // What came before it fell mute may have passed.
+    let silence = mute.read_to_end(&mut Vec::new()).unwrap_err().kind();
+    assert_eq!(silence, ErrorKind::WouldBlock);
+    ticks();
+    world.order(&Order::Clear);
+    mute.read_exact(&mut [0; 40]).unwrap();
 }
 
 #[test]
