@@ -78,7 +78,7 @@ fn alloc(out: &Path, arguments: &[String]) -> Result<()> {
         .arg(metallb)
         .arg("--out")
         .arg(&out)
-        .args(["--commit", &commit()?])
+        .args(["--commit", &workspace::commit()?])
         .args(arguments);
     let status = steps.time("measuring", || {
         bench.status().context("cannot run the bench")
@@ -89,26 +89,6 @@ fn alloc(out: &Path, arguments: &[String]) -> Result<()> {
         "a bar was missed, or it could not be measured"
     );
     Ok(())
-}
-
-/// The commit of what is measured, marked when files differ from it.
-fn commit() -> Result<String> {
-    let git = Command::new("git")
-        .current_dir(workspace::root())
-        .args([
-            "describe",
-            "--always",
-            "--abbrev=40",
-            "--dirty",
-            "--exclude=*",
-        ])
-        .output()
-        .context("cannot run git")?;
-    ensure!(
-        git.status.success(),
-        "git does not say which commit this is"
-    );
-    Ok(String::from_utf8(git.stdout)?.trim().to_owned())
 }
 
 /// MetalLB's own controller, built by Go once and kept outside every clone.

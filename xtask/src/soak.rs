@@ -111,7 +111,7 @@ pub(crate) fn run(args: &SoakArgs) -> Result<()> {
             job.name,
             job.scale,
             took.as_secs_f64(),
-            commit(),
+            workspace::commit()?,
         )?;
         if !ok {
             failed.push(job.name);
@@ -231,18 +231,6 @@ fn tee(command: &mut Command, log: &mut File) -> Result<bool> {
         println!("    what failed, and how to see it again, is in the log");
     }
     Ok(ok)
-}
-
-/// The commit that was run, with a mark when files differ from it.
-fn commit() -> String {
-    let described = Command::new("git")
-        .current_dir(workspace::root())
-        .args(["describe", "--always", "--dirty", "--abbrev=12"])
-        .output();
-    described.map_or_else(
-        |_| "unknown".to_owned(),
-        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-    )
 }
 
 /// `cargo …` in this workspace; the arguments as one would type them.

@@ -1,16 +1,20 @@
 //! `cargo xtask test`: everything that says whether this tree may land, in one run.
 //!
-//! The cheap stages come first. Output is passed on as it comes; the end is one line of counts.
+//! The cheap stages come first. Output is passed on as it comes; the end is a table of what ran
+//! and one line of counts.
+
+mod counts;
+mod stage;
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
     process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{generated, image, steps::Steps, workspace};
+use self::stage::{Stages, Tests};
+use crate::{generated, image, workspace};
 
 /// What `cargo xtask test` takes.
 #[derive(Debug, clap::Args)]
@@ -24,46 +28,39 @@ pub(crate) struct TestArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
-    /// Both of the others, the licences of what we depend on, and whether our definitions may
-    /// take the place of upstream's.
+    /// Unit and cluster, the licences of what we depend on, and whether our definitions may take
+    /// the place of upstream's.
     All,
     /// Formatting, lints, unit and property tests; needs neither root nor network.
     Unit,
     /// The stories on the embedded cluster; needs root.
     Cluster,
-}
-
-/// Tests counted over all stages.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Counts {
-    /// What ended well, those that skipped themselves included.
-    ended_well: u32,
-    failed: u32,
-    ignored: u32,
-    /// What printed `skipped: ` and its reason, and then ended well.
-    skipped_itself: u32,
+    /// Of both, what decides which Service has which address: the crates that do, and the stories
+    /// about it; needs root.
+    Addresses,
 }
 
 pub(crate) fn run(args: &TestArgs) -> Result<()> {
-    let mut steps = Steps::start();
-    let mut counts = Counts::default();
+    let mut stages = Stages::start(args.filter.as_deref());
     if metallb_tests::is_root() {
         // Before anything that runs them: also the unit tests listen to frames with arping.
-        steps.time("programs that tests run", || {
+        stages.steps().time("programs that tests run", || {
             metallb_tests::install_programs(&[], &mut metallb_tests::Terminal::start())
         })?;
     }
-    if args.part != Part::Cluster {
-        unit(args, &mut steps, &mut counts)?;
+    match args.part {
+        Part::All => {
+            unit(&mut stages)?;
+            licences(&mut stages)?;
+            upgrade_safety(&mut stages)?;
+            cluster(&mut stages)?;
+        }
+        Part::Unit => unit(&mut stages)?,
+        Part::Cluster => cluster(&mut stages)?,
+        Part::Addresses => addresses(&mut stages)?,
     }
-    if args.part == Part::All {
-        licences(&mut steps, &mut counts)?;
-        upgrade_safety(&mut steps, &mut counts)?;
-    }
-    if args.part != Part::Unit {
-        cluster(args, &mut steps, &mut counts)?;
-    }
-    steps.print_summary();
+    stages.print();
+    let counts = stages.counts();
     println!(
         "\n{} passed, {} failed, {} skipped",
         counts.passed(),
@@ -78,24 +75,33 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
     Ok(())
 }
 
-fn unit(args: &TestArgs, steps: &mut Steps, counts: &mut Counts) -> Result<()> {
-    check(steps, counts, "formatting", &mut cargo("fmt --all --check"))?;
-    let clippy = "clippy --quiet --workspace --all-targets --locked -- -D warnings";
-    check(steps, counts, "lints", &mut cargo(clippy))?;
-    // The stories are switched off in tests/Cargo.toml, so this is all but them.
+fn unit(stages: &mut Stages) -> Result<()> {
+    stages.check("formatting", &mut cargo("fmt --all --check"))?;
+    let clippy = "clippy --quiet --locked --workspace --all-targets -- -D warnings";
+    stages.check("lints", &mut cargo(clippy))?;
+    // --all-targets leaves out what tests/Cargo.toml keeps from a plain `cargo test`.
+    let mut clippy = cargo("clippy --quiet --locked --package metallb-tests");
+    clippy.args(CLUSTER.map(|(_, test)| format!("--test={test}")));
+    stages.check(
+        "lints of the stories",
+        clippy.args(["--", "-D", "warnings"]),
+    )?;
+    // For the same reason this is all but the stories.
     let tests = cargo("test --workspace --locked --no-fail-fast");
-    run_tests(steps, counts, "unit and property tests", tests, args)
+    stages.tests("unit and property tests", Tests::Beside, tests, None)
 }
 
-fn licences(steps: &mut Steps, counts: &mut Counts) -> Result<()> {
-    steps.time("looking for cargo-deny", install_deny)?;
+fn licences(stages: &mut Stages) -> Result<()> {
+    stages
+        .steps()
+        .time("looking for cargo-deny", install_deny)?;
     let deny = "deny --log-level error check licenses bans sources";
-    check(steps, counts, "licences, bans, sources", &mut cargo(deny))
+    stages.check("licences, bans, sources", &mut cargo(deny))
 }
 
 /// OLM v1's judgement on our definitions in the place of upstream's; a Go program, since its
 /// library is.
-fn upgrade_safety(steps: &mut Steps, counts: &mut Counts) -> Result<()> {
+fn upgrade_safety(stages: &mut Stages) -> Result<()> {
     let ours = generated::definitions_without_rules()?;
     let path = workspace::root().join("target/definitions-without-rules.yaml");
     fs::write(&path, ours).with_context(|| format!("cannot write {}", path.display()))?;
@@ -103,124 +109,46 @@ fn upgrade_safety(steps: &mut Steps, counts: &mut Counts) -> Result<()> {
     go.args(["run", "."])
         .current_dir(workspace::root().join("tests/crd-safety"))
         .stdin(fs::File::open(&path)?);
-    check(
-        steps,
-        counts,
-        "definitions replace upstream's safely",
-        &mut go,
-    )
+    stages.check("definitions replace upstream's safely", &mut go)
 }
 
-fn cluster(args: &TestArgs, steps: &mut Steps, counts: &mut Counts) -> Result<()> {
-    let image = image::build(&image::ImageArgs::default(), steps)?;
-    for (what, test) in STORIES {
-        let mut tests = cargo(&format!("test --workspace --locked --test {test}"));
-        tests.env("METALLB_IMAGE", &image.archive);
-        run_tests(steps, counts, what, tests, args)?;
+fn cluster(stages: &mut Stages) -> Result<()> {
+    let image = image::build(&image::ImageArgs::default(), stages.steps())?;
+    for (what, test) in CLUSTER {
+        stories(stages, &image, what, test, None)?;
     }
     Ok(())
 }
 
-/// A stage that is one check: green or not.
-fn check(steps: &mut Steps, counts: &mut Counts, what: &str, command: &mut Command) -> Result<()> {
-    let status = steps.time(what, || {
-        let program = command.get_program().to_owned();
-        command
-            .status()
-            .with_context(|| format!("cannot run {}", program.display()))
-    })?;
-    if status.success() {
-        counts.ended_well += 1;
-    } else {
-        counts.failed += 1;
-        println!("    {what}: NOT GREEN");
+/// Each crate by itself, so that the table says what ran.
+fn addresses(stages: &mut Stages) -> Result<()> {
+    for (what, package) in ADDRESSES {
+        let tests = cargo(&format!("test --locked --no-fail-fast --package {package}"));
+        let what = format!("{package}: {what}");
+        stages.tests(&what, Tests::Beside, tests, None)?;
+    }
+    upgrade_safety(stages)?;
+    let image = image::build(&image::ImageArgs::default(), stages.steps())?;
+    for (what, test) in CLUSTER {
+        match test {
+            "definitions" => stories(stages, &image, what, test, None)?,
+            "stories" => stories(stages, &image, what, test, Some("addresses::"))?,
+            _ => {}
+        }
     }
     Ok(())
 }
 
-/// A stage of tests that count themselves.
-fn run_tests(
-    steps: &mut Steps,
-    counts: &mut Counts,
+fn stories(
+    stages: &mut Stages,
+    image: &image::Image,
     what: &str,
-    mut command: Command,
-    args: &TestArgs,
+    test: &str,
+    only: Option<&str>,
 ) -> Result<()> {
-    command.arg("--");
-    command.args(args.filter.as_deref());
-    // The output of passed tests holds the reasons of skipped ones and the measured times.
-    command.args(["--show-output", "--test-threads"]);
-    command.arg(if what.starts_with("cluster") {
-        "1"
-    } else {
-        "2"
-    });
-    let counted = steps.time(what, || {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot run cargo")?;
-        let mut counted = Counts::default();
-        for line in BufReader::new(child.stdout.take().context("cargo has no output")?).lines() {
-            let line = line?;
-            counted.read(&line);
-            if worth_showing(&line) {
-                println!("{line}");
-            }
-        }
-        if !child.wait()?.success() && counted.failed == 0 {
-            // A build that failed, or a test program that died.
-            counted.failed = 1;
-        }
-        Ok(counted)
-    })?;
-    counts.add(counted);
-    Ok(())
-}
-
-impl Counts {
-    /// Takes in what a line of a test program says.
-    fn read(&mut self, line: &str) {
-        if line.trim_start().starts_with("skipped: ") {
-            self.skipped_itself += 1;
-        }
-        let Some(summary) = line.strip_prefix("test result: ") else {
-            return;
-        };
-        for part in summary.split(['.', ';']) {
-            let mut words = part.split_whitespace();
-            if let (Some(Ok(number)), Some(word)) =
-                (words.next().map(str::parse::<u32>), words.next())
-            {
-                match word {
-                    "passed" => self.ended_well += number,
-                    "failed" => self.failed += number,
-                    "ignored" => self.ignored += number,
-                    _ => {}
-                }
-            }
-        }
-    }
-
-    fn add(&mut self, other: Self) {
-        self.ended_well += other.ended_well;
-        self.failed += other.failed;
-        self.ignored += other.ignored;
-        self.skipped_itself += other.skipped_itself;
-    }
-
-    fn passed(self) -> u32 {
-        self.ended_well.saturating_sub(self.skipped_itself)
-    }
-
-    fn skipped(self) -> u32 {
-        self.ignored + self.skipped_itself
-    }
-}
-
-/// A test program without tests says so in five lines; nobody needs them.
-fn worth_showing(line: &str) -> bool {
-    !line.is_empty() && line != "running 0 tests" && !line.contains("0 passed; 0 failed; 0 ignored")
+    let mut tests = cargo(&format!("test --workspace --locked --test {test}"));
+    tests.env("METALLB_IMAGE", &image.archive);
+    stages.tests(&format!("cluster: {what}"), Tests::Stories, tests, only)
 }
 
 /// Gets `cargo deny` where it is not there yet.
@@ -251,39 +179,30 @@ fn cargo(arguments: &str) -> Command {
 
 /// The test programs that need the embedded cluster, in the order in which they build on each
 /// other: a broken harness is seen before the stories that stand on it.
-const STORIES: [(&str, &str); 4] = [
+const CLUSTER: [(&str, &str); 4] = [
     (
-        "cluster: it comes up, runs pods, and leaves nothing behind",
+        "it comes up, runs pods, and leaves nothing behind",
         "cluster",
     ),
-    ("cluster: every fault does what it says", "verbs"),
+    ("every fault does what it says", "verbs"),
+    ("what the API server refuses on its own", "definitions"),
+    ("the product's stories", "stories"),
+];
+
+/// The crates that decide about addresses, the lowest first.
+const ADDRESSES: [(&str, &str); 6] = [
     (
-        "cluster: what the API server refuses on its own",
-        "definitions",
+        "what the objects mean, and which are no good",
+        "metallb-config",
     ),
-    ("cluster: the product's stories", "stories"),
+    ("what the webhooks answer", "metallb-admission"),
+    ("which address a Service gets", "metallb-ipam"),
+    ("who leads", "metallb-lease"),
+    ("what controllers stand on", "metallb-kit"),
+    (
+        "the controller, and lives of two of them",
+        "metallb-controller",
+    ),
 ];
 
 const DENY_VERSION: &str = "0.20.2";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn results_of_several_programs_are_added_up() {
-        let mut counts = Counts::default();
-        for line in [
-            "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s",
-            "skipped: needs root",
-            "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out",
-            "test a::b ... ok",
-        ] {
-            counts.read(line);
-        }
-        assert_eq!(
-            (counts.passed(), counts.failed, counts.skipped()),
-            (14, 2, 2)
-        );
-    }
-}
