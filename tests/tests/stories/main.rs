@@ -3,6 +3,7 @@
 //! The stories share the cluster and what is installed on it, as one day of a user would; each
 //! leaves it as it found it. `cargo xtask test cluster NAME` runs those whose name has NAME in it.
 
+mod addresses;
 mod admission;
 mod bad_input;
 mod day_one;
@@ -16,11 +17,7 @@ use metallb_tests::stories::{Stage, Story, tell};
 use crate::world::Installed;
 
 /// In the order in which they are told.
-const STORIES: &[Story<Installed>] = &[
-    (
-        "a_service_without_any_pool_says_so_and_is_served_later",
-        day_one::no_pool,
-    ),
+const DAY: &[Story<Installed>] = &[
     (
         "the_client_fetches_the_page_over_both_families",
         day_one::page_over_both_families,
@@ -45,15 +42,6 @@ const STORIES: &[Story<Installed>] = &[
         admission::one_controller_of_two,
     ),
     (
-        "an_invalid_pool_is_refused_and_stops_nothing",
-        bad_input::invalid_pools,
-    ),
-    ("a_host_in_a_pool_means_its_network", bad_input::host_bits),
-    (
-        "an_exhausted_pool_says_so_and_serves_who_waits",
-        bad_input::exhausted_pool,
-    ),
-    (
         "malformed_frames_of_every_length_change_nothing",
         frames::malformed,
     ),
@@ -74,18 +62,16 @@ const STORIES: &[Story<Installed>] = &[
         operator::edited_by_hand,
     ),
     (
-        "a_dead_controller_moves_no_address",
-        failover::controller_killed,
-    ),
-    (
         "another_node_answers_after_the_cable_is_cut",
         failover::cable_cut,
     ),
-    (
-        "deleting_metallb_leaves_only_what_is_the_users",
-        operator::metallb_deleted,
-    ),
 ];
+
+/// At the end, since it begins anew.
+const END: &[Story<Installed>] = &[(
+    "deleting_metallb_leaves_only_what_is_the_users",
+    operator::metallb_deleted,
+)];
 
 fn main() -> std::process::ExitCode {
     let stage = Stage {
@@ -93,5 +79,5 @@ fn main() -> std::process::ExitCode {
         print_what_happened: Installed::print_what_happened,
         down: Installed::down,
     };
-    tell(&stage, STORIES)
+    tell(&stage, &[DAY, addresses::STORIES, END].concat())
 }

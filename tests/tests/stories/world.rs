@@ -19,13 +19,22 @@ pub(crate) struct Installed {
 impl Installed {
     /// Starts the cluster and installs the product.
     pub(crate) fn up() -> Result<Self> {
+        let name = std::env::var("METALLB_CLUSTER").unwrap_or_else(|_| "stories".to_owned());
+        let options = Options {
+            name: name.parse()?,
+            audit: true,
+            ..Options::default()
+        };
+        if let (true, Ok(cluster)) = (keeps(), Cluster::open(&options.name)) {
+            println!("cluster {name} is used as it is");
+            return Ok(Self {
+                kubectl: cluster.admin(),
+                cluster,
+            });
+        }
         let image = std::env::var_os("METALLB_IMAGE")
             .map(PathBuf::from)
             .context("METALLB_IMAGE names no image; `cargo xtask test cluster` builds one")?;
-        let options = Options {
-            name: "stories".parse()?,
-            ..Options::default()
-        };
         Cluster::down(&options.name)?;
         let cluster = Cluster::up(&options, &mut Terminal::start())?;
         let world = Self {
@@ -207,8 +216,17 @@ impl Installed {
     }
 
     pub(crate) fn down(&self) -> Result<()> {
+        if keeps() {
+            println!("cluster {} is kept", self.cluster.name());
+            return Ok(());
+        }
         Cluster::down(self.cluster.name())
     }
+}
+
+/// Whether the cluster is to be left for the next run, which then finds it installed.
+fn keeps() -> bool {
+    std::env::var_os("METALLB_KEEP").is_some()
 }
 
 /// How long it took until `done`, which must be within `limit`.

@@ -1,0 +1,144 @@
+//! Many Services at once.
+
+use std::thread;
+
+use anyhow::{Context as _, Result, anyhow};
+use metallb_tests::{eventually, product::NAMESPACE};
+use serde_json::{Value, json};
+
+use crate::world::{Installed, SOON};
+
+/// A Service that asks a pool for an address, and behind which there is nothing.
+pub(super) fn service(name: &str, pool: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {
+            "name": name, "namespace": "default",
+            "labels": { "crowd": pool },
+            "annotations": { "metallb.io/address-pool": pool },
+        },
+        "spec": {
+            "type": "LoadBalancer",
+            "allocateLoadBalancerNodePorts": false,
+            "ports": [{ "port": 80, "protocol": "TCP" }],
+        },
+    })
+}
+
+/// The names `POOL-000`, `POOL-001`, …
+pub(super) fn names(pool: &str, count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("{pool}-{n:03}")).collect()
+}
+
+impl Installed {
+    /// Applies several objects in one go.
+    pub(super) fn apply_all(&self, objects: &[Value]) -> Result<()> {
+        let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
+        self.kubectl.apply(&list.to_string())
+    }
+
+    /// Applies `count` Services of one pool, in the order of their names.
+    pub(super) fn crowd(&self, pool: &str, count: usize) -> Result<()> {
+        let services: Vec<_> = names(pool, count)
+            .iter()
+            .map(|name| service(name, pool))
+            .collect();
+        self.apply_all(&services)
+    }
+
+    /// The same, by several clients at once; `made` is told of each handful.
+    pub(super) fn crowd_at_once(
+        &self,
+        pool: &str,
+        count: usize,
+        made: &(impl Fn(usize) + Sync),
+    ) -> Result<()> {
+        let services: Vec<_> = names(pool, count)
+            .iter()
+            .map(|name| service(name, pool))
+            .collect();
+        thread::scope(|scope| {
+            let share = count.div_ceil(CLIENTS);
+            let clients: Vec<_> = services
+                .chunks(share)
+                .map(|share| {
+                    scope.spawn(move || {
+                        for handful in share.chunks(HANDFUL) {
+                            self.apply_all(handful)?;
+                            made(handful.len());
+                        }
+                        Ok(())
+                    })
+                })
+                .collect();
+            clients.into_iter().try_for_each(|client| {
+                client
+                    .join()
+                    .unwrap_or_else(|_| Err(anyhow!("a client panicked")))
+            })
+        })
+    }
+
+    /// Deletes them all, and the pool.
+    pub(super) fn crowd_leaves(&self, pool: &str) -> Result<()> {
+        let label = format!("crowd={pool}");
+        self.kubectl.output(&["delete", "services", "-l", &label])?;
+        self.delete(NAMESPACE, "ipaddresspool", pool)
+    }
+
+    /// Patches the spec of a pool.
+    pub(super) fn edit_pool(&self, name: &str, spec: &Value) -> Result<()> {
+        let patch = json!({ "spec": spec }).to_string();
+        let arguments = [
+            "-n",
+            NAMESPACE,
+            "patch",
+            "ipaddresspool",
+            name,
+            "--type=merge",
+            "-p",
+            &patch,
+        ];
+        self.kubectl.output(&arguments).map(drop)
+    }
+
+    /// The condition `metallb.io/AddressAssigned` of a Service.
+    pub(super) fn address_condition(&self, service: &str) -> Result<Value> {
+        let path = format!("/api/v1/namespaces/default/services/{service}");
+        let object = self.cluster.get(&path)?;
+        let conditions = object["status"]["conditions"].as_array().cloned();
+        conditions
+            .unwrap_or_default()
+            .into_iter()
+            .find(|condition| condition["type"] == "metallb.io/AddressAssigned")
+            .with_context(|| format!("{service} has no such condition: {}", object["status"]))
+    }
+
+    /// Waits until a Service is told why it has no address: by its condition, and in what
+    /// `kubectl describe` shows. Both have these words.
+    pub(super) fn refused(&self, service: &str, words: &str) -> Result<()> {
+        let what = format!("{service} is told {words:?}");
+        eventually(&what, SOON, || {
+            let condition = self.address_condition(service)?;
+            let message = condition["message"].as_str().unwrap_or_default();
+            Ok(
+                if condition["status"] == "False" && message.contains(words) {
+                    println!("  {service}: {message}");
+                    Ok(())
+                } else {
+                    Err(condition.to_string())
+                },
+            )
+        })?;
+        eventually(&format!("{what} by kubectl describe"), SOON, || {
+            let shown = self.kubectl.output(&["describe", "service", service])?;
+            let told = shown.contains("Warning") && shown.contains(words);
+            Ok(if told { Ok(()) } else { Err(shown) })
+        })
+    }
+}
+
+/// So many clients create at once.
+const CLIENTS: usize = 5;
+/// So many Services are in one request of a client to kubectl.
+const HANDFUL: usize = 10;
