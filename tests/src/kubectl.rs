@@ -63,6 +63,12 @@ impl Kubectl {
         self.feed(&["apply", "--server-side", "-f", "-"], yaml)
     }
 
+    /// Creates what the YAML says. Without a copy of it in an annotation and without a list of who
+    /// owns which field of it, so that it can be as large as the API server takes.
+    pub fn create(&self, yaml: &str) -> Result<()> {
+        self.feed(&["create", "-f", "-"], yaml)
+    }
+
     /// Deletes what the YAML names; what is gone already is no error.
     pub fn delete(&self, yaml: &str) -> Result<()> {
         self.feed(&["delete", "--ignore-not-found", "-f", "-"], yaml)

@@ -164,7 +164,7 @@ fn check_kernel() -> Result<()> {
 }
 
 /// A program on the PATH or in the directories of system programs, or a file by its full path.
-fn find(file: &str) -> Option<PathBuf> {
+pub(crate) fn find(file: &str) -> Option<PathBuf> {
     if file.starts_with('/') {
         return Some(PathBuf::from(file)).filter(|path| path.exists());
     }

@@ -8,8 +8,10 @@ mod controllers;
 mod crowd;
 mod explained;
 mod faults;
+mod large;
 mod ledger;
 mod legacy;
+mod metrics;
 mod statuses;
 
 use metallb_tests::stories::Story;
@@ -78,5 +80,14 @@ pub(crate) const STORIES: &[Story<Installed>] = &[
     (
         "addresses::a_watch_that_falls_silent_is_noticed",
         faults::silence,
+    ),
+    (
+        "addresses::a_pool_as_large_as_etcd_takes_is_served",
+        large::one_pool,
+    ),
+    ("addresses::a_thousand_pools_are_served", large::many_pools),
+    (
+        "addresses::promtool_finds_only_upstreams_own_names",
+        metrics::promtool,
     ),
 ];
