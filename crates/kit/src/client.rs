@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use axum::http::{HeaderValue, header};
+use kube::client::ClientBuilder;
 use kube::{Client, Config};
+use tower::timeout::TimeoutLayer;
 
 /// A client for the cluster the pod runs in, or the one that KUBECONFIG names. It tells the API
 /// server `name/version` as its user agent, and sets up TLS for the process.
@@ -15,13 +17,29 @@ pub async fn connect(name: &str, version: &str) -> Result<Client, Error> {
     let mut config = Config::infer()
         .await
         .map_err(|error| Error::Config(error.to_string()))?;
-    // A dead API server or a cut cable must not hold a request for ever.
-    config.connect_timeout = Some(Duration::from_secs(5));
     let agent = format!("{name}/{version}");
     let agent = HeaderValue::from_str(&agent).map_err(|_| Error::UserAgent(agent))?;
     config.headers.push((header::USER_AGENT, agent));
-    Ok(Client::try_from(config)?)
+    Ok(prompt(config)?)
 }
+
+/// A client whose requests all end: with an answer, or within [`ANSWER`].
+fn prompt(mut config: Config) -> kube::Result<Client> {
+    config.connect_timeout = Some(CONNECT);
+    // Who asks knows whether to ask again, and with what by then: no second policy below ours.
+    config.default_retry = false;
+    let answers = TimeoutLayer::new(ANSWER);
+    Ok(ClientBuilder::try_from(config)?
+        .with_layer(&answers)
+        .build())
+}
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long the API server may take until it begins to answer. After a cable was cut, a request on
+/// a connection of before is not refused: it waits for TCP, which may be minutes.
+const ANSWER: Duration = Duration::from_secs(15);
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -35,4 +53,30 @@ pub enum Error {
     /// TLS or the kubeconfig's contents.
     #[error("cannot set up the Kubernetes client: {0}")]
     Client(#[from] kube::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Service;
+    use kube::Api;
+    use kube::api::WatchParams;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_never_answers_holds_up_no_watch() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let config = Config::new(format!("http://{address}").parse().unwrap());
+        let client = prompt(config).unwrap();
+        let watch = tokio::spawn(async move {
+            let services: Api<Service> = Api::all(client);
+            services.watch(&WatchParams::default(), "1").await.map(drop)
+        });
+        let (_silent, _) = listener.accept().await.unwrap();
+        tokio::time::pause();
+        let answer = tokio::time::timeout(ANSWER * 2, watch).await;
+        let error = answer.expect("it waits").unwrap().unwrap_err();
+        assert!(error.to_string().contains("timed out"), "{error}");
+    }
 }

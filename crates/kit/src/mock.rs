@@ -35,7 +35,7 @@ pub(crate) fn silent_watches(
         let watches = asked.line.contains("watch=true");
         let (status, text) = answer(asked);
         let told = stream::iter([Ok::<_, std::convert::Infallible>(text.into_bytes())]);
-        let body = if watches {
+        let body = if watches && status == 200 {
             Streamed::from_stream(told.chain(stream::pending()))
         } else {
             Streamed::from_stream(told)

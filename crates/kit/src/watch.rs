@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt as _};
 use kube::runtime::WatchStreamExt as _;
+use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
@@ -232,7 +233,26 @@ fn events<K>(api: Api<K>, config: watcher::Config) -> Events<K>
 where
     K: Resource + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
 {
-    watcher::watcher(api, config).default_backoff().boxed()
+    let pauses = Pauses::default();
+    watcher::watcher(api, config).backoff(pauses).boxed()
+}
+
+/// The pauses of client-go's reflector, but none longer than [`LONGEST_PAUSE`].
+#[derive(Default)]
+struct Pauses(watcher::DefaultBackoff);
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next().map(|pause| pause.min(LONGEST_PAUSE))
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
 }
 
 fn stripped<K: Resource>(mut object: K) -> K {
@@ -259,6 +279,10 @@ const PAGE: u32 = 50;
 
 /// How long a streamed list may pause before it counts as not supported.
 const SILENCE: Duration = Duration::from_secs(15);
+
+/// The reflector goes up to 30 s and forgets after two minutes. A network that comes and goes a few
+/// times would so leave a program blind for half a minute after it is back for good.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -428,6 +452,25 @@ mod tests {
         assert!(started.elapsed() < Duration::from_secs(40));
         let lines = lines.lock().unwrap();
         assert!(lines[1].contains("resourceVersion=9"), "{lines:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_comes_back_is_heard_again_soon() {
+        let back = Duration::from_secs(100);
+        let started = tokio::time::Instant::now();
+        let (client, _) = mock::silent_watches(move |_| {
+            if started.elapsed() < back {
+                return mock::status(500);
+            }
+            (200, streamed(&["a"]))
+        });
+        let changes = watch::<Compact>(Api::all(client));
+        let mut told =
+            changes.skip_while(|change| std::future::ready(!matches!(change, Change::Synced)));
+        let synced = told.next();
+        tokio::time::timeout(back + LONGEST_PAUSE, synced)
+            .await
+            .expect("nothing was heard");
     }
 
     #[tokio::test(start_paused = true)]
