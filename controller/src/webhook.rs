@@ -58,8 +58,9 @@ pub(crate) struct Flags {
     /// Has no effect: the API server asks over HTTP/1.1 as well.
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
     webhook_http2: bool,
-    /// Whose limits peers, advertisements and profiles are held to: native, frr or frr-k8s.
-    #[arg(long, env = "METALLB_BGP_TYPE", hide = true, default_value = "")]
+    /// Whose limits peers, advertisements and profiles are held to: native, which is what saying
+    /// nothing says, frr or frr-k8s.
+    #[arg(long, env = "METALLB_BGP_TYPE", hide = true, default_value = "native")]
     bgp_type: String,
 }
 

@@ -82,3 +82,15 @@ async fn what_cannot_be_judged_is_refused_with_the_reason() {
         "{why}"
     );
 }
+
+/// As the manifests and the operator say it, who leave the variable out.
+#[test]
+fn who_names_no_backend_means_native() {
+    #[derive(clap::Parser)]
+    struct Program {
+        #[command(flatten)]
+        flags: Flags,
+    }
+    let program: Program = clap::Parser::parse_from(["controller"]);
+    assert_eq!(Mode::of_controller(&program.flags.bgp_type), Mode::Native);
+}
