@@ -160,13 +160,6 @@ impl Cluster {
         self.admin().delete(yaml)
     }
 
-    /// What the API server answers to a GET of `path`, as administrator. A kubectl takes ten times
-    /// as long to start, which matters to a loop that waits.
-    pub fn get(&self, path: &str) -> Result<Value> {
-        let text = self.get_text(path)?;
-        serde_json::from_str(&text).with_context(|| format!("{path} is no JSON"))
-    }
-
     /// The log of a program, such as `kube-apiserver` or `n1/kubelet`.
     pub fn logs(&self, program: &str) -> Result<PathBuf> {
         let (place, program) = parse_program(program)?;
@@ -258,28 +251,6 @@ impl Cluster {
     pub(crate) fn kube(&self, place: Place, program: &str, arguments: &[String]) -> Result<()> {
         self.spawn(place, program, &self.kube_program(program, arguments))
             .map(drop)
-    }
-
-    /// The body of the API server's answer to a GET.
-    pub(crate) fn get_text(&self, path: &str) -> Result<String> {
-        let pki = self.files.pki();
-        process::run(
-            Command::new("curl")
-                .args([
-                    "--silent",
-                    "--show-error",
-                    "--fail-with-body",
-                    "--max-time",
-                    "10",
-                ])
-                .arg("--cacert")
-                .arg(pki.join("ca.crt"))
-                .arg("--cert")
-                .arg(pki.join("admin.crt"))
-                .arg("--key")
-                .arg(pki.join("admin.key"))
-                .arg(format!("https://127.0.0.1:{}{path}", self.state.api_port)),
-        )
     }
 }
 

@@ -4,6 +4,7 @@
 //! containerd, kubelet and kube-proxy; nodes, client and routers hang on one bridge. Nothing is
 //! mocked and nothing leaves the machine. Needs root; everything else that is missing is named.
 
+mod api;
 pub mod api_faults;
 mod audit;
 mod cgroup;
@@ -36,6 +37,7 @@ mod topology;
 mod up;
 mod wait;
 
+pub use api::Answer;
 pub use audit::Audited;
 pub use cluster::Cluster;
 pub use images::WEB;

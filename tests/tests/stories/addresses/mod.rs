@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask test addresses` tells them after the tests of the crates that decide.
 
+mod admission_matrix;
 mod burst;
 mod changes;
 mod controllers;
@@ -89,5 +90,9 @@ pub(crate) const STORIES: &[Story<Installed>] = &[
     (
         "addresses::promtool_finds_only_upstreams_own_names",
         metrics::promtool,
+    ),
+    (
+        "addresses::nonsense_of_every_row_is_refused",
+        admission_matrix::every_row,
     ),
 ];
