@@ -57,7 +57,7 @@ pub enum BgpAdvertisementError {
     #[error("invalid aggregation length {length} for {family}")]
     Length {
         /// The length.
-        length: i32,
+        length: i64,
         /// `IPv4` or `IPv6`.
         family: &'static str,
     },
@@ -193,7 +193,7 @@ impl BgpAdvertisement {
         let selective = !scope.service_selectors.is_empty();
         let cut = lengths
             .iter()
-            .find(|(.., length, all)| selective && *length != i32::from(*all));
+            .find(|(.., length, all)| selective && *length != i64::from(*all));
         if let Some((field, ..)) = cut {
             return Err(BgpAdvertisementError::Selective { name, field });
         }

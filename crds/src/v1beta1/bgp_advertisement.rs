@@ -53,19 +53,22 @@ pub struct BGPAdvertisementSpec {
     /// Length of the announced IPv4 prefixes, 1 to 32. Below 32, one route covers several
     /// addresses; the pool must then hold whole prefixes of that length. Default: 32.
     #[serde(
-        default = "null::number::<i32, HOST_V4>",
+        default = "null::number::<i64, HOST_V4>",
         deserialize_with = "null::or_number::<_, _, HOST_V4>"
     )]
-    #[schemars(range(min = 1))]
-    pub aggregation_length: i32,
+    // An API server lets any whole number pass, and one that cannot be read would keep all
+    // others from being read.
+    #[schemars(range(min = 1), extend("format" = "int32"))]
+    pub aggregation_length: i64,
 
     /// Length of the announced IPv6 prefixes, up to 128. Default: 128.
     #[serde(
-        default = "null::number::<i32, HOST_V6>",
+        default = "null::number::<i64, HOST_V6>",
         rename = "aggregationLengthV6",
         deserialize_with = "null::or_number::<_, _, HOST_V6>"
     )]
-    pub aggregation_length_v6: i32,
+    #[schemars(extend("format" = "int32"))]
+    pub aggregation_length_v6: i64,
 
     /// Local preference of the routes, sent to internal peers only: routers take the route
     /// with the highest. 0 or unset: none is set.
@@ -137,8 +140,8 @@ pub struct BGPAdvertisementStatus {}
 impl Default for BGPAdvertisementSpec {
     fn default() -> Self {
         Self {
-            aggregation_length: i32::from(HOST_V4),
-            aggregation_length_v6: i32::from(HOST_V6),
+            aggregation_length: i64::from(HOST_V4),
+            aggregation_length_v6: i64::from(HOST_V6),
             local_pref: None,
             communities: Vec::new(),
             ip_address_pools: Vec::new(),

@@ -73,12 +73,17 @@ fn row_36_no_prefix_is_longer_than_an_address() {
         json!({"aggregationLengthV6": 129}),
         "invalid aggregation length 129 for IPv6",
     );
+    // No number is so large that it could not be read.
+    assert_refused(
+        json!({"aggregationLength": 99_999_999_999_i64}),
+        "invalid aggregation length 99999999999 for IPv4",
+    );
     let read = Cluster::new()
         .bgp(
             "least",
             json!({"aggregationLength": 1, "aggregationLengthV6": 0}),
         )
-        .bgp("less", json!({"aggregationLengthV6": -7}))
+        .bgp("less", json!({"aggregationLengthV6": -99_999_999_999_i64}))
         .bgp(
             "most",
             json!({"aggregationLength": 32, "aggregationLengthV6": 128}),
