@@ -42,6 +42,7 @@ fn long_life(cluster: &Cluster, table: &Table, object: &Object) -> Result<()> {
     ensure!(note(&read) == NOTE, "{}", read["metadata"]);
     match &*table.kind {
         "BGPPeer" => {
+            broken_annotation(cluster, object)?;
             // There and back again, through the version that says less.
             let old = object.read(cluster, "v1beta1")?;
             ensure!(note(&old) == NOTE, "{}", old["metadata"]);
@@ -70,6 +71,19 @@ fn long_life(cluster: &Cluster, table: &Table, object: &Object) -> Result<()> {
         })?,
         _ => {}
     }
+    Ok(())
+}
+
+/// Where v1beta1 keeps what it cannot say there is something else: one is told what to do.
+fn broken_annotation(cluster: &Cluster, object: &Object) -> Result<()> {
+    let spec = json!({ "myASN": 1, "peerASN": 2, "peerAddress": "10.0.0.1" });
+    let mut edited = object.edited(Some("v1beta1"), &spec);
+    edited.content["metadata"]["annotations"] = json!({ "metallb.io/v1beta2-spec": "Größe" });
+    let answer = edited.try_edit(cluster)?;
+    let said = answer.message();
+    let words = "annotation metallb.io/v1beta2-spec is not what was kept there";
+    ensure!(said.contains(words), "{words:?} is not in: {said}");
+    ensure!(said.contains("or remove it"), "{said}");
     Ok(())
 }
 
