@@ -146,6 +146,8 @@ impl Program {
             self.control.handle(leads, Instant::now());
             self.decide();
             self.write_pool_statuses();
+            // There may be more at hand without end, and the election has its renewals to make.
+            tokio::task::yield_now().await;
         }
     }
 

@@ -1,5 +1,7 @@
 //! From what is known to what should be done; nothing here does it.
 
+mod account;
+
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant};
@@ -166,7 +168,11 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
             uid: operand.uid.clone(),
         })
         .collect::<Vec<_>>();
-    for object in objects {
+    for mut object in objects {
+        // Its end and its return are news.
+        if object.key.kind.is_workload() && !account::bind(index, &mut object) {
+            continue;
+        }
         let wanted = hash(&object);
         match index.due(&object.key, wanted, now) {
             Due::Not => {}

@@ -141,29 +141,32 @@ impl World {
 
     /// Does what is decided until nothing is.
     fn settle(&mut self) {
-        for _ in 0..3 {
-            for action in self.plan().actions {
-                match action {
-                    Action::Apply { object, wanted, .. } => {
-                        if object.key == registration() {
-                            self.required =
-                                object.manifest["webhooks"][0]["failurePolicy"] == "Fail";
-                        }
-                        let fingerprint = self.see_operand(&object.key);
-                        self.index
-                            .applied(object.key, wanted, fingerprint, self.now);
+        for _ in 0..4 {
+            self.settle_once();
+        }
+    }
+
+    fn settle_once(&mut self) {
+        for action in self.plan().actions {
+            match action {
+                Action::Apply { object, wanted, .. } => {
+                    if object.key == registration() {
+                        self.required = object.manifest["webhooks"][0]["failurePolicy"] == "Fail";
                     }
-                    Action::ReadMemberlistKey => {
-                        self.index.memberlist.known = true;
-                        self.index.memberlist.fresh = *b"0123456789abcdef";
-                    }
-                    Action::Delete { key, .. } => self.see_gone(&key),
-                    Action::SetFinalizer { metallb, .. } => {
-                        self.index
-                            .handle(News::MetalLB(Box::new(Change::Delete(metallb))));
-                    }
-                    Action::DeleteControllerLease | Action::Forget => {}
+                    let fingerprint = self.see_operand(&object.key);
+                    self.index
+                        .applied(object.key, wanted, fingerprint, self.now);
                 }
+                Action::ReadMemberlistKey => {
+                    self.index.memberlist.known = true;
+                    self.index.memberlist.fresh = *b"0123456789abcdef";
+                }
+                Action::Delete { key, .. } => self.see_gone(&key),
+                Action::SetFinalizer { metallb, .. } => {
+                    self.index
+                        .handle(News::MetalLB(Box::new(Change::Delete(metallb))));
+                }
+                Action::DeleteControllerLease | Action::Forget => {}
             }
         }
     }
@@ -273,10 +276,36 @@ fn a_new_object_is_held_then_turned_into_operands_in_order() {
             "apply Secret metallb-webhook-cert",
             "apply ConfigMap metallb-excludel2",
             "apply Service metallb-webhook-service",
-            "apply Deployment controller",
-            "apply DaemonSet speaker",
         ]
     );
+    // Pods are told whose they are.
+    world.settle_once();
+    assert_eq!(
+        world.done(),
+        ["apply Deployment controller", "apply DaemonSet speaker"]
+    );
+}
+
+#[test]
+fn pods_are_replaced_when_their_account_is_another() {
+    let mut world = World::installed();
+    let account = Key::new(Kind::ServiceAccount, "speaker");
+    world.see_gone(&account);
+    assert_eq!(world.done(), ["repair ServiceAccount speaker"]);
+    world.see_operand(&account);
+    let another = Operand {
+        uid: "another".to_owned(),
+        ..world.index.operands[&account].clone()
+    };
+    let news = News::Operand(Kind::ServiceAccount, Change::Apply(another));
+    world.index.handle(news);
+    let actions = world.plan().actions;
+    let [_, Action::Apply { object, .. }] = &actions[..] else {
+        panic!("{actions:?}");
+    };
+    assert_eq!(object.key, speaker());
+    let annotations = &object.manifest["spec"]["template"]["metadata"]["annotations"];
+    assert_eq!(annotations[account::ANNOTATION], "another");
 }
 
 #[test]
@@ -337,6 +366,7 @@ fn a_refused_object_stops_itself_and_waits() {
     let mut world = World::new();
     world.see_metallb("metallb-system", "metallb", &json!({}));
     world.index.memberlist.known = true;
+    world.settle_once();
     let wanted = world.plan().actions.iter().find_map(|action| match action {
         Action::Apply { object, wanted, .. } if object.key == speaker() => Some(*wanted),
         _ => None,

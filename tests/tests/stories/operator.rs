@@ -55,7 +55,10 @@ pub(crate) fn operands_deleted(world: &Installed) -> Result<()> {
             comes_back(world, &operand, &before)
         })?;
         println!("  {operand}: back after {taken:.1?}");
-        if matches!(kind, "DaemonSet" | "Deployment") {
+        if kind == "ServiceAccount" {
+            replaced(world, name)?;
+        }
+        if matches!(kind, "DaemonSet" | "Deployment" | "ServiceAccount") {
             product::available(&world.kubectl)?;
         }
         world.page_answers()?;
@@ -63,6 +66,27 @@ pub(crate) fn operands_deleted(world: &Installed) -> Result<()> {
     world
         .condition(NAMESPACE, "metallb", "Available", "True")
         .map(drop)
+}
+
+/// A token ends with its `ServiceAccount`: the pods that had one are replaced, or they would be
+/// locked out a few seconds later.
+fn replaced(world: &Installed, account: &str) -> Result<()> {
+    let object = format!("ServiceAccount/{NAMESPACE}/{account}");
+    let now = uid(world, &object)?.context("it was just made")?;
+    let kind = match account {
+        "controller" => "deployment",
+        _ => "daemonset",
+    };
+    let workload = format!("{kind}/{account}");
+    eventually(&format!("{workload} has the new account"), SOON, || {
+        let seen = world
+            .kubectl
+            .json(&["-n", NAMESPACE, "get", kind, account])?;
+        let annotations = &seen["spec"]["template"]["metadata"]["annotations"];
+        let means = annotations["metallb.io/service-account-uid"].clone();
+        Ok(if means == *now { Ok(()) } else { Err(means) })
+    })?;
+    product::rolled_out(&world.kubectl, NAMESPACE, &workload)
 }
 
 /// Drift is repaired.
