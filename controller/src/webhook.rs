@@ -244,7 +244,8 @@ impl Admission {
         }
         if webhook.reads_nodes {
             let nodes: Api<Node> = Api::all(self.client.clone());
-            let nodes = nodes.list_metadata(&ListParams::default()).await?;
+            let all = ListParams::default();
+            let nodes = read(|| nodes.list_metadata(&all)).await?;
             let labels = nodes.into_iter().map(|node| node.metadata.labels);
             existing.nodes = labels.map(Option::unwrap_or_default).collect();
         }
@@ -259,9 +260,28 @@ impl Admission {
             + Debug,
     {
         let api: Api<K> = Api::namespaced(self.client.clone(), &self.namespace);
-        Ok(api.list(&ListParams::default()).await?.items)
+        let all = ListParams::default();
+        Ok(read(|| api.list(&all)).await?.items)
     }
 }
+
+/// Reads, over as many connections as it takes: one that died while nobody used it is found out by
+/// whoever asks next, and may be one of several.
+async fn read<T, F>(ask: impl Fn() -> F) -> kube::Result<T>
+where
+    F: Future<Output = kube::Result<T>>,
+{
+    for _ in 0..IDLE_CONNECTIONS {
+        match ask().await {
+            Err(kube::Error::Service(error)) => tracing::debug!(error, "asking once more"),
+            answer => return answer,
+        }
+    }
+    ask().await
+}
+
+/// More than are kept for later requests.
+const IDLE_CONNECTIONS: usize = 8;
 
 /// Where upstream's manifests have the Service lead to.
 const PORT: u16 = 9443;

@@ -1,5 +1,8 @@
 //! The webhooks before an API server that has one pool.
 
+use std::cell::Cell;
+use std::future::ready;
+
 use http::{Request, Response};
 use kube::client::Body;
 use serde_json::{Value, json};
@@ -81,6 +84,23 @@ async fn what_cannot_be_judged_is_refused_with_the_reason() {
         why.contains("cannot read what it must fit in with"),
         "{why}"
     );
+}
+
+#[tokio::test]
+async fn a_connection_that_has_died_unnoticed_refuses_nobody() {
+    let asked = Cell::new(0);
+    let answer = read(|| {
+        asked.set(asked.get() + 1);
+        let dead = asked.get() < 4;
+        ready(if dead {
+            Err(kube::Error::Service("connection reset".into()))
+        } else {
+            Ok(asked.get())
+        })
+    });
+    assert_eq!(answer.await.unwrap(), 4);
+    let refused = read(|| ready(Err::<(), _>(kube::Error::Service("no route".into()))));
+    assert!(refused.await.is_err());
 }
 
 /// As the manifests and the operator say it, who leave the variable out.

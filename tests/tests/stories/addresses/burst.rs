@@ -50,6 +50,7 @@ pub(crate) fn leader_killed(world: &Installed) -> Result<()> {
     })?;
     for workload in ["deployment/controller", "daemonset/speaker"] {
         product::rolled_out(&world.kubectl, NAMESPACE, workload)?;
+        println!("  {workload} is rolled after {:.1?}", started.elapsed());
     }
     world.two_controllers()?;
 
@@ -65,6 +66,7 @@ pub(crate) fn leader_killed(world: &Installed) -> Result<()> {
     let audit = world.cluster.audit()?;
     who_wrote(&audit[recorded..], &end)?;
     world.page_answers()?;
+    println!("  all is checked after {:.1?}", started.elapsed());
     world.crowd_leaves(POOL)
 }
 
