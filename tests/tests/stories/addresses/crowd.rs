@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use metallb_tests::{eventually, product::NAMESPACE};
 use serde_json::{Value, json};
 
@@ -81,8 +81,10 @@ impl Installed {
 
     /// Deletes them all, and the pool.
     pub(super) fn crowd_leaves(&self, pool: &str) -> Result<()> {
-        let label = format!("crowd={pool}");
-        self.kubectl.output(&["delete", "services", "-l", &label])?;
+        // In one request: kubectl deletes five a second.
+        let all = format!("/api/v1/namespaces/default/services?labelSelector=crowd%3D{pool}");
+        let answer = self.cluster.request("DELETE", &all, None)?;
+        ensure!(answer.is_ok(), "{}", answer.message());
         self.delete(NAMESPACE, "ipaddresspool", pool)
     }
 

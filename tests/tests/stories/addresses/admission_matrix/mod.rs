@@ -140,7 +140,7 @@ fn choose_backend(world: &Installed, backend: Option<&str>) -> Result<()> {
     let metallb = ["-n", product::NAMESPACE, "patch", "metallb", "metallb"];
     let patch = ["--type=merge", "-p", &patch];
     world.kubectl.output(&[&metallb[..], &patch[..]].concat())?;
-    eventually("the controllers' backend is another", SOON, || {
+    eventually("the controllers' backend is another", SOON * 2, || {
         let deployment = ["-n", product::NAMESPACE, "get", "deployment", "controller"];
         let deployment = world.kubectl.json(&deployment)?;
         let pod = &deployment["spec"]["template"]["spec"];
