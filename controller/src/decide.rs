@@ -206,8 +206,11 @@ impl Decider {
                 if had != Some(*ips) && adopted.is_err_and(in_use) {
                     self.doubled.insert(key);
                 }
-            } else {
+            } else if matches!(service.want, Want::Addresses(_)) {
                 self.settle(service, self.account(&key));
+            } else {
+                // Nobody has to leave for one that wants nothing any more.
+                self.free(service);
             }
         }
     }

@@ -254,7 +254,7 @@ impl Decider {
     }
 
     /// What this Service holds is free for others, and it waits for nothing.
-    fn free(&mut self, service: &Service) {
+    pub(super) fn free(&mut self, service: &Service) {
         self.waiting.remove(&service.key);
         let account = self.account(&service.key);
         self.allocator.release(&service.key);

@@ -138,3 +138,19 @@ fn whoever_waits_to_share_gets_in_when_one_among_others_has_left() {
     assert_eq!(world.ip("ns/stays"), "192.0.2.1");
     assert_eq!(world.ip("ns/waiting"), "192.0.2.1");
 }
+
+#[test]
+fn who_changes_its_key_as_the_others_leave_stays() {
+    let mut world = World::start(&two_addresses(), &[sharer("a", 1), sharer("b", 2)]);
+    // Both are told before anything is decided.
+    for service in [
+        world.services["ns/b"].clone().type_("ClusterIP"),
+        world.services["ns/a"].clone().annotation(KEY, "own"),
+    ] {
+        let service = world.put(service);
+        world.told(Change::Apply(service));
+    }
+    world.settle();
+    assert_eq!(world.ip("ns/a"), "192.0.2.1");
+    assert_eq!(world.ip("ns/b"), "");
+}
