@@ -51,8 +51,8 @@ pub(crate) struct Decider {
     kept: BTreeMap<ServiceKey, Box<str>>,
     /// What was said last about each Service that something is wrong with, so that it is said once.
     said: HashMap<ServiceKey, u64>,
-    /// Those whose status is being written.
-    writing: HashSet<ServiceKey>,
+    /// Those whose status is being written, with the version that this was decided on.
+    writing: HashMap<ServiceKey, Box<str>>,
     sent: Sent,
     /// Those that hold an address which an older one holds, and may not share it.
     doubled: HashSet<ServiceKey>,
@@ -161,7 +161,7 @@ impl Decider {
             };
             match index.service(&key) {
                 None => {}
-                Some(service) if self.writing.contains(&key) => self.pass_over(service),
+                Some(service) if self.writing.contains_key(&key) => self.pass_over(service),
                 Some(service) => self.converge(index, service, &mut effects),
             }
             self.decided.push(key);
@@ -192,8 +192,9 @@ impl Decider {
             let Some(service) = index.service(&key) else {
                 continue;
             };
-            if self.writing.contains(&key) {
-                // What is being written may be on an older version than this one shows.
+            if self.writing.get(&key) == Some(&service.resource_version) {
+                // Its status may be another by now. A later version has the write in it, or has
+                // foiled it.
                 self.settle(service, self.account(&key));
                 continue;
             }
@@ -233,11 +234,17 @@ impl Decider {
         Ok(())
     }
 
+    /// The status of a Service is being written from now on.
+    fn begin_write(&mut self, service: &Service) {
+        let version = service.resource_version.clone();
+        self.writing.insert(service.key.clone(), version);
+    }
+
     /// Lets those try who may get something of these addresses.
     fn wake(&mut self, pool: &str, ips: &[IpAddr]) {
         self.term.stir();
         for need in self.waiting.needs_met_by(pool, ips) {
-            let may = |key: &ServiceKey| !self.writing.contains(key);
+            let may = |key: &ServiceKey| !self.writing.contains_key(key);
             self.dirty.extend(self.waiting.oldest(&need, may).cloned());
         }
     }
@@ -249,7 +256,7 @@ impl Decider {
             return;
         };
         let passed = age(service);
-        let may = |key: &ServiceKey| !self.writing.contains(key);
+        let may = |key: &ServiceKey| !self.writing.contains_key(key);
         let next = self.waiting.oldest(need, may);
         self.dirty
             .extend(next.filter(|next| **next > passed).cloned());

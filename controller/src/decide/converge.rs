@@ -188,7 +188,7 @@ impl Decider {
         }
         if let Some(need) = need {
             let (own, writing) = (age(service), &self.writing);
-            let next = self.waiting.oldest(&need, |key| !writing.contains(key));
+            let next = self.waiting.oldest(&need, |key| !writing.contains_key(key));
             self.dirty.extend(next.filter(|next| **next > own).cloned());
         }
     }
@@ -242,7 +242,7 @@ impl Decider {
             let message = format!("Service uses deprecated annotation {key}");
             notes.push(Note::warning("deprecatedAnnotation", message));
         }
-        self.writing.insert(service.key.clone());
+        self.begin_write(service);
         if let Addresses::Set(assignment) = &addresses {
             self.sent.add(service, &assignment.ips);
         }

@@ -18,7 +18,7 @@ impl Decider {
             let Some(service) = index.service(&key) else {
                 continue;
             };
-            let writes = self.writing.contains(&key);
+            let writes = self.writing.contains_key(&key);
             if !writes && self.is_only_mistaken(service) {
                 self.converge(index, service, effects);
             } else if !writes && self.is_to_keep(index, service) {
@@ -111,7 +111,7 @@ impl Decider {
 
     /// Writes to a Service that waits for us to know everything, so that the watch tells of it.
     fn announce_term(&mut self, service: &Service, effects: &mut Vec<Effect>) {
-        self.writing.insert(service.key.clone());
+        self.begin_write(service);
         let (addresses, condition) = match &service.want {
             Want::Nothing => (Addresses::Clear, None),
             Want::Mistake(_) | Want::Addresses(_) => {

@@ -154,3 +154,27 @@ fn who_changes_its_key_as_the_others_leave_stays() {
     assert_eq!(world.ip("ns/a"), "192.0.2.1");
     assert_eq!(world.ip("ns/b"), "");
 }
+
+#[test]
+fn nobody_joins_one_who_shares_no_more_while_its_status_is_being_written() {
+    let pools = [pool("pool", &["192.0.2.0-192.0.2.2"])];
+    let mut world = World::start(&pools, &[balancer("ns/other")]);
+    world.refuses.insert("ns/a".to_owned(), || Outcome::Delayed);
+    world.apply(sharer("a", 1));
+    // It was written, which the watch tells sooner than the answer comes, and what came then, too.
+    let written = world.services["ns/a"]
+        .clone()
+        .ingress("pool", &["192.0.2.1"]);
+    world.apply(written.clone());
+    world.apply(written.annotation(KEY, "own"));
+    world.apply(sharer("b", 2));
+    world.refuses.clear();
+    let key = crate::service::key_of(&world.services["ns/a"]);
+    let outcome = Outcome::Retry;
+    world.handle(Input::Written { key, outcome });
+    world.settle();
+    assert_eq!(
+        (world.ip("ns/a"), world.ip("ns/b")),
+        ("192.0.2.1".into(), "192.0.2.2".into())
+    );
+}
