@@ -6,7 +6,9 @@ use std::time::Instant;
 use metallb_ipam::ServiceKey;
 use metallb_seeds::Dice;
 
-use super::promises::{Promises, Writer};
+use super::history::Hand;
+use super::knowledge::{Knowledge, Mind};
+use super::promises::Promises;
 use super::replica::{Clock, Fate, Millis, Replica};
 use super::store::Store;
 use super::users;
@@ -21,9 +23,8 @@ pub(super) struct Life {
     now: Millis,
     store: Store,
     replicas: [Replica; 2],
+    minds: [Mind; 2],
     born: u32,
-    /// Since when whoever leads does so, or nobody does.
-    led_since: Millis,
     /// Status writes on their way, and answers on their way back.
     requests: Vec<Request>,
     rests: Vec<Rest>,
@@ -36,6 +37,7 @@ struct Request {
     from: usize,
     epoch: u32,
     write: Write,
+    knew: Knowledge,
     fate: Fate,
     /// When it counts as slow, if it has not been said yet.
     slow: Option<Millis>,
@@ -56,7 +58,7 @@ impl Life {
         let mut dice = Dice::new(seed);
         let mut store = Store::default();
         users::first_pools(&mut store);
-        // In a life in which nothing is late for long, no rule of long ago excuses anything.
+        // Some lives are calm, so that both kinds of mistakes are seen: hasty and slow ones.
         let badness = dice.pick(&[1, 8]);
         let start = Instant::now();
         let replicas = [0, 1].map(|i| {
@@ -69,11 +71,11 @@ impl Life {
             now: 0,
             store,
             replicas,
+            minds: [Mind::new(), Mind::new()],
             born: 2,
-            led_since: 0,
             requests: Vec::new(),
             rests: Vec::new(),
-            promises: Promises::new(badness * 7_500),
+            promises: Promises::default(),
             told,
         }
     }
@@ -88,11 +90,8 @@ impl Life {
             };
             self.now += step;
             if self.dice.percent(35) {
-                let (done, scribbled) = users::act(&mut self.dice, self.now, &mut self.store);
+                let done = users::act(&mut self.dice, self.now, &mut self.store);
                 self.tell(&done);
-                if let Some(key) = scribbled {
-                    self.promises.scribbled(self.now, &key);
-                }
             }
             if self.dice.percent(6) {
                 self.misfortune();
@@ -111,13 +110,14 @@ impl Life {
             self.now += 400;
             self.turn(true)?;
         }
-        self.promises.observe(self.now, &self.store);
-        self.promises.at_rest()
+        let leader = self.replicas.iter().position(|it| it.control.is_leading());
+        let leader = leader.ok_or("nobody leads")?;
+        self.promises.at_rest(self.minds[leader].pools())
     }
 
     /// A step of the API server and of both controllers.
     fn turn(&mut self, rest: bool) -> Result<(), String> {
-        self.promises.observe(self.now, &self.store);
+        self.promises.observe(&self.store, Hand::User);
         self.promises.announced_once()?;
         self.requests_arrive(rest)?;
         for at in 0..2 {
@@ -135,8 +135,8 @@ impl Life {
             replica.listen(self.now, count, &self.store);
             self.answers_arrive(at);
             let effects = self.replicas[at].decide(self.now, &self.store);
+            self.minds[at].follow(self.now, &self.replicas[at], &self.store);
             if leads_before != self.replicas[at].term(self.now).is_some() {
-                self.led_since = self.now;
                 self.tell(&format!("controller {at} leads: {}", !leads_before));
             }
             self.perform(at, effects, rest);
@@ -153,7 +153,7 @@ impl Life {
             match effect {
                 Effect::Write(write) => {
                     let fate = self.fate(rest);
-                    self.promises.decided(self.now, &write);
+                    let knew = self.minds[from].decide(&write, self.promises.decided_on(&write));
                     let ips = match &write.addresses {
                         Addresses::Set(assignment) => assignment.ips.to_string(),
                         other => format!("{other:?}"),
@@ -169,6 +169,7 @@ impl Life {
                         from,
                         epoch: self.replicas[from].epoch,
                         write,
+                        knew,
                         slow: Some(self.now + 1_000),
                         fate,
                         answer: None,
@@ -194,15 +195,12 @@ impl Life {
             } else if self.store.unchanged(&request.write).is_some() {
                 let replica = &self.replicas[from];
                 let leads = request.epoch == replica.epoch && replica.term(self.now).is_some();
-                let since = self.led_since;
-                let writer = Writer { leads, since };
+                let by = if leads { Hand::Leader } else { Hand::Deposed };
                 self.promises
-                    .before_write(self.now, &request.write, writer)?;
+                    .before_write(&request.write, &request.knew, by)?;
                 self.store.write_status(&request.write);
-                self.promises.observe(self.now, &self.store);
-                self.tell(&format!(
-                    "stored {key} for controller {from}, leads: {leads}"
-                ));
+                self.promises.observe(&self.store, by);
+                self.tell(&format!("stored {key} for controller {from}: {by:?}"));
                 Outcome::Written(Box::new(self.store.services[&key].clone()))
             } else {
                 self.tell(&format!("stale {key} for controller {from}"));
@@ -307,6 +305,7 @@ impl Life {
                 let seed = self.dice.roll();
                 self.replicas[at] = Replica::start(&name, seed, clock, &self.store);
                 self.replicas[at].epoch = epoch;
+                self.minds[at] = Mind::new();
                 self.replicas[at].frozen_until = self.now + length / 4;
             }
             3 => {

@@ -45,7 +45,9 @@ pub(super) struct Clock {
 /// A watch: how much of what happened it has told, and what of a list is still to be told.
 #[derive(Debug)]
 pub(super) struct Watch<K> {
-    pub(super) told: usize,
+    told: usize,
+    /// How much of it is known at the other end, if that is everything up to there.
+    heard: Option<usize>,
     listing: VecDeque<Change<K>>,
     /// What it has told of.
     known: BTreeSet<ObjectKey>,
@@ -211,6 +213,7 @@ impl<K: kube::Resource + Clone> Watch<K> {
     fn list(log: &[Happened<K>]) -> Self {
         let mut watch = Self {
             told: 0,
+            heard: None,
             listing: VecDeque::new(),
             known: BTreeSet::new(),
             silent_until: 0,
@@ -239,6 +242,11 @@ impl<K: kube::Resource + Clone> Watch<K> {
         self.told = log.len();
     }
 
+    /// How much of the log is known at the other end; nothing in the middle of a list.
+    pub(super) fn heard(&self) -> Option<usize> {
+        self.heard
+    }
+
     /// How much is still to be told.
     fn left(&self, log: &[Happened<K>]) -> usize {
         self.listing.len() + log.len() - self.told
@@ -253,6 +261,7 @@ impl<K: kube::Resource + Clone> Watch<K> {
         } else {
             let happened = log.get(self.told)?.clone();
             self.told += 1;
+            self.heard = Some(self.told);
             match happened {
                 Happened::Stored(object) => Change::Apply(object),
                 Happened::Deleted(object) => Change::Delete(key(&object)),
@@ -261,7 +270,8 @@ impl<K: kube::Resource + Clone> Watch<K> {
         match &change {
             Change::Apply(object) => drop(self.known.insert(key(object))),
             Change::Delete(key) => drop(self.known.remove(key)),
-            Change::Listing | Change::Synced => {}
+            Change::Listing => self.heard = None,
+            Change::Synced => self.heard = Some(self.told),
         }
         Some(change)
     }

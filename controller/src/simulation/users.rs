@@ -13,21 +13,20 @@ use crate::watched::WatchedService;
 /// The namespaces that there are.
 pub(super) const NAMESPACES: [&str; 2] = ["ns", "other"];
 
-/// Does something; says what, and on which Service a status was scribbled.
-pub(super) fn act(dice: &mut Dice, now: Millis, store: &mut Store) -> (String, Option<ServiceKey>) {
+/// Does something; says what.
+pub(super) fn act(dice: &mut Dice, now: Millis, store: &mut Store) -> String {
     let number = dice.below(14);
     let namespace = NAMESPACES[usize::from(number.is_multiple_of(4))];
     let key = ServiceKey::new(namespace, &format!("s{number}"));
-    let done = match dice.below(100) {
+    match dice.below(100) {
         0..60 => write_service(dice, now, store, &key),
         60..80 => {
             store.delete_service(&key);
             format!("the user deletes {key}")
         }
         80..97 => write_pool(dice, store),
-        _ => return scribble(dice, store, key),
-    };
-    (done, None)
+        _ => scribble(dice, store, &key),
+    }
 }
 
 /// What is there before anybody does anything.
@@ -161,14 +160,14 @@ fn reserve(dice: &mut Dice) -> ServiceAllocation {
 }
 
 /// Writes nonsense into a status by hand.
-fn scribble(dice: &mut Dice, store: &mut Store, key: ServiceKey) -> (String, Option<ServiceKey>) {
-    let Some(service) = store.services.get(&key).cloned() else {
-        return (format!("the user finds no {key}"), None);
+fn scribble(dice: &mut Dice, store: &mut Store, key: &ServiceKey) -> String {
+    let Some(service) = store.services.get(key).cloned() else {
+        return format!("the user finds no {key}");
     };
     let ip = format!("192.0.2.{}", 1 + dice.below(23));
     let done = format!("the user scribbles {ip} on {key}");
-    store.put_service(&key, service.ingress("a", &[&ip]));
-    (done, Some(key))
+    store.put_service(key, service.ingress("a", &[&ip]));
+    done
 }
 
 /// An entry of `addresses` that is none.

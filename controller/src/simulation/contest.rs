@@ -1,0 +1,138 @@
+//! Two Services on one address that may not share it: who has to leave, as somebody sees it who has
+//! heard so much.
+
+use std::net::IpAddr;
+
+use metallb_ipam::{Ips, ServiceKey};
+
+use super::history::{Hand, History, Version};
+use super::knowledge::{Grant, Knowledge};
+use super::rules::may_share;
+use crate::service::Service;
+
+/// One that is to leave an address, and those who may be why.
+pub(super) struct Contest<'a> {
+    pub(super) history: &'a History,
+    pub(super) service: &'a Service,
+    pub(super) held: &'a Ips,
+    pub(super) ip: IpAddr,
+    pub(super) knew: &'a Knowledge,
+}
+
+/// Why an address is taken away.
+pub(super) enum Reason {
+    /// The pools or the Service itself ask for it.
+    Asked,
+    /// The Service has come to share in another way.
+    Unshared,
+    /// An older one has it.
+    Yielded,
+}
+
+impl Contest<'_> {
+    /// By what rule the Service is the one who leaves, if by any.
+    pub(super) fn why_lost(&self) -> Option<Reason> {
+        let (history, knew) = (self.history, self.knew);
+        let bars = |version: &Version| version.bars(&self.ip, self.service);
+        let is_barred = |other| history.between(other, knew.told, knew.now).any(bars);
+        if self.others().any(is_barred) {
+            return self.why_lost_to_those_there();
+        }
+        self.grants()
+            .find_map(|grant| self.why_lost_to_grant(grant))
+    }
+
+    /// It may have lost to one that is gone since, or has changed, and find others there when its
+    /// turn comes.
+    fn why_lost_to_those_there(&self) -> Option<Reason> {
+        let (history, knew) = (self.history, self.knew);
+        let hold = history.hold(&self.service.key, &self.ip)?;
+        let mut places = (knew.began.max(hold.from)..=knew.now).rev();
+        let by_others = places.find_map(|place| {
+            let own = history.at(&self.service.key, place)?;
+            let mut others = self.others();
+            others.find_map(|other| self.why_lost_to(own, history.at(other, place)?))
+        });
+        by_others
+            .or_else(|| {
+                self.grants()
+                    .find_map(|grant| self.why_lost_to_grant(grant))
+            })
+            .or_else(|| self.was_asked().then_some(Reason::Yielded))
+    }
+
+    /// Whether pools or wishes were such for a while that it was to leave anyway: it is no longer
+    /// the one who was there first.
+    fn was_asked(&self) -> bool {
+        let (history, knew, key) = (self.history, self.knew, &self.service.key);
+        let since = history
+            .hold(key, &self.ip)
+            .map_or(knew.now, |hold| hold.from);
+        let versions = history.between(key, knew.began.max(since), knew.now);
+        let mut services = versions.filter_map(|version| version.service.as_ref());
+        services.any(|service| {
+            let mut pools = knew.pools_before.iter();
+            pools.any(|pools| !pools.let_keep(service, self.held))
+        })
+    }
+
+    /// By what rule one leaves who was like this when another was like that.
+    fn why_lost_to(&self, own: &Version, other: &Version) -> Option<Reason> {
+        let (history, knew, ip) = (self.history, self.knew, &self.ip);
+        let (service, rival) = (own.service.as_ref()?, other.service.as_ref()?);
+        let hold = other.hold(ip).filter(|_| other.bars(ip, service))?;
+        // Who comes to share in another way leaves himself, however old he is.
+        let mut before = history.between(&service.key, knew.began, own.from);
+        if before.any(|version| version.shares(ip, rival)) {
+            return Some(Reason::Unshared);
+        }
+        // Who had nothing before a mistake made it look so may leave to anybody.
+        if own.hold(ip)?.is_mistake_after(knew.began) {
+            return Some(Reason::Yielded);
+        }
+        // Who led when that happened knows who it was. Else it goes by age.
+        let mut before = history.between(&rival.key, knew.began, other.from);
+        let other_changed =
+            hold.by == Hand::Leader && before.any(|version| version.shares(ip, service));
+        (is_older(rival, service) && !other_changed).then_some(Reason::Yielded)
+    }
+
+    /// By what rule it leaves to one who is to get the address.
+    fn why_lost_to_grant(&self, grant: &Grant) -> Option<Reason> {
+        let (history, knew, ip) = (self.history, self.knew, &self.ip);
+        let own = history.hold(&self.service.key, ip)?;
+        let mut before = history.between(&self.service.key, knew.began, history.end());
+        if before.any(|version| version.shares(ip, &grant.service)) {
+            return Some(Reason::Unshared);
+        }
+        own.is_mistake_after(knew.began).then_some(Reason::Yielded)
+    }
+
+    /// What the leader has decided to give to others who cannot share it, whose status may not show
+    /// it yet.
+    fn grants(&self) -> impl Iterator<Item = &Grant> {
+        let (history, knew) = (self.history, self.knew);
+        knew.granted.values().filter(move |grant| {
+            let Grant { service, ips, .. } = grant;
+            let is_same = |version: &Version| {
+                let it = version.service.as_ref();
+                it.is_some_and(|it| it.uid == service.uid)
+            };
+            let mut versions = history.between(&service.key, knew.told, knew.now);
+            service.key != self.service.key
+                && ips.contains(&self.ip)
+                && !may_share(service, self.service)
+                && versions.any(is_same)
+        })
+    }
+
+    fn others(&self) -> impl Iterator<Item = &ServiceKey> {
+        let keys = self.history.keys();
+        keys.filter(|other| **other != self.service.key)
+    }
+}
+
+/// Whether it was created before the other one.
+pub(super) fn is_older(service: &Service, than: &Service) -> bool {
+    (service.created, &service.key) < (than.created, &than.key)
+}
