@@ -35,30 +35,28 @@ impl Contest<'_> {
         let (history, knew) = (self.history, self.knew);
         let bars = |version: &Version| version.bars(&self.ip, self.service);
         let is_barred = |other| history.between(other, knew.told, knew.now).any(bars);
-        if self.others().any(is_barred) {
-            return self.why_lost_to_those_there();
+        let to_grant = || {
+            self.grants()
+                .find_map(|grant| self.why_lost_to_grant(grant))
+        };
+        if !self.others().any(is_barred) {
+            return to_grant();
         }
-        self.grants()
-            .find_map(|grant| self.why_lost_to_grant(grant))
+        let to_others = self.why_lost_to_others().or_else(to_grant);
+        to_others.or_else(|| self.was_asked().then_some(Reason::Yielded))
     }
 
     /// It may have lost to one that is gone since, or has changed, and find others there when its
     /// turn comes.
-    fn why_lost_to_those_there(&self) -> Option<Reason> {
+    fn why_lost_to_others(&self) -> Option<Reason> {
         let (history, knew) = (self.history, self.knew);
         let hold = history.hold(&self.service.key, &self.ip)?;
         let mut places = (knew.began.max(hold.from)..=knew.now).rev();
-        let by_others = places.find_map(|place| {
+        places.find_map(|place| {
             let own = history.at(&self.service.key, place)?;
             let mut others = self.others();
             others.find_map(|other| self.why_lost_to(own, history.at(other, place)?))
-        });
-        by_others
-            .or_else(|| {
-                self.grants()
-                    .find_map(|grant| self.why_lost_to_grant(grant))
-            })
-            .or_else(|| self.was_asked().then_some(Reason::Yielded))
+        })
     }
 
     /// Whether pools or wishes were such for a while that it was to leave anyway: it is no longer
