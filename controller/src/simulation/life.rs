@@ -106,9 +106,12 @@ impl Life {
             replica.pools.silent_until = 0;
         }
         // Longer than anything that is under way can take.
-        for _ in 0..100 {
+        for turn in 0..100 {
             self.now += 400;
             self.turn(true)?;
+            if turn >= 80 && !self.requests.is_empty() {
+                return Err("there is always something to write".to_owned());
+            }
         }
         let leader = self.replicas.iter().position(|it| it.control.is_leading());
         let leader = leader.ok_or("nobody leads")?;

@@ -3,9 +3,13 @@
 //!
 //! The controllers are the real index, the real decisions and the real elector; the API server is a
 //! store with resourceVersions ([`store`]). What happens is drawn from the seed ([`life`]): users
-//! create, edit and delete ([`users`]); watches lag, break and fall silent; requests are late, refused, or
-//! answered to nobody; controllers freeze, die and come back. After each step the promises are held
-//! against the store ([`promises`]), by rules that are told once more ([`rules`]).
+//! create, edit and delete ([`users`]); watches lag, break and fall silent; requests are late,
+//! refused, or answered to nobody; controllers freeze, die and come back.
+//!
+//! After each step the promises are held against the store ([`promises`]), by rules that are told
+//! once more ([`rules`]). A write is judged by what the writer had heard when it decided
+//! ([`knowledge`]), who put what where before ([`history`]), and who of two has to leave
+//! ([`contest`]).
 //!
 //! `metallb-seeds` says how to live more lives, and how to see one again; then it is told.
 
