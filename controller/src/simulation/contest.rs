@@ -1,4 +1,4 @@
-//! Two Services on one address that may not share it: who has to leave, as somebody sees it who has
+//! Two Services on one address that may not share it: who has to leave, with all that it has, as somebody sees it who has
 //! heard so much.
 
 use std::net::IpAddr;
@@ -10,12 +10,11 @@ use super::knowledge::{Grant, Knowledge};
 use super::rules::may_share;
 use crate::service::Service;
 
-/// One that is to leave an address, and those who may be why.
+/// One that is to leave its addresses, and those who may be why.
 pub(super) struct Contest<'a> {
     pub(super) history: &'a History,
     pub(super) service: &'a Service,
     pub(super) held: &'a Ips,
-    pub(super) ip: IpAddr,
     pub(super) knew: &'a Knowledge,
 }
 
@@ -33,29 +32,27 @@ impl Contest<'_> {
     /// By what rule the Service is the one who leaves, if by any.
     pub(super) fn why_lost(&self) -> Option<Reason> {
         let (history, knew) = (self.history, self.knew);
-        let bars = |version: &Version| version.bars(&self.ip, self.service);
+        let bars = |it: &Version| self.held.iter().any(|ip| it.bars(ip, self.service));
         let is_barred = |other| history.between(other, knew.told, knew.now).any(bars);
-        let to_grant = || {
-            self.grants()
-                .find_map(|grant| self.why_lost_to_grant(grant))
-        };
+        let to_grant = || self.ips().find_map(|ip| self.why_lost_to_grant(ip));
         if !self.others().any(is_barred) {
             return to_grant();
         }
-        let to_others = self.why_lost_to_others().or_else(to_grant);
+        let to_others = self.ips().find_map(|ip| self.why_lost_to_others(ip));
+        let to_others = to_others.or_else(to_grant);
         to_others.or_else(|| self.was_asked().then_some(Reason::Yielded))
     }
 
     /// It may have lost to one that is gone since, or has changed, and find others there when its
     /// turn comes.
-    fn why_lost_to_others(&self) -> Option<Reason> {
+    fn why_lost_to_others(&self, ip: IpAddr) -> Option<Reason> {
         let (history, knew) = (self.history, self.knew);
-        let hold = history.hold(&self.service.key, &self.ip)?;
+        let hold = history.hold(&self.service.key, &ip)?;
         let mut places = (knew.began.max(hold.from)..=knew.now).rev();
         places.find_map(|place| {
             let own = history.at(&self.service.key, place)?;
             let mut others = self.others();
-            others.find_map(|other| self.why_lost_to(own, history.at(other, place)?))
+            others.find_map(|other| self.why_lost_to(ip, own, history.at(other, place)?))
         })
     }
 
@@ -63,9 +60,8 @@ impl Contest<'_> {
     /// the one who was there first.
     fn was_asked(&self) -> bool {
         let (history, knew, key) = (self.history, self.knew, &self.service.key);
-        let since = history
-            .hold(key, &self.ip)
-            .map_or(knew.now, |hold| hold.from);
+        let holds = self.ips().filter_map(|ip| history.hold(key, &ip));
+        let since = holds.map(|hold| hold.from).max().unwrap_or(knew.now);
         let versions = history.between(key, knew.began.max(since), knew.now);
         let mut services = versions.filter_map(|version| version.service.as_ref());
         services.any(|service| {
@@ -75,8 +71,8 @@ impl Contest<'_> {
     }
 
     /// By what rule one leaves who was like this when another was like that.
-    fn why_lost_to(&self, own: &Version, other: &Version) -> Option<Reason> {
-        let (history, knew, ip) = (self.history, self.knew, &self.ip);
+    fn why_lost_to(&self, ip: IpAddr, own: &Version, other: &Version) -> Option<Reason> {
+        let (history, knew, ip) = (self.history, self.knew, &ip);
         let (service, rival) = (own.service.as_ref()?, other.service.as_ref()?);
         let hold = other.hold(ip).filter(|_| other.bars(ip, service))?;
         // Who comes to share in another way leaves himself, however old he is.
@@ -88,27 +84,32 @@ impl Contest<'_> {
         if own.hold(ip)?.is_mistake_after(knew.began) {
             return Some(Reason::Yielded);
         }
-        // Who led when that happened knows who it was. Else it goes by age.
+        // Who led when that happened knows who it was, unless it had no pool with the address then.
+        // Else it goes by age.
         let mut before = history.between(&rival.key, knew.began, other.from);
-        let other_changed =
-            hold.by == Hand::Leader && before.any(|version| version.shares(ip, service));
+        let mut pools = knew.pools_before.iter();
+        let other_changed = hold.by == Hand::Leader
+            && pools.all(|pools| pools.config.pool_of(&[*ip]).is_some())
+            && before.any(|version| version.shares(ip, service));
         (is_older(rival, service) && !other_changed).then_some(Reason::Yielded)
     }
 
-    /// By what rule it leaves to one who is to get the address.
-    fn why_lost_to_grant(&self, grant: &Grant) -> Option<Reason> {
-        let (history, knew, ip) = (self.history, self.knew, &self.ip);
-        let own = history.hold(&self.service.key, ip)?;
-        let mut before = history.between(&self.service.key, knew.began, history.end());
-        if before.any(|version| version.shares(ip, &grant.service)) {
-            return Some(Reason::Unshared);
-        }
-        own.is_mistake_after(knew.began).then_some(Reason::Yielded)
+    /// By what rule it leaves to one who is to get an address of it.
+    fn why_lost_to_grant(&self, ip: IpAddr) -> Option<Reason> {
+        let (history, knew) = (self.history, self.knew);
+        let own = history.hold(&self.service.key, &ip)?;
+        self.grants(ip).find_map(|grant| {
+            let mut before = history.between(&self.service.key, knew.began, history.end());
+            if before.any(|version| version.shares(&ip, &grant.service)) {
+                return Some(Reason::Unshared);
+            }
+            own.is_mistake_after(knew.began).then_some(Reason::Yielded)
+        })
     }
 
     /// What the leader has decided to give to others who cannot share it, whose status may not show
     /// it yet.
-    fn grants(&self) -> impl Iterator<Item = &Grant> {
+    fn grants(&self, ip: IpAddr) -> impl Iterator<Item = &Grant> {
         let (history, knew) = (self.history, self.knew);
         knew.granted.values().filter(move |grant| {
             let Grant { service, ips, .. } = grant;
@@ -118,10 +119,14 @@ impl Contest<'_> {
             };
             let mut versions = history.between(&service.key, knew.told, knew.now);
             service.key != self.service.key
-                && ips.contains(&self.ip)
+                && ips.contains(&ip)
                 && !may_share(service, self.service)
                 && versions.any(is_same)
         })
+    }
+
+    fn ips(&self) -> impl Iterator<Item = IpAddr> {
+        self.held.iter().copied()
     }
 
     fn others(&self) -> impl Iterator<Item = &ServiceKey> {

@@ -136,16 +136,13 @@ impl Promises {
         if !knew.pools.let_keep(service, before) {
             return Some(Reason::Asked);
         }
-        before.iter().find_map(|ip| {
-            let ours = Contest {
-                history: &self.history,
-                service,
-                held: before,
-                ip: *ip,
-                knew,
-            };
-            ours.why_lost()
-        })
+        let contest = Contest {
+            history: &self.history,
+            service,
+            held: before,
+            knew,
+        };
+        contest.why_lost()
     }
 
     /// No address is announced for two Services that may not share it: what a speaker makes of the
