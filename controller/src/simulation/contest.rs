@@ -75,9 +75,15 @@ impl Contest<'_> {
         let (history, knew, ip) = (self.history, self.knew, &ip);
         let (service, rival) = (own.service.as_ref()?, other.service.as_ref()?);
         let hold = other.hold(ip).filter(|_| other.bars(ip, service))?;
-        // Who comes to share in another way leaves himself, however old he is.
-        let mut before = history.between(&service.key, knew.began, own.from);
-        if before.any(|version| version.shares(ip, rival)) {
+        // Who comes to share in another way leaves himself, however old he is, whatever the other
+        // does at the same time.
+        let mut rivals = history.between(&rival.key, knew.began, other.from);
+        let has_left = |rival: &Version| {
+            let mut before = history.between(&service.key, knew.began, own.from);
+            let rival = rival.service.as_ref().filter(|_| rival.bars(ip, service));
+            rival.is_some_and(|rival| before.any(|version| version.shares(ip, rival)))
+        };
+        if rivals.any(has_left) {
             return Some(Reason::Unshared);
         }
         // Who had nothing before a mistake made it look so may leave to anybody.
