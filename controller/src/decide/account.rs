@@ -34,6 +34,15 @@ impl Sent {
         sent.1.extend(ips);
     }
 
+    /// Whether the status of a Service, as far as its version is known, may become another than
+    /// this by what was sent before: until then nobody else can have what it would show.
+    pub(super) fn is_in_doubt(&self, service: &Service, ips: &[IpAddr]) -> bool {
+        let sent = self.of.get(&service.key);
+        sent.is_some_and(|(version, sent)| {
+            *version == service.resource_version && sent.iter().any(|ip| !ips.contains(ip))
+        })
+    }
+
     pub(super) fn forget(&mut self, key: &ServiceKey) {
         self.of.remove(key);
     }

@@ -158,11 +158,17 @@ impl Decider {
         let condition = words::assigned(&assignment, lack.as_ref());
         // One that has its addresses since before there was the condition goes without.
         let is_told = service.told.is_none_or(|told| told == condition.told());
-        if !is_new && is_told && service.held_pool.as_deref() == Some(&*assignment.pool) {
-            effects.extend(notes.into_iter().map(|note| note.about(service)));
-        } else {
-            let addresses = Addresses::Set(assignment);
+        let is_from = service.held_pool.as_deref() == Some(&*assignment.pool);
+        let in_doubt = self.sent.is_in_doubt(service, &assignment.ips);
+        let addresses = Addresses::Set(assignment);
+        if is_new || !is_told || !is_from {
             self.write(service, addresses, Some(condition), notes, effects);
+        } else if in_doubt {
+            // What was sent is foiled by a later version.
+            let condition = words::unsure(condition);
+            self.write(service, addresses, Some(condition), notes, effects);
+        } else {
+            effects.extend(notes.into_iter().map(|note| note.about(service)));
         }
     }
 
@@ -211,10 +217,13 @@ impl Decider {
                 effects.push(Effect::Log(line));
             }
         }
-        if is_told && !service.holds_addresses() {
-            effects.extend(notes.into_iter().map(|note| note.about(service)));
-        } else {
+        if !is_told || service.holds_addresses() {
             self.write(service, Addresses::Clear, Some(condition), notes, effects);
+        } else if self.sent.is_in_doubt(service, &[]) {
+            let condition = words::unsure(condition);
+            self.write(service, Addresses::Clear, Some(condition), notes, effects);
+        } else {
+            effects.extend(notes.into_iter().map(|note| note.about(service)));
         }
     }
 

@@ -30,6 +30,14 @@ pub(super) fn refused(why: String, explanation: &str) -> AddressAssigned {
     AddressAssigned::no("AllocationFailed", message)
 }
 
+/// What a condition says while it is not sure that the Service was not given something else.
+pub(super) fn unsure(mut condition: AddressAssigned) -> AddressAssigned {
+    condition
+        .message
+        .push_str("; making sure that nothing else was written");
+    condition
+}
+
 /// The condition of a Service that makes no sense.
 pub(super) fn mistaken(mistake: &Mistake) -> AddressAssigned {
     AddressAssigned::no(mistake.reason(), mistake.to_string())

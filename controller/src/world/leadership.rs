@@ -317,3 +317,27 @@ fn what_may_have_been_written_is_not_given_to_another() {
         "one address shown, one perhaps, one to be"
     );
 }
+
+#[test]
+fn what_was_sent_in_vain_is_free_again() {
+    let pools = [pool("pool", &["192.0.2.1/32"])];
+    let mut world = World::start(&pools, &[balancer("ns/web")]);
+    // It is to move, which fails, and then need not.
+    world
+        .refuses
+        .insert("ns/web".to_owned(), || Outcome::Delayed);
+    world.apply_pool(pool("pool", &["192.0.2.2/32"]));
+    world.apply_pool(pool("pool", &["192.0.2.1-192.0.2.2"]));
+    world.refuses.clear();
+    let key = crate::service::key_of(&world.services["ns/web"]);
+    let outcome = Outcome::Retry;
+    world.handle(Input::Written { key, outcome });
+    world.settle();
+    assert_eq!(world.status("ns/web"), "pool: 192.0.2.1");
+    assert_eq!(
+        world.condition("ns/web"),
+        "True Assigned: [\"192.0.2.1\"] from pool \"pool\""
+    );
+    world.apply(balancer("ns/next").created(1));
+    assert_eq!(world.status("ns/next"), "pool: 192.0.2.2");
+}
