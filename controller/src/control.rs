@@ -309,7 +309,7 @@ impl Control {
             }
             Outcome::Gone(uid) => {
                 if self.index.service(key).is_some_and(|it| it.uid == uid) {
-                    let touched = self.index.delete_service(key);
+                    let touched = self.index.bury_service(key);
                     self.touched(touched, None);
                 }
             }

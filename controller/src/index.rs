@@ -18,6 +18,8 @@ pub(crate) struct Index {
     class: String,
     /// Those of one namespace are beside one another.
     services: BTreeMap<ServiceKey, Service>,
+    /// The uids of those that an answer has told to be gone, until the watch has come so far.
+    gone: HashMap<ServiceKey, Box<str>>,
     /// The latest version of any Service that the watch has told.
     heard: u64,
     namespaces: HashMap<Box<str>, Labels>,
@@ -61,6 +63,11 @@ impl Index {
         let version = version_of(watched);
         self.heard = self.heard.max(version.unwrap_or(0));
         let key = key_of(watched);
+        let uid = watched.metadata.uid.as_deref();
+        if self.gone.get(&key).is_some_and(|it| Some(&**it) == uid) {
+            return Touched::Nothing;
+        }
+        self.gone.remove(&key);
         let known = self.services.get(&key);
         if known.is_some_and(|known| version < known.version()) {
             // An answer was faster.
@@ -82,7 +89,7 @@ impl Index {
         }
         if watched.metadata.uid.as_deref() != Some(&*known.uid) {
             // Another of that name; the watch tells of it in time.
-            return self.delete_service(&key);
+            return self.bury_service(&key);
         }
         self.insert(key, watched)
     }
@@ -98,7 +105,17 @@ impl Index {
         Touched::Changed(key)
     }
 
+    /// An answer says that a Service is gone; the watch may still tell what it was before.
+    pub(crate) fn bury_service(&mut self, key: &ServiceKey) -> Touched {
+        let touched = self.delete_service(key);
+        if let Touched::Gone(service) = &touched {
+            self.gone.insert(key.clone(), service.uid.clone());
+        }
+        touched
+    }
+
     pub(crate) fn delete_service(&mut self, key: &ServiceKey) -> Touched {
+        self.gone.remove(key);
         match self.services.remove(key) {
             Some(service) => Touched::Gone(Box::new(service)),
             None => Touched::Nothing,

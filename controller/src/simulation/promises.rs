@@ -120,7 +120,8 @@ impl Promises {
             doubles += 1;
             let is_mistake = hold.by != Hand::Leader;
             let is_unheard = hold.from > knew.told && (is_mistake || by == Hand::Deposed);
-            let will_leave = is_mistake && is_older(service, other);
+            let was_first = grant.is_some_and(|grant| grant.told < hold.from);
+            let will_leave = is_mistake && (was_first || is_older(service, other));
             if !is_unheard && !will_leave {
                 return Err(format!(
                     "{ip} goes to {}, and {} has it",

@@ -341,3 +341,35 @@ fn what_was_sent_in_vain_is_free_again() {
     world.apply(balancer("ns/next").created(1));
     assert_eq!(world.status("ns/next"), "pool: 192.0.2.2");
 }
+
+#[test]
+fn the_watch_does_not_bring_back_what_an_answer_says_is_gone() {
+    let pools = [pool("pool", &["192.0.2.1/32", "192.0.2.2/32"])];
+    let mut world = World::start(&pools, &[balancer("ns/web")]);
+    // The watch is behind: somebody writes the Service, deletes it, and makes another of its name.
+    world.watch = false;
+    world.apply(world.services["ns/web"].clone().annotation("a", "b"));
+    world.delete("ns/web");
+    let mut other = balancer("ns/web").type_("ClusterIP");
+    other.metadata.uid = Some("another".to_owned());
+    world.apply(other);
+    // A write shows that.
+    world.apply_pool(pool("pool", &["192.0.2.2/32"]));
+    world.apply_pool(pool("pool", &["192.0.2.1/32"]));
+    let told = std::mem::take(&mut world.untold);
+    let service = world.put(balancer("ns/next").created(1));
+    world.told(Change::Apply(service));
+    world.settle();
+    assert_eq!(world.status("ns/next"), "pool: 192.0.2.1");
+    for change in told {
+        world.told(change);
+        world.settle();
+    }
+    assert_eq!(world.status("ns/next"), "pool: 192.0.2.1");
+    assert!(
+        !world
+            .events
+            .iter()
+            .any(|it| it.contains("ClearAssignment next"))
+    );
+}
