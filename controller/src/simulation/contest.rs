@@ -92,7 +92,7 @@ impl Contest<'_> {
         }
         // Who led when that happened knows who it was, unless it had no pool with the address then.
         // Else it goes by age.
-        let mut before = history.between(&rival.key, knew.began, other.from);
+        let mut before = history.between(&rival.key, knew.there, other.from);
         let mut pools = knew.pools_before.iter();
         let other_changed = hold.by == Hand::Leader
             && pools.all(|pools| pools.config.pool_of(&[*ip]).is_some())

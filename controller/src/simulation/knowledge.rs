@@ -19,6 +19,8 @@ use crate::service::Service;
 pub(super) struct Knowledge {
     /// How much of the log of Services it had heard when its term began.
     pub(super) began: Place,
+    /// How much there was then: answers may tell of that out of order.
+    pub(super) there: Place,
     /// How much it has heard.
     pub(super) told: Place,
     /// How much there was: answers to its own writes are faster than the watch.
@@ -91,6 +93,7 @@ impl Mind {
             pools_told: None,
             knowledge: Knowledge {
                 began: 0,
+                there: 0,
                 told: 0,
                 now: 0,
                 pools: Rc::default(),
@@ -120,6 +123,7 @@ impl Mind {
         if self.term != term {
             self.term = term;
             knowledge.began = services;
+            knowledge.there = store.service_log.len();
             knowledge.granted.clear();
             knowledge.pools_before = vec![knowledge.pools.clone()];
         }
