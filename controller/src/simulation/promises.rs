@@ -114,7 +114,8 @@ impl Promises {
             let grant = knew.granted.get(&service.key).filter(is_it);
             let since = grant.map_or(knew.told, |grant| grant.told);
             let mut versions = history.between(&other.key, since, end);
-            if versions.any(|version| version.shares(ip, service)) {
+            let promised = grant.map_or(service, |grant| &grant.service);
+            if versions.any(|it| it.shares(ip, service) || it.shares(ip, promised)) {
                 continue;
             }
             doubles += 1;
