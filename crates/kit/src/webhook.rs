@@ -4,12 +4,13 @@
 //! is told so with status 400, as `controller-runtime` does.
 
 mod certificates;
+mod farewell;
 mod place;
 
 use std::fmt::Display;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -93,15 +94,8 @@ impl Webhooks {
     ) -> Result<Served, tls::Error> {
         let listener = TlsListener::bind(addr, tls.server_config(certificate)?).await?;
         let router = self.router.layer(DefaultBodyLimit::max(LARGEST));
-        let end = async move {
-            shutdown.cancelled().await;
-            tokio::time::sleep(FAREWELL).await;
-        };
         let task = tokio::spawn(async move {
-            let served = axum::serve(listener, router)
-                .with_graceful_shutdown(end)
-                .await;
-            if let Err(error) = served {
+            if let Err(error) = farewell::serve(listener, router, shutdown).await {
                 tracing::error!(%error, "webhooks stopped");
             }
         });
@@ -120,7 +114,7 @@ impl Served {
     pub async fn ended(self) {
         // Whoever is still connected has had its answer by then, or gets none. A panic is in the
         // log already.
-        let _ = tokio::time::timeout(FAREWELL * 2, self.task).await;
+        let _ = tokio::time::timeout(farewell::TIME * 2, self.task).await;
     }
 }
 
@@ -163,9 +157,6 @@ fn refused(status: StatusCode, why: &dyn Display) -> Response {
 
 /// The API server's objects are at most 1.5 MB (etcd's limit), and a question has two of them.
 const LARGEST: usize = 7 << 20;
-/// How long API servers may still send questions to a pod that is told to end: until its address
-/// has left the Service on all nodes.
-const FAREWELL: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {

@@ -164,11 +164,7 @@ pub(crate) fn one_controller_of_two(world: &Installed) -> Result<()> {
         let pods = product::pods(&world.kubectl, "controller")?;
         pods.into_keys().next().context("no controller")
     };
-    let good = json!({
-        "apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool",
-        "metadata": { "name": "good", "namespace": NAMESPACE },
-        "spec": { "addresses": ["10.7.0.0/24"] },
-    });
+    let good = good();
     let ends = first()?;
     let delete = ["-n", NAMESPACE, "delete", "pod", &ends, "--wait=false"];
     world.kubectl.output(&delete)?;
@@ -188,13 +184,27 @@ pub(crate) fn one_controller_of_two(world: &Installed) -> Result<()> {
         .kubectl
         .output(&[&["-n", NAMESPACE, "delete", "pod", &killed], &kill[..]].concat())?;
     let taken = within("the other answers", Duration::from_secs(5), || {
-        eventually("an object is taken", SOON, || {
-            Ok(dry_run(world, &good)?.map_err(|error| format!("{error:#}")))
-        })
+        answered(world)
     })?;
     println!("  an object is taken {taken:.1?} after {killed} was killed");
     refused(world)?;
     product::available(&world.kubectl)
+}
+
+/// Waits until an object that is good is taken.
+pub(crate) fn answered(world: &Installed) -> Result<()> {
+    eventually("an object is taken", SOON, || {
+        Ok(dry_run(world, &good())?.map_err(|error| format!("{error:#}")))
+    })
+}
+
+/// A pool that nothing is wrong with.
+fn good() -> Value {
+    json!({
+        "apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool",
+        "metadata": { "name": "good", "namespace": NAMESPACE },
+        "spec": { "addresses": ["10.7.0.0/24"] },
+    })
 }
 
 /// Waits until there is no way around the webhooks.

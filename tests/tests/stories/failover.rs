@@ -8,7 +8,10 @@ use metallb_tests::{
     product::{self, NAMESPACE},
 };
 
-use crate::world::{Installed, SOON};
+use crate::{
+    admission,
+    world::{Installed, SOON},
+};
 
 /// The announcing node's cable is cut, five times; another node answers each time, for both
 /// families, in under three seconds.
@@ -81,5 +84,6 @@ pub(crate) fn controller_killed(world: &Installed) -> Result<()> {
     )?;
     ensure!(world.addresses()? == addresses, "an address moved");
     world.delete("default", "service", "meanwhile")?;
-    product::available(&world.kubectl)
+    product::available(&world.kubectl)?;
+    admission::answered(world)
 }
