@@ -7,6 +7,7 @@
 use std::fmt::Debug;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{ArgAction, ValueEnum};
@@ -31,6 +32,7 @@ use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::tls::{Certificate, TlsOptions};
 use metallb_kit::webhook::{Place, Registration, Served, Service, Settings, Webhooks, keep};
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 /// The flags that are about webhooks.
 #[derive(clap::Args, Debug)]
@@ -266,22 +268,37 @@ impl Admission {
 }
 
 /// Reads, over as many connections as it takes: one that died while nobody used it is found out by
-/// whoever asks next, and may be one of several.
+/// whoever asks next, and may be one of several. Also asks again when the API server says that it
+/// is not ready for it, as while it takes in a changed definition.
 async fn read<T, F>(ask: impl Fn() -> F) -> kube::Result<T>
 where
     F: Future<Output = kube::Result<T>>,
 {
+    let until = Instant::now() + PATIENCE;
     for _ in 0..IDLE_CONNECTIONS {
-        match ask().await {
-            Err(kube::Error::Service(error)) => tracing::debug!(error, "asking once more"),
+        let pause = match ask().await {
+            Err(kube::Error::Service(_)) => Duration::ZERO,
+            Err(kube::Error::Api(status)) if matches!(status.code, 429 | 503 | 504) => {
+                let details = status.details.as_ref();
+                let seconds = details.map_or(0, |details| details.retry_after_seconds);
+                Duration::from_secs(seconds.into()).max(SHORT)
+            }
             answer => return answer,
+        };
+        if Instant::now() + pause > until {
+            break;
         }
+        tokio::time::sleep(pause).await;
     }
     ask().await
 }
 
 /// More than are kept for later requests.
 const IDLE_CONNECTIONS: usize = 8;
+/// How long it may take to read: half of what API servers wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Before asking again where the API server names no time.
+const SHORT: Duration = Duration::from_millis(200);
 
 /// Where upstream's manifests have the Service lead to.
 const PORT: u16 = 9443;

@@ -175,9 +175,19 @@ fn set_frozen(name: &str, frozen: bool) -> Result<()> {
         } else {
             continue;
         };
-        fs::write(top.join(file), word)
-            .with_context(|| format!("cannot write {word} to {}", top.join(file).display()))?;
+        let write = |word: &str| {
+            fs::write(top.join(file), word)
+                .with_context(|| format!("cannot write {word} to {}", top.join(file).display()))
+        };
+        let mut looks = 0;
         return eventually(&format!("cgroup {name} {word}"), TIMEOUT, || {
+            // Version 1 may stay FREEZING for ever when something is forked meanwhile. As runc
+            // does: ask again, and let go for a moment now and then.
+            looks += 1;
+            if hierarchy.has("freezer") && frozen && looks % PATIENCE == 0 {
+                write("THAWED")?;
+            }
+            write(word)?;
             let text = fs::read_to_string(top.join(state))?;
             Ok(if text.contains(&proof) {
                 Ok(())
@@ -244,6 +254,8 @@ const V2_ALONE: &str = "/sys/fs/cgroup";
 /// only in leaves.
 const SYSTEM: &str = "system";
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Looks at a cgroup that does not stand still, before it is let go for a moment.
+const PATIENCE: u32 = 10;
 
 #[cfg(test)]
 mod tests {

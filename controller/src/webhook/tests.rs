@@ -103,6 +103,28 @@ async fn a_connection_that_has_died_unnoticed_refuses_nobody() {
     assert!(refused.await.is_err());
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_is_not_ready_is_asked_again_in_time() {
+    let started = Instant::now();
+    let not_ready = |code: u16| {
+        let details = json!({ "retryAfterSeconds": 1 });
+        let status = json!({ "code": code, "message": "not ready", "details": details });
+        kube::Error::Api(serde_json::from_value(status).unwrap())
+    };
+    let answer = read(|| {
+        let early = started.elapsed() < Duration::from_secs(3);
+        ready(if early { Err(not_ready(429)) } else { Ok(()) })
+    });
+    answer.await.unwrap();
+    let refused = read(|| ready(Err::<(), _>(not_ready(503))));
+    assert!(refused.await.is_err());
+    assert!(started.elapsed() < Duration::from_secs(10));
+    let forbidden = read(|| ready(Err::<(), _>(not_ready(403))));
+    let before = started.elapsed();
+    assert!(forbidden.await.is_err());
+    assert_eq!(started.elapsed(), before, "asked once");
+}
+
 /// As the manifests and the operator say it, who leave the variable out.
 #[test]
 fn who_names_no_backend_means_native() {
