@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use metallb_benches::service;
 
+use crate::burst;
 use crate::load;
 use crate::program::{Kind, Program};
 use crate::rig::{MANY, Rig};
@@ -18,6 +19,7 @@ pub(crate) async fn measure(rig: &Rig, table: &mut Table) -> Result<()> {
     // It is at rest when a second goes by with next to no processor time: a renewal costs less.
     loop {
         let before = controller.cpu()?;
+        // The second over which it is measured.
         tokio::time::sleep(Duration::from_secs(1)).await;
         if controller.cpu()?.saturating_sub(before) < Duration::from_millis(5) {
             break;
@@ -33,7 +35,7 @@ pub(crate) async fn measure(rig: &Rig, table: &mut Table) -> Result<()> {
         latencies.push((at - started).as_secs_f64() * 1e3);
     }
     // The last Event comes behind its status.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    burst::settled(rig).await?;
     let cpu = controller.cpu()?.saturating_sub(before).as_secs_f64() * 1e3;
     let what = format!("one Service beside {}", rig.beside);
     table.row(

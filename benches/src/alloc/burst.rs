@@ -101,7 +101,7 @@ async fn burst(rig: &Rig, kind: Kind, count: u32) -> Result<Burst> {
 }
 
 /// Waits until no more Events come, since they follow behind the statuses.
-async fn settled(rig: &Rig) -> Result<()> {
+pub(crate) async fn settled(rig: &Rig) -> Result<()> {
     let mut before = Writes::default();
     loop {
         let now = Writes::read(&rig.client).await?;

@@ -5,6 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 use kube::api::DeleteParams;
 
+use crate::burst;
 use crate::load;
 use crate::program::{Kind, Program};
 use crate::rig::{MANY, Rig};
@@ -49,7 +50,7 @@ async fn grants(rig: &Rig, name: &str, asks: &[(&str, &str)], first: &str) -> Re
     let waiting = (0..WAITING).map(|n| load::service(&format!("{name}-{n:03}"), asks));
     load::create(&rig.services, waiting.collect()).await?;
     // All have been told that there is nothing for them.
-    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    burst::settled(rig).await?;
     let mut times = Vec::new();
     let mut holder = first.to_owned();
     for _ in 0..GRANTS {

@@ -112,6 +112,7 @@ impl Rig {
                 started.elapsed() < Duration::from_secs(30),
                 "{candidate} does not lead; the Lease: {lease}"
             );
+            // Between two looks; a watch would be one more client to serve.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

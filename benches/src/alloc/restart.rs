@@ -24,7 +24,8 @@ pub(crate) async fn measure(rig: &Rig, table: &mut Table) -> Result<()> {
         let controller = Program::start(rig, Kind::Ours(1)).await?;
         ready.push(controller.ready_after.as_secs_f64());
         rig.leader("controller-1").await?;
-        // Whatever it finds to write it would write by now.
+        // That nothing is written cannot be waited for: whatever it finds to write it would write
+        // by now.
         tokio::time::sleep(Duration::from_secs(3)).await;
         resident.push(mebibytes(controller.resident()));
         controller.stop().await?;

@@ -314,6 +314,7 @@ mod tests {
         }
 
         async fn rest(&self) -> Vec<Value> {
+            // Under a paused clock it ends when everything else is at rest.
             tokio::time::sleep(Duration::from_millis(10)).await;
             std::mem::take(&mut self.patches.lock().unwrap())
         }
@@ -427,6 +428,7 @@ mod tests {
         });
         let reporter = Reporter::start(client, identity());
         reporter.report(Some(Report::of(&[])));
+        // Of the paused clock: a moment after the last of the pauses below.
         tokio::time::sleep(Duration::from_secs(8)).await;
         let lines = lines.lock().unwrap();
         let tries = lines

@@ -136,6 +136,7 @@ fn stand_in(mut stream: StreamOwned<ServerConnection, TcpStream>) {
         }
         if head.starts_with("GET /ticks") {
             while stream.write_all(b"5\r\nevent\r\n").is_ok() {
+                // The pace of the ticks that the server under test sends.
                 std::thread::sleep(Duration::from_millis(20));
             }
         }
