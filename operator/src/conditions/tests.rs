@@ -1,0 +1,232 @@
+//! What is said of a `MetalLB` object, by how its workloads and pods stand.
+
+use super::*;
+
+fn workload(ready: i32, desired: i32) -> Workload {
+    Workload {
+        observed: true,
+        desired,
+        updated: desired,
+        ready,
+        current: desired,
+        complaint: None,
+    }
+}
+
+fn pod(name: &str, reason: &str, message: &str) -> (String, Pod) {
+    let problem = Problem {
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        since: None,
+    };
+    let pod = Pod {
+        name: name.to_owned(),
+        component: "speaker".to_owned(),
+        problem: Some(problem),
+    };
+    (name.to_owned(), pod)
+}
+
+/// `Available=True …` and so on, for reading.
+fn told(health: Health<'_>) -> Vec<String> {
+    conditions(
+        &Standing::InEffect(health),
+        &[],
+        Some(1),
+        Timestamp::UNIX_EPOCH,
+    )
+    .into_iter()
+    .map(|c| format!("{}={} {}: {}", c.type_, c.status, c.reason, c.message))
+    .collect()
+}
+
+fn health<'a>(
+    controller: Option<&'a Workload>,
+    speaker: Option<&'a Workload>,
+    pods: &'a BTreeMap<String, Pod>,
+) -> Health<'a> {
+    Health {
+        invalid: None,
+        failures: Vec::new(),
+        workloads: [("controller", controller), ("speaker", speaker)],
+        pods,
+        was_available: false,
+        now: Timestamp::UNIX_EPOCH,
+    }
+}
+
+#[test]
+fn all_ready_is_available_and_upgradeable() {
+    let (controller, speaker, pods) = (workload(2, 2), workload(3, 3), BTreeMap::new());
+    assert_eq!(
+        told(health(Some(&controller), Some(&speaker), &pods)),
+        [
+            "Available=True Available: controller: 2 of 2 ready; speaker: 3 of 3 ready",
+            "Upgradeable=True Upgradeable: ",
+            "Progressing=False Progressing: ",
+            "Degraded=False Degraded: ",
+        ]
+    );
+}
+
+#[test]
+fn a_first_rollout_is_progressing_until_it_is_complete() {
+    let (controller, pods) = (workload(1, 2), BTreeMap::new());
+    let message = "controller: 1 of 2 ready; speaker: not there yet";
+    assert_eq!(
+        told(health(Some(&controller), None, &pods)),
+        [
+            format!("Available=False Progressing: {message}"),
+            format!("Upgradeable=False Progressing: {message}"),
+            format!("Progressing=True Progressing: {message}"),
+            "Degraded=False Degraded: ".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn a_node_that_is_down_does_not_make_metallb_unavailable() {
+    let (controller, speaker, pods) = (workload(1, 2), workload(2, 3), BTreeMap::new());
+    let before = Health {
+        was_available: true,
+        ..health(Some(&controller), Some(&speaker), &pods)
+    };
+    let told_now = told(before.clone());
+    assert!(told_now[0].starts_with("Available=True"), "{told_now:?}");
+    assert!(told_now[2].starts_with("Progressing=True"), "{told_now:?}");
+    let nobody = workload(0, 3);
+    let gone = Health {
+        workloads: [before.workloads[0], ("speaker", Some(&nobody))],
+        ..before
+    };
+    assert!(told(gone)[0].starts_with("Available=False"));
+}
+
+#[test]
+fn trouble_is_told_in_order_of_gravity() {
+    let (controller, speaker) = (workload(2, 2), workload(0, 3));
+    let pods: BTreeMap<_, _> = [
+        pod("speaker-a", "ImagePullBackOff", "metallb:dev"),
+        pod("speaker-b", "ImagePullBackOff", "metallb:dev"),
+    ]
+    .into();
+    let mut health = health(Some(&controller), Some(&speaker), &pods);
+    assert_eq!(
+        told(health.clone())[3],
+        "Degraded=True ImagePullFailed: \
+         speaker: ImagePullBackOff in speaker-a and 1 more: metallb:dev"
+    );
+    let refused = Workload {
+        complaint: Some("pods are forbidden".to_owned()),
+        ..workload(0, 2)
+    };
+    health.workloads[0].1 = Some(&refused);
+    assert_eq!(
+        told(health.clone())[3],
+        "Degraded=True PodsRefused: controller: pods are forbidden"
+    );
+    health.failures = (1..=5).map(|n| format!("failure {n}")).collect();
+    assert_eq!(
+        told(health.clone())[3],
+        "Degraded=True ApplyFailed: failure 1; failure 2; failure 3; and 2 more"
+    );
+    health.invalid = Some("invalid CIDR x in AlwaysBlock".to_owned());
+    let told = told(health);
+    assert_eq!(
+        told[3],
+        "Degraded=True InvalidConfiguration: invalid CIDR x in AlwaysBlock"
+    );
+    assert_eq!(
+        told[0],
+        "Available=False InvalidConfiguration: invalid CIDR x in AlwaysBlock"
+    );
+}
+
+/// Its predecessor may still hold the ports of the node.
+#[test]
+fn a_pod_may_wait_for_a_node_for_a_while() {
+    let (controller, speaker) = (workload(2, 2), workload(2, 3));
+    let (name, mut waiting) = pod("speaker-a", "Unschedulable", "no free ports");
+    if let Some(problem) = &mut waiting.problem {
+        problem.since = Some(Timestamp::UNIX_EPOCH);
+    }
+    let pods = BTreeMap::from([(name, waiting)]);
+    let at = |second| Health {
+        now: Timestamp::from_second(second).unwrap(),
+        ..health(Some(&controller), Some(&speaker), &pods)
+    };
+    assert!(told(at(29))[3].starts_with("Degraded=False"));
+    assert_eq!(
+        told(at(30))[3],
+        "Degraded=True PodsNotStarting: speaker: Unschedulable in speaker-a: no free ports"
+    );
+}
+
+#[test]
+fn a_condition_is_dated_when_its_status_changes() {
+    let (controller, speaker, pods) = (workload(2, 2), workload(2, 3), BTreeMap::new());
+    let full = workload(3, 3);
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let standing = |speaker| Standing::InEffect(health(Some(&controller), Some(speaker), &pods));
+    let first = conditions(&standing(&speaker), &[], Some(1), at(100));
+    let second = conditions(&standing(&full), &first, Some(2), at(200));
+    let times: Vec<_> = second
+        .iter()
+        .map(|c| (c.type_.as_str(), c.last_transition_time.0.as_second()))
+        .collect();
+    assert_eq!(
+        times,
+        [
+            (AVAILABLE, 200),
+            (UPGRADEABLE, 200),
+            (PROGRESSING, 200),
+            (DEGRADED, 100)
+        ]
+    );
+    assert_eq!(
+        conditions(&standing(&full), &second, Some(2), at(300)),
+        second
+    );
+}
+
+/// The schema of the CRD refuses other reasons, and with them the whole status.
+#[test]
+fn reasons_are_single_words() {
+    let (controller, speaker) = (workload(2, 2), workload(0, 3));
+    let no_pods = BTreeMap::new();
+    let mut healths = vec![
+        health(None, None, &no_pods),
+        Health {
+            invalid: Some("x".to_owned()),
+            ..health(None, None, &no_pods)
+        },
+        Health {
+            failures: vec!["x".to_owned()],
+            ..health(None, None, &no_pods)
+        },
+    ];
+    let pods = ["ImagePullBackOff", "CrashLoopBackOff", "RunContainerError"]
+        .map(|reason| BTreeMap::from([pod("speaker-a", reason, "")]));
+    healths.extend(
+        pods.iter()
+            .map(|pods| health(Some(&controller), Some(&speaker), pods)),
+    );
+    let standings = healths.into_iter().map(Standing::InEffect).chain([
+        Standing::Ignored {
+            reason: "WrongNamespace",
+            message: String::new(),
+        },
+        Standing::Leaving {
+            message: String::new(),
+        },
+    ]);
+    for standing in standings {
+        for condition in conditions(&standing, &[], None, Timestamp::UNIX_EPOCH) {
+            let word = condition.reason;
+            assert!(
+                !word.is_empty() && word.chars().all(|c| c.is_ascii_alphabetic()),
+                "{word}"
+            );
+        }
+    }
+}
