@@ -40,7 +40,7 @@ pub fn review(
     }
     let asked = Asked {
         request,
-        existing,
+        existing: read_by(webhook, existing),
         namespace,
     };
     let answer = match webhook.kind {
@@ -62,7 +62,8 @@ pub fn review(
 #[derive(Clone, Copy)]
 struct Asked<'a> {
     request: &'a Request,
-    existing: &'a Objects<'a>,
+    /// What the webhook reads.
+    existing: Objects<'a>,
     namespace: &'a str,
 }
 
@@ -84,13 +85,15 @@ impl Asked<'_> {
         // Of two that clash, the one that was there stays.
         object.meta_mut().creation_timestamp = None;
         let name = object.name_any();
-        let others = K::of(self.existing)
+        let mut objects = self.existing;
+        let others = K::list(&mut objects)
             .iter()
             .filter(|it| it.name_any() != name);
         let mut all: Vec<K> = others.cloned().collect();
         all.push(object);
         all.iter_mut().for_each(K::forget_references);
-        let parsed = parse(&K::beside(self.existing, &all));
+        *K::list(&mut objects) = &all;
+        let parsed = parse(&objects);
         let mut rejected = parsed.rejected.iter();
         match rejected.find(|it| it.kind == K::KIND && it.name == name) {
             None => Ok(None),
@@ -155,15 +158,34 @@ fn decoded<K: DeserializeOwned>(object: Option<&DynamicObject>) -> Result<K, Ver
         .map_err(|error| Verdict::Malformed(format!("cannot read the object: {error}")))
 }
 
+/// Of what exists, what the webhook reads.
+fn read_by<'a>(webhook: &Webhook, existing: &Objects<'a>) -> Objects<'a> {
+    let mut read = Objects {
+        mode: existing.mode,
+        ..Objects::default()
+    };
+    for kind in webhook.reads {
+        match kind {
+            Kind::IPAddressPool => read.pools = existing.pools,
+            Kind::L2Advertisement => read.l2_advertisements = existing.l2_advertisements,
+            Kind::BGPAdvertisement => read.bgp_advertisements = existing.bgp_advertisements,
+            Kind::BGPPeer => read.bgp_peers = existing.bgp_peers,
+            Kind::BFDProfile => read.bfd_profiles = existing.bfd_profiles,
+            Kind::Community => read.communities = existing.communities,
+        }
+    }
+    if webhook.reads_nodes {
+        read.nodes = existing.nodes;
+    }
+    read
+}
+
 /// A kind that the configuration is made of.
 trait Configuring: Resource<DynamicType = ()> + Clone + DeserializeOwned {
     const KIND: Kind;
 
-    /// The objects of this kind.
-    fn of<'a>(existing: &Objects<'a>) -> &'a [Self];
-
-    /// These objects, and of those that exist the kinds that they are checked beside.
-    fn beside<'a>(existing: &Objects<'a>, all: &'a [Self]) -> Objects<'a>;
+    /// Where the objects of this kind are.
+    fn list<'o, 'a>(objects: &'o mut Objects<'a>) -> &'o mut &'a [Self];
 
     /// Removes what names objects that may be made later.
     fn forget_references(&mut self) {}
@@ -177,53 +199,24 @@ trait Configuring: Resource<DynamicType = ()> + Clone + DeserializeOwned {
 impl Configuring for v1beta1::IPAddressPool {
     const KIND: Kind = Kind::IPAddressPool;
 
-    fn of<'a>(existing: &Objects<'a>) -> &'a [Self] {
-        existing.pools
-    }
-
-    // No advertisements: a pool is not refused for what they want of it.
-    fn beside<'a>(existing: &Objects<'a>, all: &'a [Self]) -> Objects<'a> {
-        Objects {
-            mode: existing.mode,
-            pools: all,
-            ..Objects::default()
-        }
+    fn list<'o, 'a>(objects: &'o mut Objects<'a>) -> &'o mut &'a [Self] {
+        &mut objects.pools
     }
 }
 
 impl Configuring for v1beta1::L2Advertisement {
     const KIND: Kind = Kind::L2Advertisement;
 
-    fn of<'a>(existing: &Objects<'a>) -> &'a [Self] {
-        existing.l2_advertisements
-    }
-
-    fn beside<'a>(existing: &Objects<'a>, all: &'a [Self]) -> Objects<'a> {
-        Objects {
-            mode: existing.mode,
-            l2_advertisements: all,
-            pools: existing.pools,
-            ..Objects::default()
-        }
+    fn list<'o, 'a>(objects: &'o mut Objects<'a>) -> &'o mut &'a [Self] {
+        &mut objects.l2_advertisements
     }
 }
 
 impl Configuring for v1beta1::BGPAdvertisement {
     const KIND: Kind = Kind::BGPAdvertisement;
 
-    fn of<'a>(existing: &Objects<'a>) -> &'a [Self] {
-        existing.bgp_advertisements
-    }
-
-    // No peers: what their BFD profiles cannot do is not looked at.
-    fn beside<'a>(existing: &Objects<'a>, all: &'a [Self]) -> Objects<'a> {
-        Objects {
-            mode: existing.mode,
-            bgp_advertisements: all,
-            pools: existing.pools,
-            nodes: existing.nodes,
-            ..Objects::default()
-        }
+    fn list<'o, 'a>(objects: &'o mut Objects<'a>) -> &'o mut &'a [Self] {
+        &mut objects.bgp_advertisements
     }
 
     fn forget_references(&mut self) {
@@ -235,17 +228,8 @@ impl Configuring for v1beta1::BGPAdvertisement {
 impl Configuring for v1beta2::BGPPeer {
     const KIND: Kind = Kind::BGPPeer;
 
-    fn of<'a>(existing: &Objects<'a>) -> &'a [Self] {
-        existing.bgp_peers
-    }
-
-    fn beside<'a>(existing: &Objects<'a>, all: &'a [Self]) -> Objects<'a> {
-        Objects {
-            mode: existing.mode,
-            bgp_peers: all,
-            nodes: existing.nodes,
-            ..Objects::default()
-        }
+    fn list<'o, 'a>(objects: &'o mut Objects<'a>) -> &'o mut &'a [Self] {
+        &mut objects.bgp_peers
     }
 
     fn forget_references(&mut self) {
@@ -264,15 +248,7 @@ impl Configuring for v1beta2::BGPPeer {
 impl Configuring for v1beta1::Community {
     const KIND: Kind = Kind::Community;
 
-    fn of<'a>(existing: &Objects<'a>) -> &'a [Self] {
-        existing.communities
-    }
-
-    fn beside<'a>(existing: &Objects<'a>, all: &'a [Self]) -> Objects<'a> {
-        Objects {
-            mode: existing.mode,
-            communities: all,
-            ..Objects::default()
-        }
+    fn list<'o, 'a>(objects: &'o mut Objects<'a>) -> &'o mut &'a [Self] {
+        &mut objects.communities
     }
 }

@@ -77,6 +77,7 @@ pub const WEBHOOKS: &[Webhook] = &[
         version: "v1beta1",
         resource: "bgpadvertisements",
         operations: CREATE_AND_UPDATE,
+        // No peers: what their BFD profiles cannot do is not looked at.
         reads: &[Kind::BGPAdvertisement, Kind::IPAddressPool],
         reads_nodes: true,
     },
@@ -99,6 +100,7 @@ pub const WEBHOOKS: &[Webhook] = &[
         version: "v1beta1",
         resource: "ipaddresspools",
         operations: CREATE_AND_UPDATE,
+        // No advertisements: a pool is not refused for what they want of it.
         reads: &[Kind::IPAddressPool],
         reads_nodes: false,
     },
