@@ -2,10 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use metallb_kit::metrics::Metrics;
-use metallb_kit::metrics::prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec, Opts,
-};
+use metallb_kit::metrics::prometheus::{Histogram, HistogramOpts, IntCounter, IntGaugeVec, Opts};
+use metallb_kit::metrics::{ClientMetrics, Metrics};
 
 use crate::decide::PoolUsage;
 
@@ -15,12 +13,10 @@ pub(crate) struct ControllerMetrics {
     pools: [PoolGauge; 7],
     /// The pools that have series now.
     shown: BTreeSet<String>,
-    pub(crate) updates: IntCounter,
+    pub(crate) client: ClientMetrics,
     /// How long a change waits for its decision.
     pub(crate) queue: Histogram,
     pub(crate) doubles: IntCounter,
-    config_loaded: IntGauge,
-    config_stale: IntGauge,
 }
 
 #[derive(Debug)]
@@ -39,12 +35,11 @@ pub(crate) struct Latencies {
 }
 
 impl ControllerMetrics {
-    pub(crate) fn register(metrics: &Metrics) -> Self {
+    pub(crate) fn register(metrics: &Metrics, client: &ClientMetrics) -> Self {
         let vec = |name: &str, help: &str| {
             let name = format!("metallb_allocator_{name}");
             metrics.add(IntGaugeVec::new(Opts::new(name, help), &["pool"]))
         };
-        let client = |name: &str| format!("metallb_k8s_client_{name}");
         let pool = |name: &str, help: &str, value| PoolGauge {
             gauge: vec(name, help),
             value,
@@ -88,10 +83,7 @@ impl ControllerMetrics {
                 ),
             ],
             shown: BTreeSet::new(),
-            updates: metrics.add(IntCounter::new(
-                client("updates_total"),
-                "Number of k8s object updates that have been processed.",
-            )),
+            client: client.clone(),
             queue: histogram(
                 metrics,
                 "queue",
@@ -101,21 +93,7 @@ impl ControllerMetrics {
                 "metallb_controller_double_assignments_resolved_total",
                 "Number of Services that held an address of an older one and got another.",
             )),
-            config_loaded: metrics.add(IntGauge::new(
-                client("config_loaded_bool"),
-                "1 if the MetalLB configuration was successfully loaded at least once.",
-            )),
-            config_stale: metrics.add(IntGauge::new(
-                client("config_stale_bool"),
-                "1 if running on a stale configuration, because the latest config failed to load.",
-            )),
         }
-    }
-
-    /// The configuration was read; `stale` says that some object of it is no good.
-    pub(crate) fn config(&self, stale: bool) {
-        self.config_loaded.set(1);
-        self.config_stale.set(i64::from(stale));
     }
 
     /// Shows how much of a pool is in use; nothing when there is no such pool.
@@ -148,7 +126,7 @@ impl ControllerMetrics {
 }
 
 impl Latencies {
-    pub(crate) fn register(metrics: &Metrics) -> Self {
+    pub(crate) fn register(metrics: &Metrics, client: &ClientMetrics) -> Self {
         Self {
             write: histogram(
                 metrics,
@@ -160,10 +138,7 @@ impl Latencies {
                 "reconcile",
                 "Time from the news of a change to the status that is its consequence.",
             ),
-            errors: metrics.add(IntCounter::new(
-                "metallb_k8s_client_update_errors_total",
-                "Number of k8s object updates that failed for some reason.",
-            )),
+            errors: client.update_errors.clone(),
         }
     }
 }

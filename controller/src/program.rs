@@ -15,7 +15,7 @@ use metallb_crds::v1beta1::{Community, ConfigurationResult, IPAddressPool, IPAdd
 use metallb_kit::configuration_state::{Identity, Reporter};
 use metallb_kit::events::Events;
 use metallb_kit::leader::Leadership;
-use metallb_kit::metrics::Metrics;
+use metallb_kit::metrics::{ClientMetrics, Metrics};
 use metallb_kit::ready::{Condition, Ready};
 use metallb_kit::watch::{Change, watch_anew_on, watch_with};
 use serde_json::json;
@@ -71,6 +71,7 @@ impl Program {
     ) -> Self {
         let events = Events::start(client.clone(), "metallb-controller", None);
         metrics.add(Ok(events.lost()));
+        let client_metrics = ClientMetrics::register(metrics);
         let anew = Arc::<Notify>::default();
         // A connection that has died without a word is noticed soon.
         let config = watcher::Config::default().timeout(WATCH);
@@ -98,8 +99,12 @@ impl Program {
             pool_statuses: PoolStatuses::default(),
             pool_api: Api::namespaced(client.clone(), namespace),
             pool_writes: FuturesUnordered::new(),
-            apply: Apply::new(client, events, Latencies::register(metrics)),
-            metrics: ControllerMetrics::register(metrics),
+            apply: Apply::new(
+                client,
+                events,
+                Latencies::register(metrics, &client_metrics),
+            ),
+            metrics: ControllerMetrics::register(metrics, &client_metrics),
         }
     }
 
@@ -171,13 +176,13 @@ impl Program {
     }
 
     fn service(&mut self, change: Change<WatchedService>) {
-        self.metrics.updates.inc();
+        self.metrics.client.updates.inc();
         self.services.see(&change);
         self.control.handle(Input::Service(change), Instant::now());
     }
 
     fn pool(&mut self, change: Change<IPAddressPool>) {
-        self.metrics.updates.inc();
+        self.metrics.client.updates.inc();
         self.pools.see(&change);
         self.control.handle(Input::Pool(change), Instant::now());
     }
@@ -217,8 +222,9 @@ impl Program {
         if self.control.take_report_changed()
             && let Some(report) = self.control.report()
         {
-            self.metrics
-                .config(report.result != ConfigurationResult::Valid);
+            let client = &self.metrics.client;
+            client.set_loaded();
+            client.set_stale(report.result != ConfigurationResult::Valid);
             let is_ours = self.control.is_leading();
             self.reporter.report(is_ours.then(|| report.clone()));
         }

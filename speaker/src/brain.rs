@@ -9,6 +9,7 @@ use futures::{FutureExt as _, stream};
 use metallb_config::{Rejected, Report};
 use metallb_crds::v1beta1::{IPAddressPool, L2Advertisement};
 use metallb_kit::configuration_state::Reporter;
+use metallb_kit::metrics::ClientMetrics;
 use metallb_kit::ready::Condition;
 use metallb_kit::watch::{Change, ObjectKey};
 use tokio::sync::{mpsc, watch};
@@ -17,7 +18,6 @@ use crate::api;
 use crate::apply::Apply;
 use crate::decide::{Decision, Own, decide};
 use crate::index::{Index, Touched};
-use crate::metrics::ClientMetrics;
 use crate::protocol::Observed;
 use crate::reason::Reason;
 
@@ -166,18 +166,18 @@ impl Brain {
         self.tell_speakers();
         if self.unknown.is_empty() {
             self.synced.set(true);
-            self.metrics.config_loaded.set(1);
+            self.metrics.set_loaded();
             pending.everything = true;
         }
     }
 
     fn settle(&mut self, pending: &Pending) {
         let rejected = self.index.configuration.rejected().len();
-        let stale = i64::from(rejected > 0);
-        if stale > self.metrics.config_stale.get() {
+        let stale = rejected > 0;
+        if stale && !self.metrics.is_stale() {
             self.metrics.update_errors.inc();
         }
-        self.metrics.config_stale.set(stale);
+        self.metrics.set_stale(stale);
         if !self.unknown.is_empty() {
             return;
         }
@@ -270,7 +270,7 @@ mod tests {
             unknown: BTreeSet::new(),
             synced: Ready::new().condition("everything"),
             speakers: watch::channel(BTreeMap::new()).0,
-            metrics: ClientMetrics::new(&metrics),
+            metrics: ClientMetrics::register(&metrics),
             reporter: None,
             reported: None,
         };

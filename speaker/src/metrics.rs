@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use metallb_kit::metrics::Metrics;
 use metallb_kit::watch::ObjectKey;
 use metallb_membership::Dropped;
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use prometheus::{IntCounterVec, IntGaugeVec, Opts};
 
 /// What layer 2 counts, by address.
 #[derive(Clone, Debug)]
@@ -114,37 +114,5 @@ impl AnnouncedMetric {
         let _ = self
             .announced
             .remove_label_values(&[&service, "layer2", &self.node, &ip]);
-    }
-}
-
-/// How the speaker gets on with the API.
-#[derive(Clone, Debug)]
-pub(crate) struct ClientMetrics {
-    pub(crate) updates: IntCounter,
-    pub(crate) update_errors: IntCounter,
-    pub(crate) config_loaded: IntGauge,
-    pub(crate) config_stale: IntGauge,
-}
-
-impl ClientMetrics {
-    pub(crate) fn new(metrics: &Metrics) -> Self {
-        Self {
-            updates: metrics.add(IntCounter::new(
-                "metallb_k8s_client_updates_total",
-                "Number of k8s object updates that have been processed.",
-            )),
-            update_errors: metrics.add(IntCounter::new(
-                "metallb_k8s_client_update_errors_total",
-                "Number of k8s object updates that failed for some reason.",
-            )),
-            config_loaded: metrics.add(IntGauge::new(
-                "metallb_k8s_client_config_loaded_bool",
-                "1 if the MetalLB configuration was successfully loaded at least once.",
-            )),
-            config_stale: metrics.add(IntGauge::new(
-                "metallb_k8s_client_config_stale_bool",
-                "1 if running on a stale configuration, because the latest config failed to load.",
-            )),
-        }
     }
 }

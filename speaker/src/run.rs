@@ -21,7 +21,7 @@ use metallb_config::SPEAKER_CONDITION;
 use metallb_crds::names::{COMPONENT_TYPE_LABEL, NODE_NAME_LABEL};
 use metallb_kit::configuration_state::{Identity, Reporter};
 use metallb_kit::events::Events;
-use metallb_kit::metrics::{Endpoint, Metrics};
+use metallb_kit::metrics::{ClientMetrics, Endpoint, Metrics};
 use metallb_kit::ready::Ready;
 use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::tls::TlsOptions;
@@ -34,7 +34,7 @@ use crate::brain::{Brain, Kind, News};
 use crate::decide;
 use crate::exclude::Exclude;
 use crate::index::Index;
-use crate::metrics::{AnnouncedMetric, ClientMetrics, HeartbeatMetrics, Layer2Metrics};
+use crate::metrics::{AnnouncedMetric, HeartbeatMetrics, Layer2Metrics};
 use crate::protocol::{self, HeartbeatSetup};
 
 /// Reads the command line and runs.
@@ -138,7 +138,7 @@ async fn run(args: Args) -> Result<()> {
         unknown: unknown(memberlist.is_some()),
         synced,
         speakers: started.speakers,
-        metrics: ClientMetrics::new(&metrics),
+        metrics: ClientMetrics::register(&metrics),
         reporter: Some(reporter),
         reported: None,
     };

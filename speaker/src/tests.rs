@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use metallb_kit::metrics::Metrics;
+use metallb_kit::metrics::{ClientMetrics, Metrics};
 use metallb_kit::ready::Ready;
 use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::watch::Change;
@@ -24,7 +24,7 @@ use crate::brain::{Brain, News};
 use crate::exclude::Exclude;
 use crate::index::Index;
 use crate::index::fixtures::{apply, service, slice};
-use crate::metrics::{AnnouncedMetric, ClientMetrics, HeartbeatMetrics, Layer2Metrics};
+use crate::metrics::{AnnouncedMetric, HeartbeatMetrics, Layer2Metrics};
 use crate::protocol::{self, HeartbeatSetup, Setup};
 use crate::{decide, run};
 
@@ -249,7 +249,7 @@ fn speak(
         unknown: run::unknown(true),
         synced: ready.condition("caches in sync"),
         speakers: protocol.speakers,
-        metrics: ClientMetrics::new(&metrics),
+        metrics: ClientMetrics::register(&metrics),
         reporter: None,
         reported: None,
     };

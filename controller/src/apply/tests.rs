@@ -7,7 +7,7 @@ use http::{Method, Request, Response};
 use kube::client::Body;
 use metallb_config::{Objects, parse};
 use metallb_ipam::{Allocator, Families, Request as Wanted};
-use metallb_kit::metrics::Metrics;
+use metallb_kit::metrics::{ClientMetrics, Metrics};
 use serde_json::{Value, json};
 
 use super::*;
@@ -118,7 +118,9 @@ fn methods(asked: &Asked) -> String {
 
 fn apply(client: Client) -> Apply {
     let events = Events::start(client.clone(), "metallb-controller", None);
-    Apply::new(client, events, Latencies::register(&Metrics::new()))
+    let metrics = Metrics::new();
+    let latencies = Latencies::register(&metrics, &ClientMetrics::register(&metrics));
+    Apply::new(client, events, latencies)
 }
 
 #[tokio::test]

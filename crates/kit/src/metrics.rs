@@ -3,6 +3,8 @@
 //! As upstream, `/metrics` is HTTPS only, and a caller needs a bearer token whose user may `get`
 //! the non-resource URL `/metrics`.
 
+mod client;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use kube::Client;
 pub use prometheus;
 use prometheus::{Encoder, TextEncoder};
 
+pub use self::client::ClientMetrics;
 use crate::process::Process;
 use crate::review::{Reviewer, Verdict};
 use crate::shutdown::CancellationToken;
