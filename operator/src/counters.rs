@@ -1,7 +1,7 @@
 //! The operator's own metrics.
 
 use metallb_kit::metrics::Metrics;
-use prometheus::{IntCounterVec, Opts};
+use metallb_kit::metrics::prometheus::{IntCounterVec, Opts};
 
 use crate::object::Kind;
 

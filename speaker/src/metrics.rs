@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use metallb_kit::metrics::Metrics;
+use metallb_kit::metrics::prometheus::{IntCounterVec, IntGaugeVec, Opts};
 use metallb_kit::watch::ObjectKey;
 use metallb_membership::Dropped;
-use prometheus::{IntCounterVec, IntGaugeVec, Opts};
 
 /// What layer 2 counts, by address.
 #[derive(Clone, Debug)]
