@@ -337,29 +337,15 @@ mod tests {
                 &["list", "watch", "patch"],
                 "kit::webhook: the caBundle",
             ),
-            ("pods", &["get"], "kit::configuration_state: its owner"),
-            (
-                "configurationstates",
-                &["create", "list", "watch", "patch"],
-                "kit::configuration_state",
-            ),
-            (
-                "configurationstates/status",
-                &["patch"],
-                "kit::configuration_state",
-            ),
             (
                 "leases",
                 &["create", "get", "list", "watch", "update"],
                 "kit::leader",
             ),
-            ("events", &["create", "patch"], "kit::events"),
-            ("tokenreviews", &["create"], "kit::review"),
-            ("subjectaccessreviews", &["create"], "kit::review"),
         ];
         used(
             &[controller_cluster(), controller_namespaced()].concat(),
-            controller,
+            &[controller, REPORTS, EVERYBODY].concat(),
         );
     }
 
@@ -374,24 +360,13 @@ mod tests {
                 &["list", "watch"],
                 "run: watches, for who else is a speaker",
             ),
-            ("pods", &["get"], "kit::configuration_state: its owner"),
-            (
-                "configurationstates",
-                &["create", "list", "watch", "patch"],
-                "kit::configuration_state",
-            ),
-            (
-                "configurationstates/status",
-                &["patch"],
-                "kit::configuration_state",
-            ),
             ("ipaddresspools", &["list", "watch"], "run: watches"),
             ("l2advertisements", &["list", "watch"], "run: watches"),
-            ("events", &["create", "patch"], "kit::events"),
-            ("tokenreviews", &["create"], "kit::review"),
-            ("subjectaccessreviews", &["create"], "kit::review"),
         ];
-        used(&[speaker_cluster(), speaker_namespaced()].concat(), speaker);
+        used(
+            &[speaker_cluster(), speaker_namespaced()].concat(),
+            &[speaker, REPORTS, EVERYBODY].concat(),
+        );
     }
 
     #[test]
@@ -400,7 +375,6 @@ mod tests {
             ("metallbs", &["list", "watch"], "watches::metallbs"),
             ("metallbs", &["patch"], "apply: the finalizer"),
             ("metallbs/status", &["patch"], "apply: conditions"),
-            ("events", &["create", "patch"], "kit::events"),
             ("namespaces", &["list"], "operate: is our own being deleted"),
             ("clusterroles", MAKE, "watches::operands, apply"),
             ("clusterrolebindings", MAKE, "watches::operands, apply"),
@@ -442,19 +416,38 @@ mod tests {
                 &["delete"],
                 "apply: the controllers' Lease, when MetalLB is removed",
             ),
-            // What it holds to grant it is in the controller's and the speaker's lists; these two
-            // it uses as well.
-            ("tokenreviews", &["create"], "kit::review"),
-            ("subjectaccessreviews", &["create"], "kit::review"),
         ];
+        // What it holds only to grant it is in the controller's and the speaker's lists.
         let mut own = operator_own_cluster("metallb-system");
         own.extend(operator_own_namespaced());
         own.extend(metrics_reviews());
-        used(&own, operator);
+        used(&own, &[operator, EVERYBODY].concat());
     }
 
     /// Resource, verbs, and by what code.
     type Use = (&'static str, &'static [&'static str], &'static str);
+
+    /// What all three programs do.
+    const EVERYBODY: &[Use] = &[
+        ("events", &["create", "patch"], "kit::events"),
+        ("tokenreviews", &["create"], "kit::review"),
+        ("subjectaccessreviews", &["create"], "kit::review"),
+    ];
+
+    /// Whoever reads the configuration says whether it is good.
+    const REPORTS: &[Use] = &[
+        ("pods", &["get"], "kit::configuration_state: its owner"),
+        (
+            "configurationstates",
+            &["create", "list", "watch", "patch"],
+            "kit::configuration_state",
+        ),
+        (
+            "configurationstates/status",
+            &["patch"],
+            "kit::configuration_state",
+        ),
+    ];
 
     fn used(held: &[Rule], uses: &[Use]) {
         let held = rights(held);
