@@ -71,14 +71,7 @@ impl fmt::Display for Cable {
 /// Takes the fabric's end down, so that the place's end loses its carrier.
 pub(super) fn cut(fabric: &str, netns: &str, cable: Cable) -> Result<()> {
     ip(fabric, &["link", "set", &cable.port(), "down"])?;
-    eventually(&format!("loss of carrier on {cable}"), TIMEOUT, || {
-        let link = link(netns, &cable.device())?;
-        Ok(if has_flag(&link, "NO-CARRIER") {
-            Ok(())
-        } else {
-            Err(link["flags"].to_string())
-        })
-    })
+    await_flag(netns, cable, "NO-CARRIER")
 }
 
 /// Disables the bridge port. (`bridge link … isolated on` sounds like it, but keeps only isolated
@@ -93,14 +86,7 @@ pub(super) fn isolate(fabric: &str, netns: &str, cable: Cable) -> Result<()> {
 
 pub(super) fn heal(fabric: &str, netns: &str, cable: Cable) -> Result<()> {
     ip(fabric, &["link", "set", &cable.port(), "up"])?;
-    eventually(&format!("carrier on {cable}"), TIMEOUT, || {
-        let link = link(netns, &cable.device())?;
-        Ok(if has_flag(&link, "LOWER_UP") {
-            Ok(())
-        } else {
-            Err(link["flags"].to_string())
-        })
-    })?;
+    await_flag(netns, cable, "LOWER_UP")?;
     // The kernel takes no state for a port without carrier, so this comes second.
     set_port_state(fabric, &cable.port(), FORWARDING)?;
     await_port_state(fabric, cable, "forwarding")
@@ -150,6 +136,17 @@ fn link(netns: &str, device: &str) -> Result<Value> {
         json(&["ip", "-json", "-n", netns, "link", "show", device])?,
         device,
     )
+}
+
+fn await_flag(netns: &str, cable: Cable, flag: &str) -> Result<()> {
+    eventually(&format!("{flag} on {cable}"), TIMEOUT, || {
+        let link = link(netns, &cable.device())?;
+        Ok(if has_flag(&link, flag) {
+            Ok(())
+        } else {
+            Err(link["flags"].to_string())
+        })
+    })
 }
 
 fn has_flag(link: &Value, flag: &str) -> bool {
