@@ -19,8 +19,8 @@ use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview
 use kube::core::conversion::ConversionReview;
 use kube::{Client, Resource};
 use metallb_admission::{
-    CONFIGURATION, CONVERT_PATH, SERVICE, Verdict, WEBHOOKS, Webhook, convert_review,
-    review as verdict_on,
+    CONFIGURATION, CONVERT_PATH, CONVERTED, PORT, SECRET, SERVICE, Verdict, WEBHOOKS, Webhook,
+    convert_review, review as verdict_on,
 };
 use metallb_config::{Kind, Labels, Mode, Objects};
 use metallb_crds::{v1beta1, v1beta2};
@@ -52,7 +52,7 @@ pub(crate) struct Flags {
     #[arg(long, default_value = SERVICE)]
     cert_service_name: String,
     /// Secret with the certificates, which are made and renewed in it.
-    #[arg(long, default_value = "metallb-webhook-cert")]
+    #[arg(long, default_value = SECRET)]
     webhook_secret: String,
     /// Have `BGPPeer` v1beta1 served, converted here; false where an operator sees to that.
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "true", action = ArgAction::Set)]
@@ -139,7 +139,7 @@ impl Flags {
         let mut places = vec![Place::Validating(CONFIGURATION)];
         if self.register_conversion {
             places.push(Place::Conversion {
-                crd: BGP_PEERS,
+                crd: CONVERTED,
                 register: Some(Registration {
                     path: CONVERT_PATH,
                     version: "v1beta1",
@@ -300,10 +300,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Before asking again where the API server names no time.
 const SHORT: Duration = Duration::from_millis(200);
 
-/// Where upstream's manifests have the Service lead to.
-const PORT: u16 = 9443;
-/// The definition whose versions are converted.
-const BGP_PEERS: &str = "bgppeers.metallb.io";
 /// Name and help of the metric.
 const DENIALS: (&str, &str) = (
     "metallb_webhook_denials_total",

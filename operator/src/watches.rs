@@ -8,13 +8,14 @@ use futures::stream::{BoxStream, SelectAll, select_all};
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::runtime::watcher::Config;
+use metallb_admission::SECRET as WEBHOOK_SECRET;
 use metallb_crds::v1beta1::MetalLB;
 use metallb_kit::watch::{Change, watch, watch_with};
 
 use crate::index::News;
 use crate::object::Kind;
 use crate::observed::{Operand, PlainObject, Pod, PodObject, WorkloadObject};
-use crate::render::{INVENTORY_LABEL, MEMBERLIST_SECRET, WEBHOOK_SECRET};
+use crate::render::{INVENTORY_LABEL, MEMBERLIST_SECRET};
 
 /// All news, as they come.
 pub(crate) type Feed = SelectAll<BoxStream<'static, News>>;

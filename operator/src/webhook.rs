@@ -9,14 +9,14 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use kube::Client;
 use kube::core::conversion::ConversionReview;
-use metallb_admission::{CONVERT_PATH, convert_review, probe};
+use metallb_admission::{CONVERT_PATH, CONVERTED, PORT, convert_review, probe};
 use metallb_kit::metrics::Metrics;
 use metallb_kit::ready::Ready;
 use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::tls::{Certificate, TlsOptions};
 use metallb_kit::webhook::{Place, Registration, Served, Service, Settings, Webhooks, keep};
 
-use crate::render::{BGP_PEERS, OPERATOR_SECRET, WEBHOOK_PORT};
+use crate::render::OPERATOR_SECRET;
 
 /// Where the certificate comes from.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub(crate) async fn serve(
                 },
                 secret: OPERATOR_SECRET.to_owned(),
                 places: vec![Place::Conversion {
-                    crd: BGP_PEERS,
+                    crd: CONVERTED,
                     register: Some(REGISTRATION),
                 }],
             },
@@ -67,13 +67,13 @@ pub(crate) async fn serve(
             convert_review(review)
         })
         .serve(
-            (Ipv6Addr::UNSPECIFIED, WEBHOOK_PORT).into(),
+            (Ipv6Addr::UNSPECIFIED, PORT).into(),
             &certificate,
             &TlsOptions::default(),
             shutdown.clone(),
         )
         .await
-        .with_context(|| format!("cannot serve webhooks on port {WEBHOOK_PORT}"))
+        .with_context(|| format!("cannot serve webhooks on port {PORT}"))
 }
 
 /// Upstream's operand converts as well; where an operator runs, it does.

@@ -12,4 +12,6 @@ mod webhooks;
 pub use conversion::{ConversionError, convert, convert_review, probe};
 pub use review::review;
 pub use verdict::Verdict;
-pub use webhooks::{CONFIGURATION, CONVERT_PATH, SERVICE, WEBHOOKS, Webhook};
+pub use webhooks::{
+    CONFIGURATION, CONVERT_PATH, CONVERTED, PORT, SECRET, SERVICE, WEBHOOKS, Webhook,
+};

@@ -8,8 +8,14 @@ use metallb_crds::names::GROUP;
 pub const CONFIGURATION: &str = "metallb-webhook-configuration";
 /// Name of the Service that the API server calls, in MetalLB's namespace.
 pub const SERVICE: &str = "metallb-webhook-service";
+/// Name of the Secret with the certificates of that Service.
+pub const SECRET: &str = "metallb-webhook-cert";
+/// Where the pods behind that Service answer, and those that convert alone.
+pub const PORT: u16 = 9443;
 /// Where `BGPPeers` are converted ([`crate::convert_review`]).
 pub const CONVERT_PATH: &str = "/convert";
+/// The definition whose objects are converted: of the one kind that has two versions.
+pub const CONVERTED: &str = "bgppeers.metallb.io";
 
 /// One validating webhook.
 #[derive(Debug, PartialEq, Eq)]

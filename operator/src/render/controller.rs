@@ -1,8 +1,9 @@
 //! The controller: who it is, what it may do, and its Deployment.
 
+use metallb_admission::PORT;
 use serde_json::{Value, json};
 
-use super::{Component, Inputs, pod, rules, webhooks};
+use super::{Component, Inputs, pod, rules};
 use crate::object::{Kind, Object};
 
 pub(super) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
@@ -50,7 +51,7 @@ fn deployment(inputs: &Inputs<'_>) -> Value {
                 "env": env(inputs),
                 "ports": [
                     { "name": "metricshttps", "containerPort": inputs.ports.metrics },
-                    { "name": "webhook-server", "containerPort": webhooks::PORT },
+                    { "name": "webhook-server", "containerPort": PORT },
                 ],
                 "livenessProbe": pod::liveness(inputs.ports.probes, None),
                 "readinessProbe": pod::readiness(inputs.ports.probes, None),

@@ -1,8 +1,9 @@
 //! The manifest that installs the operator itself: CRDs, rights and its Deployment.
 
+use metallb_admission::PORT;
 use serde_json::{Value, json};
 
-use super::{FIELD_MANAGER, pod, rules, webhooks};
+use super::{FIELD_MANAGER, pod, rules};
 use crate::object::{Kind, Object};
 
 /// What the install manifest depends on.
@@ -130,7 +131,7 @@ impl Install<'_> {
                             ],
                             "ports": [
                                 { "name": "probes", "containerPort": PROBES },
-                                { "name": "webhook-server", "containerPort": webhooks::PORT },
+                                { "name": "webhook-server", "containerPort": PORT },
                             ],
                             "livenessProbe": pod::liveness(PROBES, None),
                             "readinessProbe": pod::readiness(PROBES, None),
@@ -152,7 +153,7 @@ fn webhook_service() -> Value {
     json!({
         "spec": {
             "selector": labels(),
-            "ports": [{ "port": 443, "targetPort": webhooks::PORT }],
+            "ports": [{ "port": 443, "targetPort": PORT }],
         },
     })
 }

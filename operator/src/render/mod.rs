@@ -9,11 +9,9 @@ mod speaker;
 mod webhooks;
 
 pub(crate) use install::{Install, WEBHOOK_SERVICE, install};
-pub(crate) use rules::{
-    BGP_PEERS, CONTROLLER_LEASE, MEMBERLIST_SECRET, OPERATOR_LEASE, OPERATOR_SECRET, WEBHOOK_SECRET,
-};
+pub(crate) use rules::{CONTROLLER_LEASE, MEMBERLIST_SECRET, OPERATOR_LEASE, OPERATOR_SECRET};
 pub(crate) use shared::MEMBERLIST_KEY;
-pub(crate) use webhooks::{PORT as WEBHOOK_PORT, Webhooks};
+pub(crate) use webhooks::Webhooks;
 
 use metallb_crds::v1beta1::MetalLBSpec;
 use serde_json::{Value, json};

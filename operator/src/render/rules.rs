@@ -1,7 +1,7 @@
 //! Who may do what: the rights of controller, speaker and operator, in one place, because the
 //! operator may only grant what it holds itself.
 
-use metallb_admission::CONFIGURATION;
+use metallb_admission::{CONFIGURATION, CONVERTED, SECRET as WEBHOOK_SECRET};
 use serde::Serialize;
 
 use super::install::WEBHOOK_SERVICE;
@@ -21,12 +21,8 @@ pub(crate) struct Rule {
 
 /// The Secret under which speakers seal their heartbeats.
 pub(crate) const MEMBERLIST_SECRET: &str = "metallb-memberlist";
-/// The Secret with the certificates of the controllers' webhooks.
-pub(crate) const WEBHOOK_SECRET: &str = "metallb-webhook-cert";
 /// The Secret with the certificates of the operators' `/convert`.
 pub(crate) const OPERATOR_SECRET: &str = "metallb-operator-webhook-server-cert";
-/// The definition of the one kind that has two versions.
-pub(crate) const BGP_PEERS: &str = "bgppeers.metallb.io";
 /// The Lease of the controllers.
 pub(crate) const CONTROLLER_LEASE: &str = "metallb-controller";
 /// The Lease of the operators.
@@ -105,7 +101,7 @@ pub(crate) fn operator_own_cluster(namespace: &str) -> Vec<Rule> {
             &["customresourcedefinitions"],
             &["list", "watch", "patch"],
         )
-        .named(BGP_PEERS),
+        .named(CONVERTED),
     ]
 }
 

@@ -1,14 +1,11 @@
 //! The webhooks of the configuration: the Service in front of the controller's pods, the Secret
 //! that they keep their certificates in, and what sends the API server there.
 
-use metallb_admission::{CONFIGURATION, SERVICE, WEBHOOKS, Webhook};
+use metallb_admission::{CONFIGURATION, PORT, SECRET, SERVICE, WEBHOOKS, Webhook};
 use serde_json::{Value, json};
 
-use super::{Component, Inputs, WEBHOOK_SECRET, pod};
+use super::{Component, Inputs, pod};
 use crate::object::{Kind, Object};
-
-/// Where the pods of controller and operator answer.
-pub(crate) const PORT: u16 = 9443;
 
 /// How far the webhooks are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +36,7 @@ pub(super) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
         inputs.object(
             Kind::Secret,
             Component::Controller,
-            WEBHOOK_SECRET,
+            SECRET,
             json!({ "type": "Opaque" }),
         ),
     ];
