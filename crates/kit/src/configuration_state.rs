@@ -15,7 +15,7 @@ use kube::runtime::watcher;
 use kube::{Client, ResourceExt as _};
 use metallb_config::Report;
 use metallb_crds::v1beta1::{ConfigurationState, ConfigurationStateStatus};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -194,15 +194,11 @@ impl Keeper {
             field_manager,
             ..
         } = &self.identity;
-        let object = |rest: Value| {
-            let mut object = json!({
-                "apiVersion": "metallb.io/v1beta1",
-                "kind": "ConfigurationState",
-                "metadata": { "name": name, "namespace": namespace },
-            });
-            merge(&mut object, rest);
-            Patch::Apply(object)
-        };
+        let mut object = json!({
+            "apiVersion": "metallb.io/v1beta1",
+            "kind": "ConfigurationState",
+            "metadata": { "name": name, "namespace": namespace },
+        });
         let params = PatchParams::apply(field_manager).force();
         match step {
             Step::Object => {
@@ -210,14 +206,16 @@ impl Keeper {
                     Some(owners) => owners.clone(),
                     None => self.pod().await?.into_iter().collect(),
                 };
-                let metadata = json!({ "labels": labels, "ownerReferences": owners });
-                let patch = object(json!({ "metadata": metadata }));
+                object["metadata"]["labels"] = json!(labels);
+                object["metadata"]["ownerReferences"] = json!(owners);
+                let patch = Patch::Apply(object);
                 let state = self.states.patch(name, &params, &patch).await?;
                 self.owners = Some(owners);
                 Ok(state)
             }
             Step::Status(status) => {
-                let patch = object(json!({ "status": status }));
+                object["status"] = json!(status);
+                let patch = Patch::Apply(object);
                 self.states.patch_status(name, &params, &patch).await
             }
         }
@@ -244,17 +242,6 @@ impl Keeper {
     }
 }
 
-fn merge(into: &mut Value, from: Value) {
-    match (into, from) {
-        (Value::Object(into), Value::Object(from)) => {
-            for (key, value) in from {
-                merge(into.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (into, from) => *into = from,
-    }
-}
-
 async fn rest(pause: Option<Duration>) {
     match pause {
         Some(pause) => tokio::time::sleep(pause).await,
@@ -270,6 +257,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use metallb_crds::v1beta1::ConfigurationResult;
+    use serde_json::Value;
 
     use super::*;
     use crate::mock::{self, Asked};
@@ -317,6 +305,17 @@ mod tests {
             // Under a paused clock it ends when everything else is at rest.
             tokio::time::sleep(Duration::from_millis(10)).await;
             std::mem::take(&mut self.patches.lock().unwrap())
+        }
+    }
+
+    fn merge(into: &mut Value, from: Value) {
+        match (into, from) {
+            (Value::Object(into), Value::Object(from)) => {
+                for (key, value) in from {
+                    merge(into.entry(key).or_insert(Value::Null), value);
+                }
+            }
+            (into, from) => *into = from,
         }
     }
 
