@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use metallb_crds::names::DEFAULT_NAMESPACE;
 use metallb_kit::args::{LogLevel, go_bool};
 
 use crate::render::WEBHOOK_SERVICE;
@@ -27,7 +28,7 @@ pub(crate) enum Command {
         #[arg(long, default_value = "metallb.io/metallb:dev")]
         image: String,
         /// Where to install it.
-        #[arg(long, default_value = "metallb-system")]
+        #[arg(long, default_value = DEFAULT_NAMESPACE)]
         namespace: String,
     },
     /// Print what a MetalLB object is turned into. The memberlist key is random.

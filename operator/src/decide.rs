@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource as _, ResourceExt as _};
+use metallb_crds::names::METALLB_NAME;
 use metallb_crds::v1beta1::{MetalLB, MetalLBSpec};
 use metallb_kit::watch::ObjectKey;
 
@@ -16,7 +17,7 @@ use crate::conditions::{AVAILABLE, DEGRADED, Health, Standing, conditions, is_tr
 use crate::index::{Due, Index};
 use crate::object::{Key, Kind, Object};
 use crate::observed::Workload;
-use crate::render::{Inputs, MEMBERLIST_SECRET, METALLB_NAME, Webhooks, render};
+use crate::render::{Inputs, MEMBERLIST_SECRET, Webhooks, render};
 use crate::settings::Settings;
 use crate::validate::validate;
 

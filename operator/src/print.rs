@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use metallb_crds::names::DEFAULT_NAMESPACE;
 use metallb_crds::v1beta1::MetalLB;
 use rand::random;
 
@@ -31,7 +32,7 @@ pub(crate) fn operands(file: &Path, image: &str) -> anyhow::Result<()> {
             .metadata
             .namespace
             .as_deref()
-            .unwrap_or("metallb-system"),
+            .unwrap_or(DEFAULT_NAMESPACE),
         uid: metallb.metadata.uid.as_deref().unwrap_or_default(),
         images: &Images {
             controller: image.to_owned(),

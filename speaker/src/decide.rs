@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use metallb_config::L2Advertisement;
+use metallb_crds::names::EXCLUDE_FROM_EXTERNAL_LOAD_BALANCERS;
 use metallb_kit::watch::ObjectKey;
 use metallb_l2::elect::{self, Candidate};
 
@@ -188,10 +189,11 @@ fn is_candidate(index: &Index, own: &Own, name: &str, node: &Node) -> bool {
         .as_ref()
         .is_none_or(|alive| alive.contains(name))
         && !node.network_unavailable
-        && (own.ignore_exclude_lb || !node.labels.contains_key(EXCLUDE_LABEL))
+        && (own.ignore_exclude_lb
+            || !node
+                .labels
+                .contains_key(EXCLUDE_FROM_EXTERNAL_LOAD_BALANCERS))
 }
-
-const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ pub(crate) use rules::{CONTROLLER_LEASE, MEMBERLIST_SECRET, OPERATOR_LEASE, OPER
 pub(crate) use shared::MEMBERLIST_KEY;
 pub(crate) use webhooks::Webhooks;
 
+use metallb_crds::names::METALLB_NAME;
 use metallb_crds::v1beta1::MetalLBSpec;
 use serde_json::{Value, json};
 
@@ -55,8 +56,6 @@ pub(crate) enum Component {
 pub(crate) const INVENTORY_LABEL: &str = "metallb.io/inventory";
 /// Field manager of everything that is applied, as upstream's.
 pub(crate) const FIELD_MANAGER: &str = "metallb-operator";
-/// Name of the one `MetalLB` object that counts.
-pub(crate) const METALLB_NAME: &str = "metallb";
 
 /// The objects that run MetalLB as `inputs` ask, in the order in which to apply them.
 pub(crate) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
