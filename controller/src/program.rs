@@ -17,6 +17,7 @@ use metallb_kit::events::Events;
 use metallb_kit::leader::Leadership;
 use metallb_kit::metrics::{ClientMetrics, Metrics};
 use metallb_kit::ready::{Condition, Ready};
+use metallb_kit::sleep;
 use metallb_kit::watch::{Change, watch_anew_on, watch_with};
 use serde_json::json;
 use tokio::sync::Notify;
@@ -144,7 +145,7 @@ impl Program {
                 Some((pool, is_written)) = self.pool_writes.next() => {
                     self.pool_statuses.written(pool, is_written, Instant::now());
                 }
-                () = sleep_until(self.pool_statuses.next()) => {}
+                () = sleep::until(self.pool_statuses.next()) => {}
                 _ = tick.tick() => self.listen(),
             }
             let leads = Input::Leads(*leadership.borrow_and_update());
@@ -286,13 +287,6 @@ async fn write_pool_status(
         }
     };
     (name, written)
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// How many changes of one kind are taken in before deciding.

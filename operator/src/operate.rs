@@ -15,6 +15,7 @@ use kube::Client;
 use metallb_kit::leader::Leadership;
 use metallb_kit::ready::Condition;
 use metallb_kit::shutdown::CancellationToken;
+use metallb_kit::sleep;
 use rand::random;
 
 use crate::apply::{Applier, Deleted};
@@ -90,7 +91,7 @@ impl Operator {
             }
             // An error says that nobody will ever change it: without an election.
             Ok(()) = self.leadership.changed() => {}
-            () = sleep_until(wake_at) => {}
+            () = sleep::until(wake_at) => {}
         }
         let missing = self.index.missing();
         self.synced.set(missing.is_empty());
@@ -233,13 +234,6 @@ impl Operator {
                 Err(retry_at)
             }
         }
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -17,8 +17,9 @@ use metallb_config::Report;
 use metallb_crds::v1beta1::{ConfigurationState, ConfigurationStateStatus};
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use crate::sleep;
 use crate::watch::{Change, watch_with};
 
 /// Whose object it is.
@@ -103,7 +104,7 @@ impl Keeper {
         loop {
             let report = reports.borrow_and_update().clone();
             let step = report.and_then(|report| self.step(&report));
-            let mut pause = None;
+            let mut again_at = None;
             if let Some(step) = step {
                 match timeout(REQUEST, self.perform(step)).await {
                     Ok(Ok(state)) => {
@@ -115,14 +116,14 @@ impl Keeper {
                     Err(_) => self.complain(&"no answer"),
                 }
                 failures = failures.saturating_add(1).min(6);
-                pause = Some(Duration::from_millis(500 << failures));
+                again_at = Some(Instant::now() + Duration::from_millis(500 << failures));
             }
             tokio::select! {
                 Some(change) = changes.next() => self.see(change),
                 news = reports.changed() => if news.is_err() {
                     return;
                 },
-                () = rest(pause) => {}
+                () = sleep::until(again_at) => {}
             }
         }
     }
@@ -239,13 +240,6 @@ impl Keeper {
     fn complain(&self, error: &dyn std::fmt::Display) {
         let name = &self.identity.name;
         tracing::warn!(name, %error, "cannot write the ConfigurationState, will be tried again");
-    }
-}
-
-async fn rest(pause: Option<Duration>) {
-    match pause {
-        Some(pause) => tokio::time::sleep(pause).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::shutdown::CancellationToken;
+use crate::sleep;
 use crate::watch::{Change, watch_with};
 
 /// In which of its terms this process leads, if it leads, now and at every change. A number that
@@ -103,7 +104,7 @@ impl Candidate {
             let seen = tokio::select! {
                 seen = self.perform(&action) => seen,
                 // An answer that is late must not make us lead on.
-                () = sleep_until(self.elector.leads_until()) => Observation::Failed,
+                () = sleep::until(self.elector.leads_until()) => Observation::Failed,
                 () = stop.cancelled() => Observation::Failed,
             };
             self.elector.observe(now(), seen);
@@ -205,13 +206,6 @@ fn now() -> Now {
     Now {
         monotonic: Instant::now(),
         wall: jiff::Timestamp::now(),
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -20,6 +20,7 @@ pub mod process;
 pub mod ready;
 pub mod review;
 pub mod shutdown;
+pub mod sleep;
 pub mod tls;
 pub mod watch;
 pub mod webhook;

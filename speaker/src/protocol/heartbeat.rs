@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use metallb_kit::shutdown::CancellationToken;
+use metallb_kit::sleep;
 use metallb_membership::{Input, Membership, Output};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
@@ -54,7 +55,7 @@ pub(super) async fn run(
                 // An ICMP error about a datagram sent before: that speaker is not there.
                 Err(error) => tracing::debug!(op = "heartbeat", %error, "not delivered"),
             },
-            () = until(timeout) => {
+            () = sleep::until(timeout) => {
                 membership.handle_timeout(Instant::now());
                 metrics.dropped(membership.dropped());
             }
@@ -74,12 +75,4 @@ pub(super) async fn run(
         let _ = socket.try_send_to(&bytes, to);
     }
     Ok(())
-}
-
-/// Sleeps until then; for ever when there is nothing to wait for.
-pub(super) async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
-    }
 }

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use metallb_kit::ready::Condition;
+use metallb_kit::sleep;
 use metallb_l2::{Announcer, announce};
 use metallb_netio::{Interface, LinkWatch};
 use tokio::sync::mpsc;
 
 use super::Observed;
-use super::heartbeat::until;
 use super::port::Port;
 use crate::addresses::Command;
 use crate::decide::Interfaces;
@@ -63,7 +63,7 @@ impl Layer2 {
             }
             let changed = async {
                 if links.is_none() {
-                    until(Some(reopen)).await;
+                    sleep::until(Some(reopen)).await;
                     links = Some(LinkWatch::open()?);
                 }
                 links
@@ -79,10 +79,10 @@ impl Layer2 {
                     Some(command) => self.command(Instant::now(), command),
                     None => return,
                 },
-                () = until(self.announcer.poll_timeout()) => {
+                () = sleep::until(self.announcer.poll_timeout()) => {
                     self.announcer.handle_timeout(Instant::now());
                 }
-                () = until(self.retry) => self.update(Instant::now()),
+                () = sleep::until(self.retry) => self.update(Instant::now()),
                 changed = changed => match changed {
                     Ok(interfaces) => {
                         self.interfaces = interfaces;
