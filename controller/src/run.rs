@@ -1,6 +1,7 @@
 //! Starts everything, and ends it.
 
 use anyhow::Context as _;
+use metallb_crds::names::CONTROLLER_LEASE;
 use metallb_kit::leader::{Campaign, Settings};
 use metallb_kit::metrics::{Endpoint, Metrics};
 use metallb_kit::ready::Ready;
@@ -93,7 +94,7 @@ async fn start(args: &Args) -> anyhow::Result<()> {
     let campaign = Campaign::start(
         client,
         &namespace,
-        LEASE,
+        CONTROLLER_LEASE,
         Settings::prompt(leader::identity(pod)),
     );
     shutdown
@@ -104,6 +105,3 @@ async fn start(args: &Args) -> anyhow::Result<()> {
     ended.await;
     Ok(())
 }
-
-/// The Lease that the replicas share.
-const LEASE: &str = "metallb-controller";

@@ -56,6 +56,8 @@ pub const NODE_NAME_LABEL: &str = "metallb.io/node-name";
 
 // --- Objects ---
 
+/// The Lease by which one of the controllers leads.
+pub const CONTROLLER_LEASE: &str = "metallb-controller";
 /// Namespace that everything is installed to unless told otherwise.
 pub const DEFAULT_NAMESPACE: &str = "metallb-system";
 /// The one name that the operator looks at among `MetalLB` objects.

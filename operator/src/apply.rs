@@ -6,6 +6,7 @@ use kube::api::{
     Api, DeleteParams, ListParams, Patch, PatchParams, Preconditions, PropagationPolicy,
 };
 use kube::{Client, ResourceExt as _};
+use metallb_crds::names::CONTROLLER_LEASE;
 use metallb_crds::v1beta1::MetalLB;
 use metallb_kit::events::{EventType, Events, reference};
 use metallb_kit::watch::ObjectKey;
@@ -15,7 +16,7 @@ use thiserror::Error;
 use crate::decide::{FINALIZER, Report};
 use crate::object::{Key, Kind, Object};
 use crate::observed::{Fingerprint, PlainObject};
-use crate::render::{CONTROLLER_LEASE, FIELD_MANAGER, MEMBERLIST_KEY, MEMBERLIST_SECRET};
+use crate::render::{FIELD_MANAGER, MEMBERLIST_KEY, MEMBERLIST_SECRET};
 
 /// Holds the client.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ mod speaker;
 mod webhooks;
 
 pub(crate) use install::{Install, WEBHOOK_SERVICE, install};
-pub(crate) use rules::{CONTROLLER_LEASE, MEMBERLIST_SECRET, OPERATOR_LEASE, OPERATOR_SECRET};
+pub(crate) use rules::{MEMBERLIST_SECRET, OPERATOR_LEASE, OPERATOR_SECRET};
 pub(crate) use shared::MEMBERLIST_KEY;
 pub(crate) use webhooks::Webhooks;
 

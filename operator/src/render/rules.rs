@@ -2,6 +2,7 @@
 //! operator may only grant what it holds itself.
 
 use metallb_admission::{CONFIGURATION, CONVERTED, SECRET as WEBHOOK_SECRET};
+use metallb_crds::names::CONTROLLER_LEASE;
 use serde::Serialize;
 
 use super::install::WEBHOOK_SERVICE;
@@ -23,8 +24,6 @@ pub(crate) struct Rule {
 pub(crate) const MEMBERLIST_SECRET: &str = "metallb-memberlist";
 /// The Secret with the certificates of the operators' `/convert`.
 pub(crate) const OPERATOR_SECRET: &str = "metallb-operator-webhook-server-cert";
-/// The Lease of the controllers.
-pub(crate) const CONTROLLER_LEASE: &str = "metallb-controller";
 /// The Lease of the operators.
 pub(crate) const OPERATOR_LEASE: &str = "metallb.io.metallboperator";
 
