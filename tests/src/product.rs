@@ -87,6 +87,14 @@ pub fn available(kubectl: &Kubectl) -> Result<()> {
         .map_err(|error| error.context(why_not_running(kubectl, NAMESPACE)))
 }
 
+/// The newest version of the API that has a kind of the configuration.
+pub fn newest_version(kind: &str) -> &'static str {
+    match kind {
+        "BGPPeer" => "v1beta2",
+        _ => "v1beta1",
+    }
+}
+
 /// The addresses that a Service has, in the order of its status.
 pub fn addresses(kubectl: &Kubectl, service: &str) -> Result<Vec<IpAddr>> {
     let service = kubectl.json(&["get", "service", service])?;

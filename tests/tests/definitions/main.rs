@@ -4,8 +4,9 @@
 use std::{collections::BTreeMap, fs, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
+use metallb_tests::product::{NAMESPACE, newest_version};
 use metallb_tests::stories::{Stage, Story, tell};
-use metallb_tests::{Cluster, Kubectl, Options, Terminal, eventually, product::NAMESPACE};
+use metallb_tests::{Cluster, Kubectl, Options, Terminal, eventually};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -187,13 +188,8 @@ fn created(kubectl: &Kubectl, objects: &[impl AsRef<str>]) -> Result<(Vec<String
 }
 
 fn object(kind: &str, name: &str, spec: &Value) -> Value {
-    let version = if kind == "BGPPeer" {
-        "v1beta2"
-    } else {
-        "v1beta1"
-    };
     json!({
-        "apiVersion": format!("metallb.io/{version}"),
+        "apiVersion": format!("metallb.io/{}", newest_version(kind)),
         "kind": kind,
         "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": spec,

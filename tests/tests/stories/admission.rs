@@ -16,11 +16,7 @@ use crate::world::{Installed, SOON, within};
 pub(crate) fn refused(world: &Installed) -> Result<()> {
     required(world)?;
     let object = |kind: &str, namespace: &str, spec: Value| {
-        let version = if kind == "BGPPeer" {
-            "v1beta2"
-        } else {
-            "v1beta1"
-        };
+        let version = product::newest_version(kind);
         json!({
             "apiVersion": format!("metallb.io/{version}"), "kind": kind,
             "metadata": { "name": "bad", "namespace": namespace }, "spec": spec,

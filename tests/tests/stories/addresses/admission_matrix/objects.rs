@@ -1,7 +1,10 @@
 //! Objects of the matrix on the API server: tried, or made and removed.
 
 use anyhow::{Context as _, Result};
-use metallb_tests::{Answer, Cluster, eventually, product::NAMESPACE};
+use metallb_tests::{
+    Answer, Cluster, eventually,
+    product::{NAMESPACE, newest_version},
+};
 use serde_json::{Value, json};
 
 use crate::world::SOON;
@@ -18,12 +21,7 @@ pub(super) struct Object {
 
 impl Object {
     pub(super) fn new(kind: &str, version: Option<&str>, name: &str, spec: &Value) -> Self {
-        let newest = if kind == "BGPPeer" {
-            "v1beta2"
-        } else {
-            "v1beta1"
-        };
-        let version = version.unwrap_or(newest);
+        let version = version.unwrap_or_else(|| newest_version(kind));
         Self {
             kind: kind.to_owned(),
             version: version.to_owned(),
