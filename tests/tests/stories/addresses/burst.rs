@@ -7,14 +7,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 use metallb_tests::{
     Audited, eventually,
     product::{self, NAMESPACE},
 };
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::crowd::{addresses, join};
 use super::ledger::Ledger;
 use crate::world::{Installed, SOON};
 
@@ -159,21 +160,6 @@ fn who_wrote(audit: &[Audited], end: &BTreeMap<String, BTreeSet<IpAddr>>) -> Res
         ensure!(once, "{name} has {has:?} and was given {all:?}");
     }
     Ok(())
-}
-
-fn addresses(service: &Value) -> BTreeSet<IpAddr> {
-    let ingress = service["status"]["loadBalancer"]["ingress"].as_array();
-    ingress
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry["ip"].as_str()?.parse().ok())
-        .collect()
-}
-
-fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
-    thread
-        .join()
-        .unwrap_or_else(|_| Err(anyhow!("a thread panicked")))
 }
 
 const POOL: &str = "burst";

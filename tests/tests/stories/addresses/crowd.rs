@@ -1,6 +1,8 @@
 //! Many Services at once.
 
-use std::thread;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::thread::{self, ScopedJoinHandle};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use metallb_tests::{eventually, product::NAMESPACE};
@@ -25,9 +27,28 @@ pub(super) fn service(name: &str, pool: &str) -> Value {
     })
 }
 
-/// The names `POOL-000`, `POOL-001`, …
-pub(super) fn names(pool: &str, count: usize) -> Vec<String> {
-    (0..count).map(|n| format!("{pool}-{n:03}")).collect()
+/// Services of one pool with the names `POOL-000`, `POOL-001`, …
+fn services(pool: &str, count: usize) -> Vec<Value> {
+    (0..count)
+        .map(|n| service(&format!("{pool}-{n:03}"), pool))
+        .collect()
+}
+
+/// The addresses that the status of a Service shows.
+pub(super) fn addresses(service: &Value) -> BTreeSet<IpAddr> {
+    let ingress = service["status"]["loadBalancer"]["ingress"].as_array();
+    ingress
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry["ip"].as_str()?.parse().ok())
+        .collect()
+}
+
+/// What a client's thread came to.
+pub(super) fn join<T>(client: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    client
+        .join()
+        .unwrap_or_else(|_| Err(anyhow!("a client panicked")))
 }
 
 impl Installed {
@@ -39,11 +60,7 @@ impl Installed {
 
     /// Applies `count` Services of one pool, in the order of their names.
     pub(super) fn crowd(&self, pool: &str, count: usize) -> Result<()> {
-        let services: Vec<_> = names(pool, count)
-            .iter()
-            .map(|name| service(name, pool))
-            .collect();
-        self.apply_all(&services)
+        self.apply_all(&services(pool, count))
     }
 
     /// The same, by several clients at once; `made` is told of each handful.
@@ -53,10 +70,7 @@ impl Installed {
         count: usize,
         made: &(impl Fn(usize) + Sync),
     ) -> Result<()> {
-        let services: Vec<_> = names(pool, count)
-            .iter()
-            .map(|name| service(name, pool))
-            .collect();
+        let services = services(pool, count);
         thread::scope(|scope| {
             let share = count.div_ceil(CLIENTS);
             let clients: Vec<_> = services
@@ -71,11 +85,7 @@ impl Installed {
                     })
                 })
                 .collect();
-            clients.into_iter().try_for_each(|client| {
-                client
-                    .join()
-                    .unwrap_or_else(|_| Err(anyhow!("a client panicked")))
-            })
+            clients.into_iter().try_for_each(join)
         })
     }
 

@@ -9,7 +9,7 @@ use metallb_tests::{
 };
 use serde_json::{Value, json};
 
-use super::crowd::service;
+use super::crowd::{join, service};
 use crate::world::{Installed, SOON};
 
 /// One pool with as many networks as fit into what etcd takes for one object, 1.5 MB; the last of
@@ -69,11 +69,7 @@ pub(crate) fn many_pools(world: &Installed) -> Result<()> {
             .chunks(pools.len().div_ceil(4))
             .map(|share| scope.spawn(|| world.apply_all(share)))
             .collect();
-        threads.into_iter().try_for_each(|thread| {
-            thread
-                .join()
-                .unwrap_or_else(|_| anyhow::bail!("it panicked"))
-        })
+        threads.into_iter().try_for_each(join)
     })?;
     println!("  {POOLS} pools made after {:.1?}", started.elapsed());
     let last = format!("many-{:04}", POOLS - 1);

@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use metallb_tests::Kubectl;
 use serde_json::Value;
 
+use super::crowd::addresses;
 use crate::world::Installed;
 
 /// A watch of all Services that writes down what it sees, until it is dropped.
@@ -174,14 +175,9 @@ impl Seen {
         let Some(name) = object["metadata"]["name"].as_str() else {
             return;
         };
-        let ingress = object["status"]["loadBalancer"]["ingress"].as_array();
-        let addresses: BTreeSet<IpAddr> = match event["type"].as_str() {
+        let addresses = match event["type"].as_str() {
             Some("DELETED") => BTreeSet::new(),
-            _ => ingress
-                .into_iter()
-                .flatten()
-                .filter_map(|entry| entry["ip"].as_str()?.parse().ok())
-                .collect(),
+            _ => addresses(object),
         };
         let history = self.history.entry(name.to_owned()).or_default();
         if event["type"] == "DELETED" {
