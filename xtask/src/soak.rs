@@ -81,7 +81,8 @@ const LONG_TESTS: [LongTest; 5] = [
         part: Part::Properties,
         seeds: 100_000,
         arguments: "--package metallb-config --package metallb-admission --package metallb-ipam \
-                    --package metallb-l2 --package metallb-membership --lib",
+                    --package metallb-l2 --package metallb-membership --lib --test rules \
+                    --test conversion",
     },
 ];
 

@@ -179,7 +179,7 @@ fn without_rejected(cluster: &Cluster, parsed: &Parsed) -> Cluster {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(metallb_seeds::cases(1_000)))]
 
     #[test]
     fn the_order_of_objects_changes_nothing(cluster in cluster(), before in cluster(), turn in 0..12_usize) {
