@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::mock::{self, Asked};
 use crate::ready::Ready;
+use crate::webhook::Registration;
 
 /// What the API server has.
 #[derive(Default)]
