@@ -4,7 +4,7 @@ mod story;
 
 use metallb_config::ServiceAllocation;
 use metallb_ipam::{Families, Request, Usage};
-use story::{BOTH, PREFER, Story, V4, V6, families, ips, key, pool, ports, said, these};
+use story::{BOTH, PREFER, Story, V4, V6, adopted, families, ips, key, pool, ports, said, these};
 
 /// How a Service shares: `key backend port port…`, with `-` for an empty key.
 type How<'a> = &'a str;
@@ -37,15 +37,7 @@ impl Story {
         let mut request = Request::new(&key, created, families(addresses));
         (request.sharing_key, request.backend_key) = (how.0, how.1);
         request.ports = &how.2;
-        match self.allocator.adopt(&request, &ips(addresses)) {
-            Err(refusal) => refusal.to_string(),
-            Ok(adopted) if adopted.displaced.is_empty() => said(Ok(adopted.assignment)),
-            Ok(adopted) => format!(
-                "{}, not {:?}",
-                said(Ok(adopted.assignment)),
-                adopted.displaced
-            ),
-        }
+        adopted(self.allocator.adopt(&request, &ips(addresses)))
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use metallb_config::{Config, Family, Pool};
 use metallb_ipam::{
-    Allocator, Assignment, Families, Ips, PoolsChanged, Port, Protocol, Refusal, Request,
+    Adopted, Allocator, Assignment, Families, Ips, PoolsChanged, Port, Protocol, Refusal, Request,
     ServiceKey,
 };
 
@@ -69,17 +69,7 @@ impl Story {
     pub(crate) fn adopt(&mut self, name: &str, created: i64, addresses: &str) -> String {
         let key = key(name);
         let request = Request::new(&key, created, families(addresses));
-        match self.allocator.adopt(&request, &ips(addresses)) {
-            Ok(adopted) if adopted.displaced.is_empty() => said(Ok(adopted.assignment)),
-            Ok(adopted) => {
-                format!(
-                    "{}, not {:?}",
-                    said(Ok(adopted.assignment)),
-                    adopted.displaced
-                )
-            }
-            Err(refusal) => said(Err(refusal)),
-        }
+        adopted(self.allocator.adopt(&request, &ips(addresses)))
     }
 
     /// Those who hold an address.
@@ -128,6 +118,17 @@ pub(crate) fn ports(text: &str) -> Vec<Port> {
 
 pub(crate) fn families(addresses: &str) -> Families {
     Families::of_cluster_ips(&ips(addresses), false).unwrap_or(BOTH)
+}
+
+/// What it holds now and who had to make room, or the refusal.
+pub(crate) fn adopted(result: Result<Adopted, Refusal>) -> String {
+    match result {
+        Ok(Adopted {
+            assignment,
+            displaced,
+        }) if !displaced.is_empty() => format!("{}, not {displaced:?}", said(Ok(assignment))),
+        result => said(result.map(|it| it.assignment)),
+    }
 }
 
 /// `pool: address address`, or the refusal.
