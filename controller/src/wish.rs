@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use metallb_crds::names;
-use metallb_ipam::{Families, Ips, Port};
+use metallb_ipam::{Families, Ips, Port, backend_key};
 
 use crate::watched::Spec;
 
@@ -99,20 +99,14 @@ impl Sharing {
     fn read(spec: &Spec, annotations: &BTreeMap<String, String>) -> Option<Self> {
         let (key, old_key) = (names::ALLOW_SHARED_IP, names::LEGACY_ALLOW_SHARED_IP);
         let key = annotation(annotations, key, old_key).filter(|key| !key.is_empty())?;
-        // What the endpoints are matters only where the traffic stays on the node.
-        let backend = if spec.external_traffic_policy == "Local" {
-            let terms = spec.selector.iter().map(|(k, v)| format!("{k}={v}"));
-            terms.collect::<Vec<_>>().join(",")
-        } else {
-            String::new()
-        };
+        let local = spec.external_traffic_policy == "Local";
         let ports = spec.ports.iter().filter_map(|port| {
             let protocol = port.protocol.parse().ok()?;
             Some(Port::new(protocol, port.port))
         });
         Some(Self {
             key: key.into(),
-            backend: backend.into(),
+            backend: backend_key(local, &spec.selector).into(),
             ports: ports.collect(),
         })
     }
