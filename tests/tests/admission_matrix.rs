@@ -4,9 +4,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
+use metallb_tests::product::path;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -46,7 +47,7 @@ fn every_rule_of_the_configuration_has_a_line() {
 
 #[test]
 fn every_row_about_objects_has_a_line() {
-    let page = fs::read_to_string(root().join("docs/compatibility.md")).expect("it is there");
+    let page = fs::read_to_string(path("docs/compatibility.md")).expect("it is there");
     let rows: BTreeSet<_> = page.lines().filter_map(row).map(str::to_owned).collect();
     let shown = shown();
     let objects = rows
@@ -135,11 +136,7 @@ fn collect(schema: &Value, messages: &mut Vec<String>) {
 }
 
 fn files(folder: &str, extension: &'static str) -> impl Iterator<Item = PathBuf> {
-    let entries = fs::read_dir(root().join(folder)).expect("a folder can be read");
+    let entries = fs::read_dir(path(folder)).expect("a folder can be read");
     let paths = entries.map(|entry| entry.expect("an entry can be read").path());
     paths.filter(move |path| path.extension().is_some_and(|it| it == extension))
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use metallb_tests::product::path;
+
 /// The tables of numbered lines: the letter before the number, and how many lines there are.
 const TABLES: &[(&str, u32)] = &[
     // The webhooks, and which objects each of them looks at.
@@ -71,7 +73,7 @@ fn every_line_names_a_test_that_exists() {
 }
 
 fn lines() -> Vec<Line> {
-    let text = fs::read_to_string(root().join("docs/compatibility.md")).expect("the page is there");
+    let text = fs::read_to_string(path("docs/compatibility.md")).expect("the page is there");
     text.lines().filter_map(Line::read).collect()
 }
 
@@ -103,7 +105,7 @@ impl Line {
 /// The names of all tests: functions marked as such or in `proptest!`, and stories by their titles.
 fn tests_of_the_workspace() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for file in sources(&root()) {
+    for file in sources(&path("")) {
         let text = fs::read_to_string(&file).expect("a source is text");
         let mut marked = false;
         for line in text.lines().map(str::trim) {
@@ -139,11 +141,4 @@ fn sources(directory: &Path) -> Vec<PathBuf> {
         }
     }
     files
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the crate is in the workspace")
-        .to_owned()
 }

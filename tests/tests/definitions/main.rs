@@ -1,10 +1,10 @@
 //! The definitions of our kinds on a real API server: it takes what their rules cost, and they let
 //! through and refuse what they should, with nothing else installed.
 
-use std::{collections::BTreeMap, fs, path::Path, process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, fs, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use metallb_tests::product::{NAMESPACE, newest_version};
+use metallb_tests::product::{NAMESPACE, newest_version, path};
 use metallb_tests::stories::{Stage, Story, tell};
 use metallb_tests::{Cluster, Kubectl, Options, Terminal, eventually};
 use serde::Deserialize;
@@ -207,13 +207,13 @@ struct Cases {
 }
 
 fn cases() -> Result<BTreeMap<String, Cases>> {
-    let text = fs::read_to_string(root().join("crds/tests/rules/cases.yaml"))?;
+    let text = fs::read_to_string(path("crds/tests/rules/cases.yaml"))?;
     Ok(serde_saphyr::from_str(&text)?)
 }
 
 fn definitions() -> Result<Vec<Value>> {
     let mut all = Vec::new();
-    for file in fs::read_dir(root().join("crds"))? {
+    for file in fs::read_dir(path("crds"))? {
         let path = file?.path();
         if path
             .extension()
@@ -224,10 +224,6 @@ fn definitions() -> Result<Vec<Value>> {
         }
     }
     Ok(all)
-}
-
-fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
 fn remove_rules(schema: &mut Value) {
