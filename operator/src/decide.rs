@@ -170,7 +170,8 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
         })
         .collect::<Vec<_>>();
     for mut object in objects {
-        // Its end and its return are news.
+        // Pods without their account could not start. When it is there, that is news, and all is
+        // decided anew.
         if object.key.kind.is_workload() && !account::bind(index, &mut object) {
             continue;
         }
@@ -192,8 +193,9 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
     plan.actions.extend(stale);
 }
 
-/// Whom nobody answers must not be asked, and who cannot be trusted yet need not answer: there is
-/// no moment at which the webhooks' registration keeps people from configuring `MetalLB`.
+/// While nobody answers, the API server must not ask; while it does not trust whoever answers, it
+/// must go on without an answer. So at no moment does the webhooks' registration keep people from
+/// configuring `MetalLB`.
 fn webhooks(index: &Index, plan: &mut Plan, now: Instant) -> Webhooks {
     if let Some(seen) = index.registration() {
         let Some(since) = index.callable_since else {

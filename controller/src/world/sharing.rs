@@ -161,7 +161,7 @@ fn nobody_joins_one_who_shares_no_more_while_its_status_is_being_written() {
     let mut world = World::start(&pools, &[balancer("ns/other")]);
     world.refuses.insert("ns/a".to_owned(), || Outcome::Delayed);
     world.apply(sharer("a", 1));
-    // It was written, which the watch tells sooner than the answer comes, and what came then, too.
+    // The watch tells of that write before the answer comes, and of the edit that followed it.
     let written = world.services["ns/a"]
         .clone()
         .ingress("pool", &["192.0.2.1"]);

@@ -138,7 +138,7 @@ impl Keeper {
     }
 
     fn step(&self, report: &Report) -> Option<Step> {
-        // Before the first list is there, it is not known what is.
+        // Whether there is one is not known before the first list.
         if !self.synced {
             return None;
         }

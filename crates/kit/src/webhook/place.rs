@@ -139,7 +139,7 @@ impl Registration {
         if address["service"]["path"] != self.path {
             return Some(Lack::Conversion(self.conversion(service, ours)));
         }
-        // Somebody is about to see to it.
+        // Our bundle comes first, by ourselves or another replica; the watch then tells of it.
         if bundle(address) != ours {
             return None;
         }

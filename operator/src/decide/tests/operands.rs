@@ -39,7 +39,7 @@ fn a_new_object_is_held_then_turned_into_operands_in_order() {
             "apply Service metallb-webhook-service",
         ]
     );
-    // Pods are told whose they are.
+    // Pods are told by uid which account is theirs, so the accounts are there first.
     world.settle_once();
     assert_eq!(
         world.done(),

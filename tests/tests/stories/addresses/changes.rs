@@ -32,7 +32,7 @@ pub(crate) fn edits(world: &Installed) -> Result<()> {
     ensure!(ledger.now("fifty-") == before, "an address moved");
     ledger.nothing_moved("fifty-")?;
 
-    // What was one that cannot be leaves the last good form in effect.
+    // An edit that makes it no pool at all leaves its last good form in effect.
     let _refused_at_once_or_by_the_controller =
         world.edit_pool("fifty", &json!({ "addresses": ["10.12.0.50-10.12.0.1"] }));
     probe(world, "fifty")?;
