@@ -141,7 +141,7 @@ impl Pool {
 
     /// Of the entries of this family, the first whose shortest prefix is the longest, and its
     /// length: what announces no network shorter than this announces only what the pool has.
-    pub fn finest(&self, family: Family) -> Option<(u8, AddrRange)> {
+    pub(crate) fn finest(&self, family: Family) -> Option<(u8, AddrRange)> {
         self.finest.get(&family).copied()
     }
 
@@ -159,7 +159,7 @@ impl ServiceAllocation {
     ///
     /// Selectors that match no namespace at present admit nobody. Upstream drops the restriction
     /// then, for those who ask for the pool by name.
-    pub fn admits(&self, namespace: &str, namespace_labels: &Labels, service: &Labels) -> bool {
+    fn admits(&self, namespace: &str, namespace_labels: &Labels, service: &Labels) -> bool {
         let any_namespace = self.namespaces.is_empty() && self.namespace_selectors.is_empty();
         let any_service = self.service_selectors.is_empty();
         (any_namespace

@@ -49,7 +49,7 @@ pub(crate) struct Fields<'a> {
 
 impl Scope {
     /// Whether it is about addresses of `pool`.
-    pub fn selects_pool(&self, pool: &Pool) -> bool {
+    pub(crate) fn selects_pool(&self, pool: &Pool) -> bool {
         self.selects_all_pools()
             || self.pools.contains(&pool.name)
             || self
@@ -59,7 +59,7 @@ impl Scope {
     }
 
     /// Whether it is about all pools, whatever their names and labels.
-    pub fn selects_all_pools(&self) -> bool {
+    pub(crate) fn selects_all_pools(&self) -> bool {
         self.pools.is_empty() && self.pool_selectors.is_empty()
     }
 

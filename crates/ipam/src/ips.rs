@@ -45,7 +45,7 @@ impl Ips {
     }
 
     /// The address of this family.
-    pub fn of_family(&self, family: Family) -> Option<IpAddr> {
+    pub(crate) fn of_family(&self, family: Family) -> Option<IpAddr> {
         self.iter().copied().find(|ip| Family::of(*ip) == family)
     }
 }
