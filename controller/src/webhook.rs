@@ -4,10 +4,11 @@
 //! the API server has them at that moment, since a watch may lag behind what the user did a moment
 //! ago.
 
+mod read;
+
 use std::fmt::Debug;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{ArgAction, ValueEnum};
@@ -32,7 +33,6 @@ use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::tls::{Certificate, TlsOptions};
 use metallb_kit::webhook::{Place, Registration, Served, Service, Settings, Webhooks, keep};
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
 
 /// The flags that are about webhooks.
 #[derive(clap::Args, Debug)]
@@ -247,7 +247,7 @@ impl Admission {
         if webhook.reads_nodes {
             let nodes: Api<Node> = Api::all(self.client.clone());
             let all = ListParams::default();
-            let nodes = read(|| nodes.list_metadata(&all)).await?;
+            let nodes = read::patiently(|| nodes.list_metadata(&all)).await?;
             let labels = nodes.into_iter().map(|node| node.metadata.labels);
             existing.nodes = labels.map(Option::unwrap_or_default).collect();
         }
@@ -263,42 +263,9 @@ impl Admission {
     {
         let api: Api<K> = Api::namespaced(self.client.clone(), &self.namespace);
         let all = ListParams::default();
-        Ok(read(|| api.list(&all)).await?.items)
+        Ok(read::patiently(|| api.list(&all)).await?.items)
     }
 }
-
-/// Reads, over as many connections as it takes: one that died while nobody used it is found out by
-/// whoever asks next, and may be one of several. Also asks again when the API server says that it
-/// is not ready for it, as while it takes in a changed definition.
-async fn read<T, F>(ask: impl Fn() -> F) -> kube::Result<T>
-where
-    F: Future<Output = kube::Result<T>>,
-{
-    let until = Instant::now() + PATIENCE;
-    for _ in 0..IDLE_CONNECTIONS {
-        let pause = match ask().await {
-            Err(kube::Error::Service(_)) => Duration::ZERO,
-            Err(kube::Error::Api(status)) if matches!(status.code, 429 | 503 | 504) => {
-                let details = status.details.as_ref();
-                let seconds = details.map_or(0, |details| details.retry_after_seconds);
-                Duration::from_secs(seconds.into()).max(SHORT)
-            }
-            answer => return answer,
-        };
-        if Instant::now() + pause > until {
-            break;
-        }
-        tokio::time::sleep(pause).await;
-    }
-    ask().await
-}
-
-/// More than are kept for later requests.
-const IDLE_CONNECTIONS: usize = 8;
-/// How long it may take to read: half of what API servers wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Before asking again where the API server names no time.
-const SHORT: Duration = Duration::from_millis(200);
 
 /// Name and help of the metric.
 const DENIALS: (&str, &str) = (

@@ -1,8 +1,5 @@
 //! The webhooks before an API server that has one pool.
 
-use std::cell::Cell;
-use std::future::ready;
-
 use http::{Request, Response};
 use kube::client::Body;
 use serde_json::{Value, json};
@@ -84,45 +81,6 @@ async fn what_cannot_be_judged_is_refused_with_the_reason() {
         why.contains("cannot read what it must fit in with"),
         "{why}"
     );
-}
-
-#[tokio::test]
-async fn a_connection_that_has_died_unnoticed_refuses_nobody() {
-    let asked = Cell::new(0);
-    let answer = read(|| {
-        asked.set(asked.get() + 1);
-        let dead = asked.get() < 4;
-        ready(if dead {
-            Err(kube::Error::Service("connection reset".into()))
-        } else {
-            Ok(asked.get())
-        })
-    });
-    assert_eq!(answer.await.unwrap(), 4);
-    let refused = read(|| ready(Err::<(), _>(kube::Error::Service("no route".into()))));
-    assert!(refused.await.is_err());
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_api_server_that_is_not_ready_is_asked_again_in_time() {
-    let started = Instant::now();
-    let not_ready = |code: u16| {
-        let details = json!({ "retryAfterSeconds": 1 });
-        let status = json!({ "code": code, "message": "not ready", "details": details });
-        kube::Error::Api(serde_json::from_value(status).unwrap())
-    };
-    let answer = read(|| {
-        let early = started.elapsed() < Duration::from_secs(3);
-        ready(if early { Err(not_ready(429)) } else { Ok(()) })
-    });
-    answer.await.unwrap();
-    let refused = read(|| ready(Err::<(), _>(not_ready(503))));
-    assert!(refused.await.is_err());
-    assert!(started.elapsed() < Duration::from_secs(10));
-    let forbidden = read(|| ready(Err::<(), _>(not_ready(403))));
-    let before = started.elapsed();
-    assert!(forbidden.await.is_err());
-    assert_eq!(started.elapsed(), before, "asked once");
 }
 
 /// As the manifests and the operator say it, who leave the variable out.
