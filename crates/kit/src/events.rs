@@ -6,7 +6,7 @@
 
 mod correlate;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -15,6 +15,7 @@ use kube::{Client, Resource};
 use prometheus::IntCounter;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use correlate::{Correlator, Note, Outcome};
 
@@ -41,7 +42,7 @@ impl EventType {
 #[derive(Clone, Debug)]
 pub struct Events {
     queue: mpsc::Sender<Note>,
-    held: watch::Sender<bool>,
+    hold: watch::Sender<Hold>,
     lost: IntCounter,
 }
 
@@ -50,7 +51,7 @@ impl Events {
     /// `host`, when given, follows it there.
     pub fn start(client: Client, component: &str, host: Option<&str>) -> Self {
         let (queue, notes) = mpsc::channel(QUEUE);
-        let (held, holding) = watch::channel(false);
+        let (hold, holding) = watch::channel(Hold::Never);
         let lost = IntCounter::new(LOST, "Number of Events that could not be published.")
             .expect("a metric name");
         let source = EventSource {
@@ -66,14 +67,21 @@ impl Events {
             }
             .run(notes, holding),
         );
-        Self { queue, held, lost }
+        Self { queue, hold, lost }
     }
 
-    /// Holds Events back, or lets them go again: while held, no more than one a second is written.
+    /// Holds Events back, or lets them go again: while held and [`CALM`] longer, no more than one a
+    /// second is written.
     pub fn hold(&self, held: bool) {
-        self.held.send_if_modified(|before| {
-            let changed = *before != held;
-            *before = held;
+        self.hold.send_if_modified(|hold| {
+            let changed = held != (*hold == Hold::Held);
+            if changed {
+                *hold = if held {
+                    Hold::Held
+                } else {
+                    Hold::LetGo(Instant::now())
+                };
+            }
             changed
         });
     }
@@ -118,6 +126,46 @@ pub fn reference<K: Resource<DynamicType = ()>>(object: &K) -> ObjectReference {
     }
 }
 
+/// Whether Events are held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    /// Nor were they ever.
+    Never,
+    Held,
+    /// Not any more, since then.
+    LetGo(Instant),
+}
+
+impl Hold {
+    /// Waits until nobody holds Events back, nor has for a while: in a wave of changes there is a
+    /// gap after each write, and those who cause the wave need the API server, too.
+    async fn calm(holding: &mut watch::Receiver<Self>) {
+        loop {
+            let hold = *holding.borrow_and_update();
+            let end = match hold {
+                Self::Never => return,
+                Self::Held => None,
+                Self::LetGo(since) => Some(since + CALM),
+            };
+            let calm = async {
+                match end {
+                    Some(end) => tokio::time::sleep_until(end).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = calm => return,
+                changed = holding.changed() => {
+                    // Those who hold us may be gone; then nobody does.
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
 struct Writer {
     client: Client,
     source: EventSource,
@@ -126,10 +174,10 @@ struct Writer {
 }
 
 impl Writer {
-    async fn run(mut self, mut notes: mpsc::Receiver<Note>, mut holding: watch::Receiver<bool>) {
+    async fn run(mut self, mut notes: mpsc::Receiver<Note>, mut holding: watch::Receiver<Hold>) {
         while let Some(note) = notes.recv().await {
-            // Those who hold us may be gone; then nobody does.
-            let _ = tokio::time::timeout(HELD, holding.wait_for(|held| !held)).await;
+            // Held for long enough, it goes nevertheless.
+            let _ = tokio::time::timeout(HELD, Hold::calm(&mut holding)).await;
             for pause in PAUSES {
                 if self.attempt(&note).await {
                     break;
@@ -176,7 +224,10 @@ impl Writer {
             .unwrap_or_else(|| "default".to_owned());
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         let time = jiff::Timestamp::now();
-        let (said, count, message) = match self.correlator.correlate(Instant::now(), note) {
+        let (said, count, message) = match self
+            .correlator
+            .correlate(Instant::now().into_std(), note)
+        {
             Outcome::Suppress => return Ok(()),
             Outcome::New { said, message } => (said, 1, message),
             Outcome::Repeat {
@@ -237,6 +288,9 @@ impl Writer {
 
 /// How many Events may wait: a wave of ten thousand objects with one each, and some more.
 const QUEUE: usize = 16_384;
+
+/// How long nobody may have held Events back before they go.
+const CALM: Duration = Duration::from_millis(100);
 
 /// How long an Event is held back.
 const HELD: Duration = Duration::from_secs(1);
@@ -347,6 +401,13 @@ mod tests {
         tokio::time::sleep(HELD / 2).await;
         assert_eq!(written(), 0);
         tokio::time::sleep(HELD * 2).await;
+        assert_eq!(written(), 2);
+        // Between two waves there is a gap.
+        for _ in 0..5 {
+            events.hold(false);
+            tokio::time::sleep(CALM / 2).await;
+            events.hold(true);
+        }
         assert_eq!(written(), 2);
         events.hold(false);
         tokio::time::sleep(HELD / 2).await;
