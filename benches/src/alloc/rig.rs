@@ -1,9 +1,9 @@
 //! etcd and the API server alone, with our kinds, one pool and room for many Services.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use metallb_benches::service::{self, ADDRESS, Service};
@@ -16,6 +16,8 @@ use crate::{Args, load};
 
 /// The namespace of the configuration.
 pub(crate) const SYSTEM: &str = "metallb-system";
+/// The pool of whoever asks for nothing else.
+const POOL: &str = "bench";
 /// The namespace of the Services.
 pub(crate) const NAMESPACE: &str = "bench";
 
@@ -87,7 +89,7 @@ impl Rig {
             nodes: args.nodes,
             busy_for: Duration::from_mins(args.minutes),
         };
-        rig.pool("bench", &[&format!("{}/16", service::FIRST)], true)
+        rig.pool(POOL, &[&format!("{}/16", service::FIRST)], true)
             .await?;
         rig.learn_what_to_write().await?;
         Ok(rig)
@@ -125,7 +127,27 @@ impl Rig {
                 (seen.assigned == count && seen.services_count == count).then_some(())
             })
             .await?;
+        self.counted(count).await?;
         controller.stop().await
+    }
+
+    /// Waits until the pool's status tells of this many Services: it follows behind theirs.
+    async fn counted(&self, count: usize) -> Result<()> {
+        let path = format!("/apis/metallb.io/v1beta1/namespaces/{SYSTEM}/ipaddresspools/{POOL}");
+        let started = Instant::now();
+        loop {
+            let pool = self.get(&path).await?;
+            if pool["status"]["assignedIPv4"] == count {
+                return Ok(());
+            }
+            ensure!(
+                started.elapsed() < MANY,
+                "{path} still says {}",
+                pool["status"]
+            );
+            // The pace of looking.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     /// Deletes all Services. No controller should run.

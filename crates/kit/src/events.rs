@@ -41,7 +41,7 @@ impl EventType {
 /// Where a program publishes its Events. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Events {
-    queue: mpsc::Sender<Note>,
+    queue: mpsc::Sender<(Instant, Note)>,
     hold: watch::Sender<Hold>,
     lost: IntCounter,
 }
@@ -70,8 +70,8 @@ impl Events {
         Self { queue, hold, lost }
     }
 
-    /// Holds Events back, or lets them go again: while held and [`CALM`] longer, no more than one a
-    /// second is written.
+    /// Holds Events back, or lets them go again. One goes when nobody has held it back for
+    /// [`CALM`], or [`HELD`] after it was published.
     pub fn hold(&self, held: bool) {
         self.hold.send_if_modified(|hold| {
             let changed = held != (*hold == Hold::Held);
@@ -100,7 +100,7 @@ impl Events {
             reason: reason.to_owned(),
             message: message.to_owned(),
         };
-        if let Err(error) = self.queue.try_send(note) {
+        if let Err(error) = self.queue.try_send((Instant::now(), note)) {
             self.lost.inc();
             tracing::warn!(%error, reason, "event lost");
         }
@@ -174,10 +174,14 @@ struct Writer {
 }
 
 impl Writer {
-    async fn run(mut self, mut notes: mpsc::Receiver<Note>, mut holding: watch::Receiver<Hold>) {
-        while let Some(note) = notes.recv().await {
+    async fn run(
+        mut self,
+        mut notes: mpsc::Receiver<(Instant, Note)>,
+        mut holding: watch::Receiver<Hold>,
+    ) {
+        while let Some((published, note)) = notes.recv().await {
             // Held for long enough, it goes nevertheless.
-            let _ = tokio::time::timeout(HELD, Hold::calm(&mut holding)).await;
+            let _ = tokio::time::timeout_at(published + HELD, Hold::calm(&mut holding)).await;
             for pause in PAUSES {
                 if self.attempt(&note).await {
                     break;
@@ -292,8 +296,9 @@ const QUEUE: usize = 16_384;
 /// How long nobody may have held Events back before they go.
 const CALM: Duration = Duration::from_millis(100);
 
-/// How long an Event is held back.
-const HELD: Duration = Duration::from_secs(1);
+/// How long an Event is held back at most: nobody looks for one sooner, and a wave of changes
+/// without an end makes them no later than this.
+const HELD: Duration = Duration::from_secs(5);
 
 /// The pauses after tries that failed; after the last try there is none.
 const PAUSES: [Option<Duration>; 3] = [
@@ -390,28 +395,35 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn held_events_wait_and_do_not_starve() {
+    async fn events_wait_until_a_wave_is_over_but_not_longer_than_a_while() {
         let (client, lines) = mock::api(|asked| (201, asked.body.to_string()));
         let events = Events::start(client, "metallb-controller", None);
         let written = || lines.lock().unwrap().len();
+        let publish = || {
+            for i in 0..10 {
+                events.publish(web(), EventType::Normal, "Tested", &i.to_string());
+            }
+        };
         events.hold(true);
-        for i in 0..10 {
-            events.publish(web(), EventType::Normal, "Tested", &i.to_string());
-        }
-        tokio::time::sleep(HELD / 2).await;
-        assert_eq!(written(), 0);
-        tokio::time::sleep(HELD * 2).await;
-        assert_eq!(written(), 2);
-        // Between two waves there is a gap.
+        publish();
+        // Within a wave there are gaps.
         for _ in 0..5 {
             events.hold(false);
             tokio::time::sleep(CALM / 2).await;
             events.hold(true);
+            tokio::time::sleep(CALM).await;
         }
-        assert_eq!(written(), 2);
+        assert_eq!(written(), 0);
         events.hold(false);
-        tokio::time::sleep(HELD / 2).await;
+        tokio::time::sleep(CALM * 2).await;
         assert_eq!(written(), 10);
+
+        events.hold(true);
+        publish();
+        tokio::time::sleep(HELD - CALM).await;
+        assert_eq!(written(), 10);
+        tokio::time::sleep(CALM * 2).await;
+        assert_eq!(written(), 20, "none waits for those before it");
     }
 
     #[tokio::test]
