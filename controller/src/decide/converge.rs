@@ -76,7 +76,7 @@ impl Decider {
                 let message = format!("Failed to allocate IP for {key:?}: {why}");
                 let note = Note::warning("AllocationFailed", message);
                 notes.push(note);
-                let condition = words::refused(why, &explanation);
+                let condition = words::refused(&why, explanation);
                 self.refuse(service, condition, line, notes, effects);
             }
         }

@@ -21,9 +21,11 @@ pub(super) fn assigned(assignment: &Assignment, lack: Option<&Note>) -> AddressA
 }
 
 /// The condition of a Service that was refused, with the reasons of the pools.
-pub(super) fn refused(why: String, explanation: &str) -> AddressAssigned {
-    let message = if explanation.is_empty() || explanation == why {
-        why
+pub(super) fn refused(why: &str, explanation: String) -> AddressAssigned {
+    let message = if explanation.starts_with(why) {
+        explanation
+    } else if explanation.is_empty() {
+        why.to_owned()
     } else {
         format!("{why}: {explanation}")
     };

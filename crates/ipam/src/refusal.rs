@@ -96,6 +96,15 @@ pub enum Refusal {
         /// Whose status shows it.
         by: ServiceKey,
     },
+    /// The pool has no address left, and the Service cannot share the one that others share under
+    /// its key. Only in an [explanation](crate::Explanation).
+    #[error("no available IPs in pool {pool:?} and none to share: {why}")]
+    NoneToShare {
+        /// The pool.
+        pool: String,
+        /// Why it cannot be shared.
+        why: Box<Self>,
+    },
     /// The pool is not given out without being asked for. Only in an
     /// [explanation](crate::Explanation).
     #[error("pool {0} is for those who ask for it: its autoAssign is false")]

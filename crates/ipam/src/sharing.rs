@@ -17,6 +17,12 @@ pub(crate) struct Sharing {
     backend: Arc<str>,
 }
 
+impl Sharing {
+    pub(crate) fn has_key_of(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
 /// With whom a Service shares its addresses, and what it has of them for itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
@@ -122,6 +128,12 @@ pub(crate) struct Group {
 impl Group {
     pub(crate) fn is_empty(&self) -> bool {
         self.members.is_empty()
+    }
+
+    /// The lowest address.
+    pub(crate) fn first(&self) -> Option<u128> {
+        let (at, word) = self.members.first_key_value()?;
+        Some(at << 6 | u128::from(word.trailing_zeros()))
     }
 
     /// Somebody with these ports holds the address.

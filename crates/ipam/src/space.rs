@@ -100,14 +100,19 @@ impl Space {
             let group = self.groups.get(&share.sharing)?;
             group.lowest_with(&share.ports, free, &self.lingering)
         });
-        let number = joined.unwrap_or(free);
-        if number >= self.capacity {
-            return None;
-        }
-        let after = self
-            .segments
-            .partition_point(|segment| segment.base <= number);
-        self.segments[after.checked_sub(1)?].address(number)
+        self.address(joined.unwrap_or(free))
+    }
+
+    /// An address that is shared under this key: one that is shared like this in all else too, if
+    /// there is any.
+    pub(crate) fn shared_under_key_of(&self, sharing: &Sharing) -> Option<IpAddr> {
+        let same_key = || self.groups.iter().filter(|(it, _)| it.has_key_of(sharing));
+        let group = self.groups.get(sharing);
+        let number = match group.and_then(Group::first) {
+            Some(number) => Some(number),
+            None => same_key().filter_map(|(_, group)| group.first()).min(),
+        };
+        self.address(number?)
     }
 
     /// Those who hold `ip`, by their keys.
@@ -193,6 +198,16 @@ impl Space {
     fn lingers(&self, number: u128) -> bool {
         let word = self.lingering.get(&(number >> 6));
         word.is_some_and(|word| word & bit(number) != 0)
+    }
+
+    fn address(&self, number: u128) -> Option<IpAddr> {
+        if number >= self.capacity {
+            return None;
+        }
+        let after = self
+            .segments
+            .partition_point(|segment| segment.base <= number);
+        self.segments[after.checked_sub(1)?].address(number)
     }
 
     fn number(&self, ip: IpAddr) -> Option<u128> {

@@ -4,7 +4,7 @@ mod story;
 
 use metallb_config::ServiceAllocation;
 use metallb_ipam::Request;
-use story::{BOTH, Story, V4, V6, key, pool, these};
+use story::{BOTH, Story, V4, V6, key, pool, ports, said, these};
 
 impl Story {
     fn explain(&self, limit: usize, ask: impl FnOnce(&mut Request<'_>)) -> String {
@@ -12,6 +12,22 @@ impl Story {
         let mut request = Request::new(&key, 0, V4);
         ask(&mut request);
         self.allocator.explain(&request, limit).to_string()
+    }
+
+    /// `how` is sharing key, backend key and port.
+    fn explain_sharing(&self, how: [&str; 3], pool: Option<&str>) -> String {
+        let (key, ports) = (key("s"), ports(how[2]));
+        let mut request = Request::new(&key, 0, V4);
+        (request.sharing_key, request.backend_key, request.ports) = (how[0], how[1], &ports);
+        request.pool = pool;
+        self.allocator.explain(&request, 9).to_string()
+    }
+
+    fn share(&mut self, name: &str, how: [&str; 3]) -> String {
+        let (key, ports) = (key(name), ports(how[2]));
+        let mut request = Request::new(&key, 0, V4);
+        (request.sharing_key, request.backend_key, request.ports) = (how[0], how[1], &ports);
+        said(self.allocator.allocate(&request))
     }
 }
 
@@ -112,4 +128,46 @@ fn many_pools_make_no_long_message() {
          pool p00000 is for those who ask for it: its autoAssign is false; and 9998 more pools"
     );
     assert_eq!(story.explain(0, |_| ()), "; and 10000 more pools");
+}
+
+#[test]
+fn a_full_pool_that_others_share_says_why_not_with_this_one() {
+    let mut story = Story::of(&[("full", "10.0.0.0/31")]);
+    assert_eq!(story.share("a", ["k", "", "tcp/80"]), "full: 10.0.0.0");
+    assert_eq!(
+        story.share("b", ["k", "app=web", "tcp/80"]),
+        "full: 10.0.0.1"
+    );
+    let full = "no available IPs in pool \"full\"";
+    let in_use = "can't change sharing key for \"default/s\", address also in use by";
+    for (sharing, backend, wanted, more) in [
+        ("", "", "tcp/80", String::new()),
+        ("other", "", "tcp/80", String::new()),
+        (
+            "k",
+            "",
+            "tcp/443 tcp/80",
+            " and none to share: port TCP/80 is already in use on \"10.0.0.0\" by default/a".into(),
+        ),
+        (
+            "k",
+            "app=web",
+            "tcp/80",
+            " and none to share: port TCP/80 is already in use on \"10.0.0.1\" by default/b".into(),
+        ),
+        (
+            "k",
+            "app=api",
+            "tcp/81",
+            format!(
+                " and none to share: {in_use} default/a: backend key \"app=api\" does not match \
+                 existing sharing key \"\" on \"10.0.0.0\""
+            ),
+        ),
+    ] {
+        for pool in [None, Some("full")] {
+            let explained = story.explain_sharing([sharing, backend, wanted], pool);
+            assert_eq!(explained, format!("{full}{more}"));
+        }
+    }
 }

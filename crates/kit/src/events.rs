@@ -71,7 +71,7 @@ impl Events {
     }
 
     /// Holds Events back, or lets them go again. One goes when nobody has held it back for
-    /// [`CALM`], or [`HELD`] after it was published.
+    /// [`CALM`]; or [`HELD`] after it was published, but no two within [`PACE`].
     pub fn hold(&self, held: bool) {
         self.hold.send_if_modified(|hold| {
             let changed = held != (*hold == Hold::Held);
@@ -179,9 +179,14 @@ impl Writer {
         mut notes: mpsc::Receiver<(Instant, Note)>,
         mut holding: watch::Receiver<Hold>,
     ) {
+        let mut paced = Instant::now();
         while let Some((published, note)) = notes.recv().await {
             // Held for long enough, it goes nevertheless.
-            let _ = tokio::time::timeout_at(published + HELD, Hold::calm(&mut holding)).await;
+            let end = paced.max(published + HELD);
+            let calm = tokio::time::timeout_at(end, Hold::calm(&mut holding)).await;
+            if calm.is_err() {
+                paced = Instant::now() + PACE;
+            }
             for pause in PAUSES {
                 if self.attempt(&note).await {
                     break;
@@ -296,9 +301,12 @@ const QUEUE: usize = 16_384;
 /// How long nobody may have held Events back before they go.
 const CALM: Duration = Duration::from_millis(100);
 
-/// How long an Event is held back at most: nobody looks for one sooner, and a wave of changes
-/// without an end makes them no later than this.
+/// How long an Event is held back at most, when there are few: nobody looks for one sooner.
 const HELD: Duration = Duration::from_secs(5);
+
+/// The time between two Events that are held back no longer: a wave of changes without an end
+/// delays none for ever, and shares the API server with few.
+const PACE: Duration = Duration::from_millis(100);
 
 /// The pauses after tries that failed; after the last try there is none.
 const PAUSES: [Option<Duration>; 3] = [
@@ -395,7 +403,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn events_wait_until_a_wave_is_over_but_not_longer_than_a_while() {
+    async fn events_wait_until_a_wave_is_over_or_go_slowly_after_a_while() {
         let (client, lines) = mock::api(|asked| (201, asked.body.to_string()));
         let events = Events::start(client, "metallb-controller", None);
         let written = || lines.lock().unwrap().len();
@@ -420,10 +428,14 @@ mod tests {
 
         events.hold(true);
         publish();
-        tokio::time::sleep(HELD - CALM).await;
+        let published = Instant::now();
+        tokio::time::sleep(HELD / 2).await;
         assert_eq!(written(), 10);
+        tokio::time::sleep_until(published + HELD + PACE / 2 * 9).await;
+        assert_eq!(written(), 15, "ten a second");
+        events.hold(false);
         tokio::time::sleep(CALM * 2).await;
-        assert_eq!(written(), 20, "none waits for those before it");
+        assert_eq!(written(), 20);
     }
 
     #[tokio::test]

@@ -3,8 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use metallb_config::Family;
+
 use super::Allocator;
 use crate::ips::Ips;
+use crate::pool::PoolState;
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::sharing::Share;
@@ -65,12 +68,38 @@ impl Allocator {
         share: Option<&Share>,
     ) -> Explanation {
         let mut explanation = Explanation::default();
-        if let Some((name, _)) = self.pools.get_key_value(pool)
+        if let Some((name, state)) = self.pools.get_key_value(pool)
             && let Err(refusal) = self.choose(request, share)
         {
+            let refusal = self.or_none_to_share(refusal, request, state, share);
             explanation.pools.push((name.clone(), refusal));
         }
         explanation
+    }
+
+    /// Where a pool has no address left, and others share one of it under the Service's key: why
+    /// the Service does not.
+    fn or_none_to_share(
+        &self,
+        refusal: Refusal,
+        request: &Request<'_>,
+        state: &PoolState,
+        share: Option<&Share>,
+    ) -> Refusal {
+        let Refusal::PoolExhausted(pool) = refusal else {
+            return refusal;
+        };
+        let near = |share: &Share| {
+            [Family::V4, Family::V6].into_iter().find_map(|family| {
+                let ip = state.space(family).shared_under_key_of(&share.sharing)?;
+                let rivals = self.rivals(ip, Some(share))?;
+                Some(Box::new(self.taken(request.service, ip, rivals)))
+            })
+        };
+        match share.and_then(near) {
+            Some(why) => Refusal::NoneToShare { pool, why },
+            None => Refusal::PoolExhausted(pool),
+        }
     }
 
     fn explain_all(
@@ -91,6 +120,7 @@ impl Allocator {
                 (&mut others, refusal)
             } else if state.offer(request.families, share).is_none() {
                 let refusal = state.exhausted(request.families, share);
+                let refusal = self.or_none_to_share(refusal, request, state, share);
                 (&mut explanation.pools, refusal)
             } else {
                 continue;

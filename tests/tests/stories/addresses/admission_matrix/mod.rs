@@ -140,7 +140,7 @@ fn choose_backend(world: &Installed, backend: Option<&str>) -> Result<()> {
     let metallb = ["-n", product::NAMESPACE, "patch", "metallb", "metallb"];
     let patch = ["--type=merge", "-p", &patch];
     world.kubectl.output(&[&metallb[..], &patch[..]].concat())?;
-    eventually("the controllers' backend is another", SOON * 2, || {
+    eventually("the controllers' backend is another", SOON, || {
         let deployment = ["-n", product::NAMESPACE, "get", "deployment", "controller"];
         let deployment = world.kubectl.json(&deployment)?;
         let pod = &deployment["spec"]["template"]["spec"];
@@ -157,7 +157,7 @@ fn choose_backend(world: &Installed, backend: Option<&str>) -> Result<()> {
     })?;
     product::rolled_out(&world.kubectl, product::NAMESPACE, "deployment/controller")?;
     // Those that end answer for a moment more.
-    eventually("only the new controllers answer", SOON * 2, || {
+    eventually("only the new controllers answer", SOON, || {
         let pods = product::pods(&world.kubectl, "controller")?;
         Ok(if pods.len() == 2 {
             Ok(())
