@@ -70,6 +70,7 @@ pub(crate) fn renamed(world: &Installed) -> Result<()> {
         "not allowed in config",
     )?;
     world.refused("whole-000", "unknown pool \"whole\"")?;
+    world.all_refused("whole", 50, "unknown pool \"whole\"")?;
 
     // Made anew, everybody has what it had, in the order of age.
     world.apply_pool("whole", &["10.15.0.1-10.15.0.100"])?;
@@ -90,6 +91,7 @@ pub(crate) fn renamed(world: &Installed) -> Result<()> {
     world.delete(NAMESPACE, "ipaddresspool", "whole")?;
     ledger.all_assigned("whole", 0)?;
     world.refused("whole-000", "no available IPs")?;
+    world.all_refused("whole", 50, "no available IPs")?;
     world.apply_pool("other-name", &["10.15.0.1-10.15.0.100"])?;
     world.edit_pool("other-name", &json!({ "autoAssign": true }))?;
     ledger.all_assigned("whole", 50)?;

@@ -126,6 +126,28 @@ impl Installed {
             .with_context(|| format!("{service} has no such condition: {}", object["status"]))
     }
 
+    /// Waits until all Services of one pool are told these words in their conditions. One whose
+    /// status is still being written gets its turn after those that wait.
+    pub(super) fn all_refused(&self, pool: &str, count: usize, words: &str) -> Result<()> {
+        let path = format!("/api/v1/namespaces/default/services?labelSelector=crowd%3D{pool}");
+        eventually(&format!("{count} are told {words:?}"), SOON, || {
+            let services = self.cluster.get(&path)?;
+            let told = |service: &Value| {
+                let conditions = service["status"]["conditions"].as_array();
+                let messages = conditions.into_iter().flatten().map(|it| &it["message"]);
+                let mut texts = messages.filter_map(Value::as_str);
+                texts.any(|text| text.contains(words))
+            };
+            let services = services["items"].as_array().cloned().unwrap_or_default();
+            let told = services.iter().filter(|service| told(service)).count();
+            Ok(if told == count {
+                Ok(())
+            } else {
+                Err(format!("{told} are"))
+            })
+        })
+    }
+
     /// Waits until a Service is told why it has no address: by its condition, and in what
     /// `kubectl describe` shows. Both have these words.
     pub(super) fn refused(&self, service: &str, words: &str) -> Result<()> {
