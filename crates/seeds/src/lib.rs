@@ -7,6 +7,7 @@
 mod dice;
 mod panics;
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -19,8 +20,8 @@ pub use panics::panic_message;
 /// otherwise. Prints how many there were.
 ///
 /// # Panics
-/// When the test does, with the lowest seed that failed, why, and how to run it again: `command`
-/// is what runs the test, as one would type it.
+/// When the test does, with the seeds that failed, why, and how to run the lowest again: `command`
+/// is what runs the test, as one would type it. After some failures no more seeds are tried.
 pub fn for_each_seed(command: &str, usual: u64, test: impl Fn(u64) + Sync) {
     if let Some(seed) = number("METALLB_SEED") {
         return test(seed);
@@ -28,8 +29,13 @@ pub fn for_each_seed(command: &str, usual: u64, test: impl Fn(u64) + Sync) {
     let first = number("METALLB_FIRST_SEED").unwrap_or(0);
     let count = number("METALLB_SEEDS").unwrap_or(usual);
     let start = Instant::now();
-    if let Some(Failure { seed, why }) = first_failure(first, count, &test) {
-        panic!("seed {seed} failed: {why}\nonce more: METALLB_SEED={seed} {command}");
+    let failures = failures(first, count, &test);
+    if let Some(lowest) = failures.keys().next() {
+        let told = failures
+            .iter()
+            .map(|(seed, why)| format!("seed {seed} failed: {why}\n"));
+        let told: String = told.collect();
+        panic!("{told}once more: METALLB_SEED={lowest} {command}");
     }
     println!(
         "{count} seeds from {first} on in {:.1} s: {command}",
@@ -51,20 +57,15 @@ fn number(name: &str) -> Option<u64> {
     Some(number.unwrap_or_else(|_| panic!("{name}={given:?} is no number")))
 }
 
-struct Failure {
-    seed: u64,
-    why: String,
-}
-
-/// Tries seeds until one fails; all that are lower are tried too.
-fn first_failure(first: u64, count: u64, test: &(impl Fn(u64) + Sync)) -> Option<Failure> {
+/// The seeds that fail, and why: all, or some, the lowest among them. Each is told at once.
+fn failures(first: u64, count: u64, test: &(impl Fn(u64) + Sync)) -> BTreeMap<u64, String> {
     let next = AtomicU64::new(first);
-    let end = AtomicU64::new(first.saturating_add(count));
-    let failure: Mutex<Option<Failure>> = Mutex::new(None);
+    let end = first.saturating_add(count);
+    let failures = Mutex::new(BTreeMap::new());
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= end.load(Ordering::Relaxed) {
+            if seed >= end {
                 return;
             }
             let done = seed - first;
@@ -74,10 +75,11 @@ fn first_failure(first: u64, count: u64, test: &(impl Fn(u64) + Sync)) -> Option
             let Some(why) = panic_message(|| test(seed)) else {
                 continue;
             };
-            end.fetch_min(seed, Ordering::Relaxed);
-            let mut failure = failure.lock().expect("nobody panics with it");
-            if failure.as_ref().is_none_or(|known| seed < known.seed) {
-                *failure = Some(Failure { seed, why });
+            println!("    seed {seed} failed: {why}");
+            let mut failures = failures.lock().expect("nobody panics with it");
+            failures.insert(seed, why);
+            if failures.len() >= ENOUGH {
+                next.fetch_max(end, Ordering::Relaxed);
             }
         }
     };
@@ -86,8 +88,11 @@ fn first_failure(first: u64, count: u64, test: &(impl Fn(u64) + Sync)) -> Option
             scope.spawn(work);
         }
     });
-    failure.into_inner().expect("nobody panics with it")
+    failures.into_inner().expect("nobody panics with it")
 }
+
+/// After so many failures no more seeds are tried: what is often wrong need not be seen more often.
+const ENOUGH: usize = 10;
 
 /// How many seeds make a line for those who wait.
 const PROGRESS: u64 = 100_000;
@@ -101,19 +106,28 @@ mod tests {
     #[test]
     fn each_seed_once() {
         let seen = Mutex::new(BTreeSet::new());
-        let none = first_failure(5, 100, &|seed| {
+        let none = failures(5, 100, &|seed| {
             assert!(seen.lock().unwrap().insert(seed));
         });
-        assert!(none.is_none());
+        assert!(none.is_empty());
         assert_eq!(seen.into_inner().unwrap(), (5..105).collect());
+    }
+
+    #[test]
+    fn all_failures_are_told_if_they_are_few() {
+        let failures = failures(0, 1000, &|seed| assert!(seed % 400 != 77, "no {seed}"));
+        let seeds: Vec<_> = failures.keys().copied().collect();
+        assert_eq!(seeds, [77, 477, 877]);
+        let tells = |(seed, why): (&u64, &String)| why.ends_with(&format!("no {seed}"));
+        assert!(failures.iter().all(tells), "{failures:?}");
     }
 
     #[test]
     fn the_lowest_failure_is_told() {
         for _ in 0..20 {
-            let failure = first_failure(0, 1000, &|seed| assert!(seed % 100 < 77, "no {seed}"));
-            let Failure { seed, why } = failure.unwrap();
-            assert_eq!((seed, why.ends_with("no 77")), (77, true));
+            let failures = failures(0, 1000, &|seed| assert!(seed % 100 < 77, "no {seed}"));
+            assert_eq!(failures.keys().next(), Some(&77));
+            assert!((ENOUGH..100).contains(&failures.len()));
         }
     }
 }
