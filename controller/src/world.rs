@@ -233,8 +233,13 @@ impl World {
         {
             return Outcome::Stale(Some(Box::new(service)));
         }
-        let mut object = serde_json::to_value(&service).unwrap();
+        let before = serde_json::to_value(&service).unwrap();
+        let mut object = before.clone();
         edit(&mut object, write, "now");
+        if object == before {
+            // What changes nothing is no new version.
+            return Outcome::Written(Box::new(service));
+        }
         let service = self.put(serde_json::from_value(object).unwrap());
         Outcome::Written(Box::new(service))
     }

@@ -115,7 +115,12 @@ impl Decider {
         let (addresses, condition) = match &service.want {
             Want::Nothing => (Addresses::Clear, None),
             Want::Mistake(_) | Want::Addresses(_) => {
-                let message = "a new leader takes in what is assigned".to_owned();
+                // The version makes it a change even where another leader, or we, said it before:
+                // of what changes nothing, no watch tells.
+                let message = format!(
+                    "a new leader takes in what is assigned, after version {}",
+                    service.resource_version
+                );
                 let condition = AddressAssigned::no("Pending", message);
                 (Addresses::Leave, Some(condition))
             }

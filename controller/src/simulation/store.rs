@@ -82,13 +82,16 @@ impl Store {
         self.services.get(&write.key).filter(meta)
     }
 
-    /// Does a status write; `unchanged` has said that it may be done.
+    /// Does a status write; `unchanged` has said that it may be done. What changes nothing is no
+    /// new version, as with the real one.
     pub(super) fn write_status(&mut self, write: &Write) {
-        let mut service =
-            serde_json::to_value(&self.services[&write.key]).expect("a Service is JSON");
+        let before = serde_json::to_value(&self.services[&write.key]).expect("a Service is JSON");
+        let mut service = before.clone();
         edit(&mut service, write, "now");
-        let service = serde_json::from_value(service).expect("a Service still");
-        self.put_service(&write.key, service);
+        if service != before {
+            let service = serde_json::from_value(service).expect("a Service still");
+            self.put_service(&write.key, service);
+        }
     }
 
     /// Writes the Lease if it is still the version that was seen (none: if there is none).

@@ -47,7 +47,7 @@ fn before_a_leader_gives_anything_out_the_watch_tells_of_a_write_of_its_own() {
     assert_eq!(world.status("ns/waits"), "");
     assert_eq!(
         world.condition("ns/waits"),
-        "False Pending: a new leader takes in what is assigned"
+        "False Pending: a new leader takes in what is assigned, after version 102"
     );
     // The one before us gave it away, and we did not know.
     let other = balancer("ns/other").ingress("pool", &["192.0.2.1"]);
@@ -66,6 +66,28 @@ fn before_a_leader_gives_anything_out_the_watch_tells_of_a_write_of_its_own() {
     world.apply(balancer("ns/next").created(6));
     assert_eq!(world.take_writes(), ["ns/next"]);
     world.check_no_doubles();
+}
+
+#[test]
+fn a_leader_waits_for_a_write_of_its_own_though_another_has_said_the_same() {
+    let pools = [pool("pool", &["192.0.2.1-192.0.2.2"])];
+    let mut world = World::empty("");
+    world.watch = false;
+    world.put(balancer("ns/waits"));
+    world.boot(&pools);
+    let said = world.condition("ns/waits");
+    assert!(said.starts_with("False Pending"), "{said}");
+    // It gives an address to another and dies; we know what it said first, but not this.
+    world.boot(&pools);
+    let other = balancer("ns/other").created(1);
+    world.put(other.ingress("pool", &["192.0.2.1"]));
+    world
+        .untold
+        .insert(0, Change::Apply(world.services["ns/other"].clone()));
+    assert_ne!(world.condition("ns/waits"), said);
+    assert_eq!(world.status("ns/waits"), "");
+    world.catch_up();
+    assert_eq!(world.status("ns/waits"), "pool: 192.0.2.2");
 }
 
 #[test]
