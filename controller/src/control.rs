@@ -212,6 +212,9 @@ impl Control {
     fn service(&mut self, change: Change<WatchedService>, now: Instant) {
         match change {
             Change::Apply(service) => {
+                // Of one that was replaced while changes were missed, no deletion is told.
+                let replaced = self.index.delete_predecessor(&service);
+                self.touched(replaced, None);
                 let touched = self.index.apply_service(&service);
                 self.touched(touched, Some(now));
                 let heard = self.index.heard();

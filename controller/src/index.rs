@@ -122,6 +122,19 @@ impl Index {
         }
     }
 
+    /// Forgets the one of the same name that was there before this one.
+    pub(crate) fn delete_predecessor(&mut self, watched: &WatchedService) -> Touched {
+        let key = key_of(watched);
+        let is_another = |known: &Service| {
+            watched.metadata.uid.as_deref() != Some(&*known.uid)
+                && version_of(watched) > known.version()
+        };
+        if self.services.get(&key).is_some_and(is_another) {
+            return self.delete_service(&key);
+        }
+        Touched::Nothing
+    }
+
     pub(crate) fn service(&self, key: &ServiceKey) -> Option<&Service> {
         self.services.get(key)
     }

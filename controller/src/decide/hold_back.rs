@@ -101,7 +101,9 @@ impl Decider {
                 }
                 gets || service.held_pool.as_deref() != Some(&*before.pool)
             }
-            (None, _) => {
+            // It was given something before there was doubt.
+            (None, Some(_)) => true,
+            (None, None) => {
                 let gets = self.allocator.allocate(&request).is_ok();
                 self.allocator.release(&service.key);
                 gets || service.told.is_none()

@@ -365,6 +365,51 @@ fn what_was_sent_in_vain_is_free_again() {
 }
 
 #[test]
+fn who_was_replaced_while_changes_were_missed_leaves_its_address() {
+    let pools = [pool("pool", &["192.0.2.1/32"])];
+    let services = [balancer("ns/web"), balancer("ns/next").created(1)];
+    let mut world = World::start(&pools, &services);
+    assert_eq!(world.status("ns/web"), "pool: 192.0.2.1");
+    let mut other = balancer("ns/web").created(2);
+    other.metadata.uid = Some("another".to_owned());
+    world.put(other);
+    world.take_events();
+    world.list();
+    world.settle();
+    assert_eq!(world.status("ns/next"), "pool: 192.0.2.1");
+    let said = world.take_events();
+    let fails = |it: &String| it.starts_with("Warning AllocationFailed web");
+    assert!(said.iter().any(fails), "{said:?}");
+}
+
+#[test]
+fn what_was_given_and_not_written_before_changes_were_missed_is_free_again() {
+    let pools = [
+        pool("first", &["192.0.2.1/32"]),
+        pool("second", &["192.0.2.2/32"]),
+    ];
+    let mut world = World::start(&pools, &[balancer("ns/served")]);
+    world.delete("ns/served");
+    world
+        .refuses
+        .insert("ns/web".to_owned(), || Outcome::Delayed);
+    world.apply(balancer("ns/web"));
+    let only = |key, pool| balancer(key).annotation("metallb.io/address-pool", pool);
+    world.apply(only("ns/next", "first").created(1));
+    assert_eq!(world.status("ns/next"), "");
+    world.refuses.clear();
+    // It has come to ask for another pool.
+    world.put(only("ns/web", "second"));
+    world.list();
+    let key = crate::service::key_of(&world.services["ns/web"]);
+    let outcome = Outcome::Retry;
+    world.handle(Input::Written { key, outcome });
+    world.settle();
+    assert_eq!(world.status("ns/web"), "second: 192.0.2.2");
+    assert_eq!(world.status("ns/next"), "first: 192.0.2.1");
+}
+
+#[test]
 fn the_watch_does_not_bring_back_what_an_answer_says_is_gone() {
     let pools = [pool("pool", &["192.0.2.1/32", "192.0.2.2/32"])];
     let mut world = World::start(&pools, &[balancer("ns/web")]);
