@@ -113,6 +113,14 @@ impl Service {
         self.resource_version.parse().ok()
     }
 
+    /// The addresses that its status shows.
+    pub(crate) fn ips(&self) -> &[IpAddr] {
+        match &self.held {
+            Held::Ips(ips) => ips,
+            Held::Nothing | Held::Unusable(_) => &[],
+        }
+    }
+
     /// Whether its status or annotation hold anything that we write.
     pub(crate) fn holds_something(&self) -> bool {
         self.holds_addresses() || self.told.is_some()

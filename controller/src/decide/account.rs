@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use metallb_ipam::{Assignment, ServiceKey};
 
 use super::Decider;
-use crate::service::{Held, Service};
+use crate::service::Service;
 use crate::wish::Want;
 
 /// What a Service had before something was done about it.
@@ -49,10 +49,7 @@ impl Sent {
 
     /// What the status of a Service shows, or may show.
     fn shown(&mut self, service: &Service) -> Vec<IpAddr> {
-        let mut shown: Vec<IpAddr> = match &service.held {
-            Held::Ips(ips) => ips.to_vec(),
-            Held::Nothing | Held::Unusable(_) => Vec::new(),
-        };
+        let mut shown = service.ips().to_vec();
         match self.of.get(&service.key) {
             Some((version, ips)) if *version == service.resource_version => shown.extend(ips),
             Some(_) => self.forget(&service.key),

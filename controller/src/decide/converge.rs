@@ -53,7 +53,7 @@ impl Decider {
                     let asker = Asker::new(self, index, service);
                     let in_no_pool = matches!(refusal, Refusal::NotInPools(_));
                     if in_no_pool && self.is_kept(service, &asker.request(wish), ips) {
-                        return self.keep(service);
+                        return self.keep(service, effects);
                     }
                     self.doubles += u64::from(self.doubled.remove(&service.key));
                     effects.push(Effect::Log(words::taken_away(service, &refusal)));
@@ -239,7 +239,7 @@ impl Decider {
         }
     }
 
-    fn write(
+    pub(super) fn write(
         &mut self,
         service: &Service,
         addresses: Addresses,

@@ -7,7 +7,7 @@ use metallb_ipam::{Assignment, Ips, ServiceKey};
 use metallb_kit::events::EventType;
 
 use crate::condition::AddressAssigned;
-use crate::service::{Material, Service};
+use crate::service::{Held, Material, Service};
 
 /// Something to be done.
 #[derive(Debug, PartialEq)]
@@ -83,6 +83,9 @@ impl Addresses {
 impl Write {
     /// To `service` as it is known.
     pub(crate) fn to(service: &Service, addresses: Addresses) -> Self {
+        // What it holds and is to keep stays as it is, to the last field.
+        let stays = addresses == Addresses::Leave && service.held != Held::Nothing;
+        let material = service.material.clone().filter(|_| !stays);
         Self {
             key: service.key.clone(),
             uid: service.uid.clone(),
@@ -90,7 +93,7 @@ impl Write {
             addresses,
             condition: None,
             notes: Vec::new(),
-            material: service.material.clone(),
+            material,
         }
     }
 

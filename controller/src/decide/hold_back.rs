@@ -19,12 +19,14 @@ impl Decider {
                 continue;
             };
             let writes = self.writing.contains_key(&key);
+            // Others may wait for what was sent in vain.
+            let in_doubt = self.sent.is_in_doubt(service, service.ips());
             if !writes && self.is_only_mistaken(service) {
                 self.converge(index, service, effects);
             } else if !writes && self.is_to_keep(index, service) {
-                self.keep(service);
-            } else if !self.is_settled(service) {
-                let wanting = !writes && self.is_to_write(index, service);
+                self.keep(service, effects);
+            } else if in_doubt || !self.is_settled(service) {
+                let wanting = !writes && (in_doubt || self.is_to_write(index, service));
                 self.term.block((created, key), wanting);
             }
         }
@@ -127,12 +129,9 @@ impl Decider {
                 (Addresses::Leave, Some(condition))
             }
         };
-        let mut write = Write::to(service, addresses);
-        write.condition = condition;
-        if service.held != Held::Nothing {
-            // What it holds is to stay as it is, to the last field.
-            write.material = None;
-        }
-        effects.push(Effect::Write(write));
+        effects.push(Effect::Write(Write {
+            condition,
+            ..Write::to(service, addresses)
+        }));
     }
 }

@@ -1,15 +1,14 @@
 //! What is said of the pools: how much of each is in use, and which are no good.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use metallb_config::{Config, Family, Rejected};
 use metallb_crds::v1beta1::IPAddressPoolStatus;
-use metallb_ipam::{Ips, Request, Usage};
+use metallb_ipam::{Assignment, Ips, Request, Usage};
 
-use super::{Decider, Effect, Note};
+use super::{Addresses, Decider, Effect, Note, words};
 use crate::index::Index;
 use crate::service::{Held, Service};
 
@@ -109,7 +108,7 @@ impl Decider {
             let mut usage = PoolUsage::default();
             for service in kept {
                 usage.services += 1;
-                for ip in held(service) {
+                for ip in service.ips() {
                     let family = match Family::of(*ip) {
                         Family::V4 => &mut usage.ipv4,
                         Family::V6 => &mut usage.ipv6,
@@ -131,10 +130,29 @@ impl Decider {
             && request.accepts(pool, held).is_ok()
     }
 
-    pub(super) fn keep(&mut self, service: &Service) {
-        let pool: Box<str> = service.held_pool.as_deref().unwrap_or("").into();
-        self.touched_pools.insert((&*pool).into());
-        self.kept.insert(service.key.clone(), pool);
+    /// It keeps what it holds, and nothing is written unless to foil what was sent before.
+    pub(super) fn keep(&mut self, service: &Service, effects: &mut Vec<Effect>) {
+        let pool: Arc<str> = service.held_pool.as_deref().unwrap_or("").into();
+        self.touched_pools.insert(pool.clone());
+        self.kept.insert(service.key.clone(), (&*pool).into());
+        let Held::Ips(ips) = service.held else {
+            return;
+        };
+        let sure = words::assigned(&Assignment { pool, ips }, None);
+        let unsure = words::unsure(sure.clone());
+        let is_told = service.told == Some(unsure.told());
+        let condition = match self.sent.is_in_doubt(service, &ips) {
+            true if !is_told => unsure,
+            false if !is_told => return,
+            _ => sure,
+        };
+        self.write(
+            service,
+            Addresses::Leave,
+            Some(condition),
+            Vec::new(),
+            effects,
+        );
     }
 
     pub(super) fn unkeep(&mut self, key: &metallb_ipam::ServiceKey) {
@@ -154,12 +172,5 @@ impl Decider {
     pub(super) fn touch_rejected_pools(&mut self) {
         self.touched_pools
             .extend(self.rejections.pools().map(Into::into));
-    }
-}
-
-fn held(service: &Service) -> &[IpAddr] {
-    match &service.held {
-        Held::Ips(ips) => ips,
-        Held::Nothing | Held::Unusable(_) => &[],
     }
 }

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use metallb_ipam::{Ips, ServiceKey};
+use metallb_ipam::ServiceKey;
 
 use super::rules::{Services, may_share};
 use super::store::{self, Happened, Store};
-use crate::service::{Held, Service};
+use crate::service::Service;
 
 /// How much of the log of Services had happened: what is at place 3 is the work of the first
 /// three entries.
@@ -74,7 +74,7 @@ impl History {
             let before = before.and_then(|holds| holds.get(ip));
             (*ip, before.copied().unwrap_or(Hold { from, by }))
         };
-        let ips = service.iter().flat_map(held);
+        let ips = service.iter().flat_map(Service::ips);
         let holds = ips.map(hold).collect();
         match &service {
             Some(service) => drop(self.services.insert(key, service.clone())),
@@ -155,13 +155,4 @@ impl Version {
         let service = self.service.as_ref();
         self.hold(ip).is_some() && service.is_some_and(|it| !may_share(it, other))
     }
-}
-
-/// What its status shows.
-pub(super) fn held(service: &Service) -> impl Iterator<Item = &IpAddr> {
-    let ips: Option<&Ips> = match &service.held {
-        Held::Ips(ips) => Some(ips),
-        Held::Nothing | Held::Unusable(_) => None,
-    };
-    ips.into_iter().flat_map(|ips| ips.iter())
 }

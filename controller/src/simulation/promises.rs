@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use metallb_ipam::{Claims, Ips, ServiceKey, Share};
 
 use super::contest::{Contest, Reason, is_older};
-use super::history::{Hand, History, held};
+use super::history::{Hand, History};
 use super::knowledge::{Grant, Knowledge, KnownPools};
 use super::rules::{self, Holders, could_be_added, could_serve, may_share};
 use super::store::Store;
@@ -63,7 +63,7 @@ impl Promises {
         };
         let given = write.addresses.given();
         let news = given.iter().flat_map(|ips| ips.iter());
-        let news = news.filter(|ip| !held(service).any(|held| held == *ip));
+        let news = news.filter(|ip| !service.ips().contains(ip));
         let mut doubles = 0;
         for ip in news {
             doubles += self.no_double(service, ip, knew, by)?;

@@ -18,10 +18,8 @@ pub(super) type Holders = BTreeMap<IpAddr, BTreeSet<ServiceKey>>;
 pub(super) fn holders(services: &Services) -> Holders {
     let mut holders = Holders::new();
     for (key, service) in services {
-        if let Held::Ips(ips) = &service.held {
-            for ip in ips.iter() {
-                holders.entry(*ip).or_default().insert(key.clone());
-            }
+        for ip in service.ips() {
+            holders.entry(*ip).or_default().insert(key.clone());
         }
     }
     holders

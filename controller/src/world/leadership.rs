@@ -365,6 +365,54 @@ fn what_was_sent_in_vain_is_free_again() {
 }
 
 #[test]
+fn what_was_sent_in_vain_to_one_that_keeps_its_own_is_free_again() {
+    let first = pool("first", &["192.0.2.1/32"]);
+    let other = pool("other", &["192.0.2.2/32"]);
+    let mut world = World::start(&[first.clone(), other], &[balancer("ns/web")]);
+    // It is to move, which fails, and then need not: its pool is back, and no good.
+    world
+        .refuses
+        .insert("ns/web".to_owned(), || Outcome::Delayed);
+    world.delete_pool("first");
+    world.apply_pool(pool("first", &["192.0.2.300/32"]));
+    world.refuses.clear();
+    let key = crate::service::key_of(&world.services["ns/web"]);
+    let outcome = Outcome::Retry;
+    world.handle(Input::Written { key, outcome });
+    world.settle();
+    assert_eq!(world.status("ns/web"), "first: 192.0.2.1");
+    assert_eq!(
+        world.condition("ns/web"),
+        "True Assigned: [\"192.0.2.1\"] from pool \"first\""
+    );
+    world.apply(balancer("ns/next").created(1));
+    assert_eq!(world.status("ns/next"), "other: 192.0.2.2");
+    world.take_writes();
+    world.apply_pool(first);
+    assert_eq!(world.take_writes(), [""; 0]);
+}
+
+#[test]
+fn what_was_sent_in_vain_is_free_again_though_changes_were_missed() {
+    let pools = [pool("pool", &["192.0.2.1/32"])];
+    let mut world = World::start(&pools, &[balancer("ns/web")]);
+    world
+        .refuses
+        .insert("ns/web".to_owned(), || Outcome::Delayed);
+    world.apply_pool(pool("pool", &["192.0.2.2/32"]));
+    world.apply_pool(pool("pool", &["192.0.2.1-192.0.2.2"]));
+    world.refuses.clear();
+    world.list();
+    let key = crate::service::key_of(&world.services["ns/web"]);
+    let outcome = Outcome::Retry;
+    world.handle(Input::Written { key, outcome });
+    world.settle();
+    world.apply(balancer("ns/next").created(1));
+    assert_eq!(world.status("ns/web"), "pool: 192.0.2.1");
+    assert_eq!(world.status("ns/next"), "pool: 192.0.2.2");
+}
+
+#[test]
 fn who_was_replaced_while_changes_were_missed_leaves_its_address() {
     let pools = [pool("pool", &["192.0.2.1/32"])];
     let services = [balancer("ns/web"), balancer("ns/next").created(1)];
