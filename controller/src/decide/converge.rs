@@ -62,7 +62,7 @@ impl Decider {
             }
         }
         match self.assign(index, service, wish) {
-            Ok(given) => self.give(service, wish, given, notes, effects),
+            Ok(given) => self.give(index, service, wish, given, notes, effects),
             Err(Refused { why, waits }) => {
                 let explanation = self.explain(index, service, wish);
                 self.free(service);
@@ -128,6 +128,7 @@ impl Decider {
     /// Makes the status say what is assigned.
     fn give(
         &mut self,
+        index: &Index,
         service: &Service,
         wish: &Wish,
         given: Given,
@@ -136,7 +137,13 @@ impl Decider {
     ) {
         let Given { assignment, lack } = given;
         let missing = lacking(wish, &assignment);
-        self.served(service, wish, &assignment, missing);
+        let lacks = missing.map(|family| Need {
+            families: Families::One(family),
+            pool: Some((&*assignment.pool).into()),
+            ips: None,
+            ..self.need(index, service, wish)
+        });
+        self.served(service, lacks);
         let is_new = service.held != Held::Ips(assignment.ips);
         if is_new {
             let (note, line) = words::allocated(service, &assignment);
@@ -174,23 +181,10 @@ impl Decider {
 
     /// A Service has an address: it waits no more, but perhaps for one of a second family, and
     /// those who waited for the same may be lucky, too.
-    fn served(
-        &mut self,
-        service: &Service,
-        wish: &Wish,
-        assignment: &Assignment,
-        missing: Option<Family>,
-    ) {
+    fn served(&mut self, service: &Service, lacks: Option<Need>) {
         let need = self.waiting.remove(&service.key);
-        if let Some(missing) = missing {
-            let need = Need {
-                families: Families::One(missing),
-                pool: Some((&*assignment.pool).into()),
-                ips: None,
-                sharing: wish.sharing.clone(),
-                reserved: Box::default(),
-            };
-            self.waiting.insert(&service.key, service.created, need);
+        if let Some(lacks) = lacks {
+            self.waiting.insert(&service.key, service.created, lacks);
         }
         if let Some(need) = need {
             let (own, writing) = (age(service), &self.writing);

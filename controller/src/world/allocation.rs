@@ -1,5 +1,7 @@
 //! Who gets which address.
 
+use metallb_crds::v1beta1::ServiceAllocation;
+
 use super::*;
 use crate::fixtures::pool;
 
@@ -129,6 +131,29 @@ fn an_exhausted_pool_is_told_once_and_a_freed_address_goes_to_who_waits() {
     assert_eq!(
         world.take_events(),
         ["Normal IPAllocated third: Assigned IP [\"192.0.2.1\"]"]
+    );
+}
+
+#[test]
+fn a_second_family_of_a_reserved_pool_goes_past_an_older_service_that_may_not_have_it() {
+    let mut reserved = pool("reserved", &["192.0.2.1-192.0.2.2", "2001:db8::1/128"]);
+    reserved.spec.service_allocation = Some(ServiceAllocation {
+        namespaces: vec!["other".to_owned()],
+        ..ServiceAllocation::default()
+    });
+    let both = |key| balancer(key).dual_stack("PreferDualStack");
+    let strange = balancer("ns/strange").cluster_ips(&["fd00::1"]);
+    let services = [
+        strange.annotation("metallb.io/address-pool", "reserved"),
+        both("other/first").created(1),
+        both("other/second").created(2),
+    ];
+    let mut world = World::start(&[reserved], &services);
+    assert_eq!(world.status("other/second"), "reserved: 192.0.2.2");
+    world.delete("other/first");
+    assert_eq!(
+        world.status("other/second"),
+        "reserved: 192.0.2.2 2001:db8::1"
     );
 }
 
