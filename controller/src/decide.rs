@@ -41,6 +41,9 @@ pub(crate) struct Decider {
     labels_matter: bool,
     rejections: Rejections,
     term: Term,
+    /// Whether something may have been given out; before that, what is assigned is what the
+    /// statuses show.
+    gives: bool,
     /// Those to look at, oldest first.
     dirty: BTreeSet<Age>,
     /// Those of them of whom it is known what their statuses hold.
@@ -146,7 +149,9 @@ impl Decider {
     /// Decides for all that changed, or for the oldest of them, until there are about `room`
     /// effects: what is decided is kept in memory until it is done.
     pub(crate) fn decide(&mut self, index: &Index, room: usize) -> Vec<Effect> {
+        self.adopt_dirty(index);
         self.dirty.append(&mut self.term.hear(index.heard()));
+        self.gives |= self.term.is_heard();
         self.dirty.append(&mut self.term.take_stirred());
         self.adopt_dirty(index);
         let mut effects = Vec::new();
@@ -207,10 +212,11 @@ impl Decider {
                 if had != Some(*ips) && adopted.is_err_and(in_use) {
                     self.doubled.insert(key);
                 }
-            } else if matches!(service.want, Want::Addresses(_)) {
+            } else if self.gives && matches!(service.want, Want::Addresses(_)) {
                 self.settle(service, self.account(&key));
             } else {
-                // Nobody has to leave for one that wants nothing any more.
+                // Nobody has to leave for one that wants nothing any more, or that lost what it
+                // had before we came to know.
                 self.free(service);
             }
         }

@@ -91,6 +91,26 @@ fn a_leader_waits_for_a_write_of_its_own_though_another_has_said_the_same() {
 }
 
 #[test]
+fn nobody_leaves_for_one_whom_the_leader_before_sent_away() {
+    let mut world = World::empty("");
+    let young = balancer("ns/young").created(2);
+    for service in [balancer("ns/old").created(1), young] {
+        world.put(service.ingress("pool", &["192.0.2.1"]));
+    }
+    world.watch = false;
+    world.boot(&[pool("pool", &["192.0.2.1-192.0.2.2"])]);
+    assert_eq!(world.take_writes(), ["ns/young"]);
+    // The old one had come to share in another way, and was to leave: news to us.
+    world.put(balancer("ns/old").created(1));
+    world
+        .untold
+        .insert(0, Change::Apply(world.services["ns/old"].clone()));
+    world.catch_up();
+    assert_eq!(world.status("ns/young"), "pool: 192.0.2.1");
+    assert_eq!(world.status("ns/old"), "pool: 192.0.2.2");
+}
+
+#[test]
 fn a_service_that_cannot_be_written_to_holds_up_no_other() {
     for answer in [|| Outcome::Delayed, || Outcome::Retry] {
         let mut world = World::empty("");
