@@ -48,11 +48,15 @@ impl Contest<'_> {
     fn why_lost_to_others(&self, ip: IpAddr) -> Option<Reason> {
         let (history, knew) = (self.history, self.knew);
         let hold = history.hold(&self.service.key, &ip)?;
-        let mut places = (knew.began.max(hold.from)..=knew.now).rev();
-        places.find_map(|place| {
-            let own = history.at(&self.service.key, place)?;
-            let mut others = self.others();
-            others.find_map(|other| self.why_lost_to(ip, own, history.at(other, place)?))
+        let turns = knew.turns.iter().rev();
+        let mut turns = turns.take_while(|(_, now)| *now >= hold.from);
+        turns.find_map(|(told, now)| {
+            let versions = |key| history.between(key, *told, *now);
+            let mut others = self.others().flat_map(versions);
+            others.find_map(|other| {
+                let mut own = versions(&self.service.key);
+                own.find_map(|own| self.why_lost_to(ip, own, other))
+            })
         })
     }
 
@@ -90,9 +94,10 @@ impl Contest<'_> {
         if own.hold(ip)?.is_mistake_after(knew.began) {
             return Some(Reason::Yielded);
         }
-        // Who led when that happened knows who it was, unless it had no pool with the address then.
-        // Else it goes by age.
-        let mut before = history.between(&rival.key, knew.there, other.from);
+        // Who led when that happened, and saw the one before and the other after it, knows who it
+        // was, unless it had no pool with the address then. Else it goes by age.
+        let before = history.between(&rival.key, knew.began, other.from);
+        let mut before = before.filter(|version| knew.saw(version));
         let mut pools = knew.pools_before.iter();
         let other_changed = hold.by == Hand::Leader
             && pools.all(|pools| pools.config.pool_of(&[*ip]).is_some())

@@ -103,12 +103,6 @@ impl History {
             .take_while(move |version| version.from <= to)
     }
 
-    /// What a Service was at a place.
-    pub(super) fn at(&self, key: &ServiceKey, place: Place) -> Option<&Version> {
-        let versions = self.versions.get(key)?;
-        versions.iter().rfind(|version| version.from <= place)
-    }
-
     /// What a Service was at a version.
     pub(super) fn version(&self, key: &ServiceKey, version: &str) -> Option<&Service> {
         let services = self.versions.get(key)?.iter().rev();

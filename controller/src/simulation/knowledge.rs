@@ -7,7 +7,7 @@ use metallb_config::{Config, Objects, reparse};
 use metallb_crds::v1beta1::IPAddressPool;
 use metallb_ipam::{Ips, ServiceKey};
 
-use super::history::Place;
+use super::history::{Place, Version};
 use super::replica::{Millis, Replica};
 use super::rules::{allowed, wants};
 use super::store::{Happened, Store};
@@ -25,6 +25,11 @@ pub(super) struct Knowledge {
     pub(super) told: Place,
     /// How much there was: answers to its own writes are faster than the watch.
     pub(super) now: Place,
+    /// The versions of Services that it has taken in since its term began: of what it hears at
+    /// once, only the last of each.
+    pub(super) seen: Rc<Vec<u64>>,
+    /// How much it had heard, and how much there was, whenever it decided in this term.
+    pub(super) turns: Rc<Vec<(Place, Place)>>,
     /// The pools as it sees them.
     pub(super) pools: Rc<KnownPools>,
     /// The same since its term began.
@@ -85,6 +90,14 @@ impl KnownPools {
     }
 }
 
+impl Knowledge {
+    /// Whether this was once all that it knew of the Service.
+    pub(super) fn saw(&self, version: &Version) -> bool {
+        let service = version.service.as_ref();
+        service.is_some_and(|it| it.version().is_some_and(|it| self.seen.contains(&it)))
+    }
+}
+
 impl Mind {
     /// That of a process that has just been started.
     pub(super) fn new() -> Self {
@@ -96,6 +109,8 @@ impl Mind {
                 there: 0,
                 told: 0,
                 now: 0,
+                seen: Rc::default(),
+                turns: Rc::default(),
                 pools: Rc::default(),
                 pools_before: Vec::new(),
                 granted: BTreeMap::new(),
@@ -104,7 +119,7 @@ impl Mind {
     }
 
     /// Follows a controller that has just been asked for its decisions.
-    pub(super) fn follow(&mut self, now: Millis, replica: &Replica, store: &Store) {
+    pub(super) fn follow(&mut self, now: Millis, replica: &mut Replica, store: &Store) {
         let (services, pools) = (replica.services.heard(), replica.pools.heard());
         let (Some(services), Some(pools)) = (services, pools) else {
             // It decides nothing.
@@ -125,7 +140,18 @@ impl Mind {
             knowledge.began = services;
             knowledge.there = store.service_log.len();
             knowledge.granted.clear();
+            knowledge.seen = Rc::new(replica.told.values().copied().collect());
+            knowledge.turns = Rc::default();
             knowledge.pools_before = vec![knowledge.pools.clone()];
+        }
+        let news = std::mem::take(&mut replica.news);
+        if !news.is_empty() {
+            let news = news.iter().map(|key| replica.told[key]);
+            Rc::make_mut(&mut knowledge.seen).extend(news);
+        }
+        let turn = (knowledge.told, knowledge.now);
+        if knowledge.turns.last() != Some(&turn) {
+            Rc::make_mut(&mut knowledge.turns).push(turn);
         }
     }
 

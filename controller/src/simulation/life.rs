@@ -138,7 +138,7 @@ impl Life {
             replica.listen(self.now, count, &self.store);
             self.answers_arrive(at);
             let effects = self.replicas[at].decide(self.now, &self.store);
-            self.minds[at].follow(self.now, &self.replicas[at], &self.store);
+            self.minds[at].follow(self.now, &mut self.replicas[at], &self.store);
             if leads_before != self.replicas[at].term(self.now).is_some() {
                 self.tell(&format!("controller {at} leads: {}", !leads_before));
             }

@@ -196,7 +196,9 @@ impl Promises {
         let services = &self.history.services;
         let holders = rules::holders(services);
         for (ip, holders) in &holders {
-            if let Some((a, b)) = self.conflict(holders.iter()) {
+            // What is kept from a pool that is no good stays, whoever else keeps it.
+            let is_kept = pools.config.pool_of(&[*ip]).is_none();
+            if let Some((a, b)) = self.conflict(holders.iter()).filter(|_| !is_kept) {
                 return Err(format!("{a} and {b} still have {ip}"));
             }
         }

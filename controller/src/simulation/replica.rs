@@ -1,17 +1,18 @@
 //! One controller: what it knows and decides, its elector, and the watches that tell it, late.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use metallb_crds::v1beta1::IPAddressPool;
+use metallb_ipam::ServiceKey;
 use metallb_kit::watch::{Change, ObjectKey};
 use metallb_lease::{Action, Elector, Now, Observation, Settings};
 
-use super::store::{Happened, Store};
+use super::store::{self, Happened, Store};
 use super::users::NAMESPACES;
-use crate::control::{Control, Input};
+use crate::control::{Control, Input, Outcome};
 use crate::decide::Effect;
 use crate::watched::{WatchedNamespace, WatchedService};
 
@@ -28,6 +29,10 @@ pub(super) struct Replica {
     lease_call: Option<LeaseCall>,
     /// Does nothing before: a busy node, a frozen one.
     pub(super) frozen_until: Millis,
+    /// The version of each Service that it was told of last.
+    pub(super) told: BTreeMap<ServiceKey, u64>,
+    /// Those of whom it was told since it was last asked for its decisions.
+    pub(super) news: BTreeSet<ServiceKey>,
     /// Answers to what was asked before the last stepping down or death go nowhere.
     pub(super) epoch: u32,
 }
@@ -109,6 +114,8 @@ impl Replica {
             pools: Watch::list(&store.pool_log),
             lease_call: None,
             frozen_until: 0,
+            told: BTreeMap::new(),
+            news: BTreeSet::new(),
             epoch: 0,
         }
     }
@@ -179,7 +186,24 @@ impl Replica {
 
     /// Is told something.
     pub(super) fn hear(&mut self, at: Millis, input: Input) {
+        match &input {
+            Input::Service(Change::Apply(service)) => self.note(service),
+            Input::Written {
+                outcome: Outcome::Written(service) | Outcome::Stale(Some(service)),
+                ..
+            } => self.note(service),
+            _ => {}
+        }
         self.control.handle(input, self.clock.now(at).monotonic);
+    }
+
+    fn note(&mut self, service: &WatchedService) {
+        let version = service.metadata.resource_version.as_deref();
+        let version = version.and_then(|version| version.parse().ok());
+        let key = store::key(service);
+        let told = self.told.entry(key.clone()).or_default();
+        *told = version.unwrap_or(0).max(*told);
+        self.news.insert(key);
     }
 
     /// What it decides on what it knows.
@@ -224,7 +248,7 @@ impl<K: kube::Resource + Clone> Watch<K> {
 
     /// Everything is told anew: changes may have been missed.
     pub(super) fn relist(&mut self, log: &[Happened<K>]) {
-        let mut there = std::collections::BTreeMap::new();
+        let mut there = BTreeMap::new();
         for happened in log {
             match happened {
                 Happened::Stored(object) => drop(there.insert(key(object), object)),
