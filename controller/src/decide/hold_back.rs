@@ -5,7 +5,7 @@ use std::mem;
 use metallb_ipam::Assignment;
 
 use super::converge::lacking;
-use super::{Addresses, Asker, Decider, Effect, Write, words};
+use super::{Addresses, Asker, Decider, Effect, Write, age, words};
 use crate::condition::AddressAssigned;
 use crate::index::Index;
 use crate::service::{Held, Service};
@@ -14,7 +14,7 @@ use crate::wish::{Requested, Want, Wish};
 impl Decider {
     /// Nothing is given out or taken away.
     pub(super) fn hold_back(&mut self, index: &Index, effects: &mut Vec<Effect>) {
-        for (created, key) in mem::take(&mut self.ready) {
+        for (_, key) in mem::take(&mut self.ready) {
             let Some(service) = index.service(&key) else {
                 continue;
             };
@@ -27,7 +27,8 @@ impl Decider {
                 self.keep(service, effects);
             } else if in_doubt || !self.is_settled(service) {
                 let wanting = !writes && (in_doubt || self.is_to_write(index, service));
-                self.term.block((created, key), wanting);
+                // Another may have been meant, of the same name.
+                self.term.block(age(service), wanting);
             }
         }
         let next = self.term.next();

@@ -129,6 +129,29 @@ fn a_service_that_cannot_be_written_to_holds_up_no_other() {
 }
 
 #[test]
+fn a_leader_does_not_wait_for_one_that_was_replaced_and_is_gone() {
+    let mut world = World::empty("");
+    world.boot(&[pool("pool", &["192.0.2.0/24"])]);
+    world.watch = false;
+    let gone = || Change::Delete(ObjectKey::new("ns", "web"));
+    let first = world.put(balancer("ns/web").created(1));
+    let mut second = balancer("ns/web").created(2);
+    second.metadata.uid = Some("another".to_owned());
+    let second = world.put(second);
+    for change in [Change::Apply(first), gone(), Change::Apply(second)] {
+        world.told(change);
+    }
+    world.settle();
+    world.services.clear();
+    world.told(gone());
+    world.settle();
+    let next = world.put(balancer("ns/next").created(3));
+    world.told(Change::Apply(next));
+    world.settle();
+    assert_eq!(world.take_writes(), ["ns/web", "ns/next"]);
+}
+
+#[test]
 fn nothing_is_decided_while_everything_is_told_anew() {
     let pools = [pool("pool", &["192.0.2.0-192.0.2.1"])];
     let mut world = World::start(&pools, &[balancer("ns/a").created(1)]);
