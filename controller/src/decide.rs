@@ -232,6 +232,9 @@ impl Decider {
         let account = self.account(&service.key);
         let asker = Asker::new(self, index, service);
         let adopted = self.allocator.adopt(&asker.request(wish), ips);
+        if adopted.is_err() && !self.gives {
+            self.allocator.release(&service.key);
+        }
         self.settle(service, account);
         for key in adopted?.displaced {
             self.dirty.extend(index.service(&key).map(age));

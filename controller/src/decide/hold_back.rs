@@ -95,6 +95,7 @@ impl Decider {
         let request = asker.request(wish);
         match (held, before) {
             (Some(held), None) => !self.is_kept(service, &request, held),
+            (Some(held), Some(before)) if before.ips != *held => true,
             (Some(held), Some(before)) => {
                 let lacks = lacking(wish, &before).is_some();
                 let gets = lacks && matches!(self.allocator.add_family(&request), Ok(Some(_)));

@@ -132,6 +132,7 @@ impl Decider {
 
     /// It keeps what it holds, and nothing is written unless to foil what was sent before.
     pub(super) fn keep(&mut self, service: &Service, effects: &mut Vec<Effect>) {
+        self.free(service);
         let pool: Arc<str> = service.held_pool.as_deref().unwrap_or("").into();
         self.touched_pools.insert(pool.clone());
         self.kept.insert(service.key.clone(), (&*pool).into());

@@ -22,6 +22,21 @@ fn two_that_hold_one_address_the_older_keeps_it() {
 }
 
 #[test]
+fn nonsense_in_a_status_moves_nobody() {
+    let pools = [pool("pool", &["192.0.2.0/24"])];
+    let services = [balancer("ns/first"), balancer("ns/web").created(1)];
+    let mut world = World::start(&pools, &services);
+    assert_eq!(world.status("ns/web"), "pool: 192.0.2.1");
+    world.delete("ns/first");
+    world.apply(
+        world.services["ns/web"]
+            .clone()
+            .ingress("pool", &["10.9.9.9"]),
+    );
+    assert_eq!(world.status("ns/web"), "pool: 192.0.2.1");
+}
+
+#[test]
 fn requests_are_met_or_refused_with_upstreams_words() {
     for (service, status, event) in [
         (

@@ -116,10 +116,20 @@ impl Allocator {
     /// Service, when it asks for something else by now, or when one with which it cannot share
     /// holds one of them: an older one, by creation time and then by key, or any if it held the
     /// address before, or [still shows](Self::linger) what it gave up, and only the way it shares
-    /// has changed. Refused or not, the Service gives up what it held before.
+    /// has changed. The Service gives up what it held before, unless it is refused and that was
+    /// something else that will do.
     pub fn adopt(&mut self, request: &Request<'_>, ips: &[IpAddr]) -> Result<Adopted, Refusal> {
         let before = self.remove(request.service);
         let adopted = self.adopt_instead(request, ips, before.as_ref());
+        if adopted.is_err() {
+            let other = before
+                .as_ref()
+                .filter(|before| *before.assignment.ips != *ips);
+            let share = Share::of(request);
+            if let Some(held) = self.kept(request, share.as_ref(), other) {
+                self.hold(request, held, share.map(Box::new));
+            }
+        }
         self.note_vacancy(request.service, before.as_ref());
         adopted
     }
@@ -293,16 +303,24 @@ impl Allocator {
         before: Option<&Holding>,
     ) -> Result<Assignment, Refusal> {
         let share = Share::of(request);
-        let kept = before.map(|before| &before.assignment).filter(|held| {
-            let sharing = || self.check_sharing(request.service, &held.ips, share.as_ref());
-            self.check(request, held).is_ok() && sharing().is_ok()
-        });
-        let assignment = match kept {
-            Some(held) => held.clone(),
+        let assignment = match self.kept(request, share.as_ref(), before) {
+            Some(held) => held,
             None => self.choose(request, share.as_ref())?,
         };
         self.hold(request, assignment.clone(), share.map(Box::new));
         Ok(assignment)
+    }
+
+    /// What one has held till now, if that will do.
+    fn kept(
+        &self,
+        request: &Request<'_>,
+        share: Option<&Share>,
+        before: Option<&Holding>,
+    ) -> Option<Assignment> {
+        let held = before.map(|before| &before.assignment)?;
+        let sharing = || self.check_sharing(request.service, &held.ips, share);
+        (self.check(request, held).is_ok() && sharing().is_ok()).then(|| held.clone())
     }
 
     /// What a Service holds and an address of the family that it lacks.

@@ -150,6 +150,17 @@ fn of_two_that_hold_one_address_the_older_keeps_it() {
 }
 
 #[test]
+fn who_is_refused_something_else_keeps_what_it_has() {
+    let mut story = Story::of(&[("p", "10.0.0.0/24")]);
+    story.adopt("a", 1, "10.0.0.9");
+    story.adopt("b", 0, "10.0.0.8");
+    story.adopt("a", 1, "10.0.1.9");
+    story.adopt("a", 1, "10.0.0.8");
+    assert_eq!(story.holds("a").as_deref(), Some("p: 10.0.0.9"));
+    assert_eq!(story.holds("b").as_deref(), Some("p: 10.0.0.8"));
+}
+
+#[test]
 fn the_second_family_can_be_added() {
     let mut story = Story::of(&[("p", "10.0.0.0/24 fd00::/127"), ("q", "10.1.0.0/24")]);
     let add = |story: &mut Story, name: &str, families| {

@@ -78,6 +78,20 @@ impl Naive {
     /// Those who are displaced, or nothing when the Service cannot have the addresses.
     pub(crate) fn adopt(&mut self, ask: &Ask, ips: &[IpAddr]) -> Option<Vec<String>> {
         let before = self.holdings.remove(&ask.service);
+        let displaced = self.adopt_instead(ask, ips, before.as_ref());
+        let other = before.filter(|it| displaced.is_none() && it.ips != ips);
+        if let Some(held) = other.and_then(|it| self.kept(ask, it)) {
+            self.holdings.insert(ask.service.clone(), held);
+        }
+        displaced
+    }
+
+    fn adopt_instead(
+        &mut self,
+        ask: &Ask,
+        ips: &[IpAddr],
+        before: Option<&Holding>,
+    ) -> Option<Vec<String>> {
         let one_of_each = matches!(ips, [_]) || matches!(ips, [a, b] if a.is_ipv4() != b.is_ipv4());
         let pool = self.pool_with(ips).filter(|_| one_of_each)?;
         let holding = Holding::of(ask, pool, ips.to_vec());
@@ -94,7 +108,7 @@ impl Naive {
             }
             let was_there = |ip: &IpAddr| {
                 let lingering = self.lingering.get(&ask.service);
-                before.as_ref().is_some_and(|it| it.ips.contains(ip))
+                before.is_some_and(|it| it.ips.contains(ip))
                     || lingering.is_some_and(|ips| ips.contains(ip))
             };
             if contested.into_iter().any(was_there) || (rival.created, service) < own {
@@ -110,13 +124,17 @@ impl Naive {
 
     pub(crate) fn allocate(&mut self, ask: &Ask) -> Option<Holding> {
         let held = self.holdings.remove(&ask.service);
-        let kept = held.filter(|it| self.satisfies(ask, it) && self.is_shared(ask, &it.ips));
-        let chosen = match kept {
-            Some(held) => Holding::of(ask, held.pool, held.ips),
+        let chosen = match held.and_then(|held| self.kept(ask, held)) {
+            Some(held) => held,
             None => self.choose(ask)?,
         };
         self.holdings.insert(ask.service.clone(), chosen.clone());
         Some(chosen)
+    }
+
+    fn kept(&self, ask: &Ask, held: Holding) -> Option<Holding> {
+        let will_do = self.satisfies(ask, &held) && self.is_shared(ask, &held.ips);
+        will_do.then(|| Holding::of(ask, held.pool, held.ips))
     }
 
     pub(crate) fn add_family(&mut self, ask: &Ask) -> Option<Vec<IpAddr>> {
