@@ -94,15 +94,30 @@ impl Contest<'_> {
         if own.hold(ip)?.is_mistake_after(knew.began) {
             return Some(Reason::Yielded);
         }
-        // Who led when that happened, and saw the one before and the other after it, knows who it
-        // was, unless it had no pool with the address then. Else it goes by age.
-        let before = history.between(&rival.key, knew.began, other.from);
-        let mut before = before.filter(|version| knew.saw(version));
+        // Who led when the other changed, and knew of both before, knows who it was, unless it had
+        // no pool with the address then. Else it goes by age.
         let mut pools = knew.pools_before.iter();
         let other_changed = hold.by == Hand::Leader
             && pools.all(|pools| pools.config.pool_of(&[*ip]).is_some())
-            && before.any(|version| version.shares(ip, service));
+            && self.was_known_to_share(ip, own, other);
         (is_older(rival, service) && !other_changed).then_some(Reason::Yielded)
+    }
+
+    /// Whether the leader had seen both on the address when they could share it.
+    fn was_known_to_share(&self, ip: &IpAddr, own: &Version, other: &Version) -> bool {
+        let (history, knew) = (self.history, self.knew);
+        let (Some(service), Some(rival)) = (&own.service, &other.service) else {
+            return false;
+        };
+        let mut others = history.between(&rival.key, knew.began, other.from);
+        let mut owns = history.between(&service.key, knew.began, knew.now);
+        let changed = knew.saw(other).unwrap_or(usize::MAX);
+        let is_granted = |it: &Version| it.hold(ip).is_some_and(|hold| hold.from > knew.there);
+        others.any(|it| knew.saw(it).is_some() && it.shares(ip, service))
+            && owns.any(|it| {
+                let seen = knew.saw(it).is_some_and(|turn| turn < changed);
+                is_granted(it) || seen && it.hold(ip).is_some()
+            })
     }
 
     /// By what rule it leaves to one who is to get an address of it.

@@ -25,9 +25,9 @@ pub(super) struct Knowledge {
     pub(super) told: Place,
     /// How much there was: answers to its own writes are faster than the watch.
     pub(super) now: Place,
-    /// The versions of Services that it has taken in since its term began: of what it hears at
-    /// once, only the last of each.
-    pub(super) seen: Rc<Vec<u64>>,
+    /// The versions of Services that it has taken in since its term began, and at which of its
+    /// turns: of what it hears at once, only the last of each.
+    seen: Rc<Vec<(u64, usize)>>,
     /// How much it had heard, and how much there was, whenever it decided in this term.
     pub(super) turns: Rc<Vec<(Place, Place)>>,
     /// The pools as it sees them.
@@ -59,6 +59,8 @@ pub(super) struct KnownPools {
 /// What a controller has come to know.
 pub(super) struct Mind {
     term: Option<u64>,
+    /// How often it has decided in it.
+    turn: usize,
     pools_told: Option<usize>,
     knowledge: Knowledge,
 }
@@ -91,10 +93,11 @@ impl KnownPools {
 }
 
 impl Knowledge {
-    /// Whether this was once all that it knew of the Service.
-    pub(super) fn saw(&self, version: &Version) -> bool {
-        let service = version.service.as_ref();
-        service.is_some_and(|it| it.version().is_some_and(|it| self.seen.contains(&it)))
+    /// At which turn in its term it took the Service for this, if it ever did.
+    pub(super) fn saw(&self, version: &Version) -> Option<usize> {
+        let number = version.service.as_ref()?.version()?;
+        let mut seen = self.seen.iter();
+        seen.find(|(it, _)| *it == number).map(|(_, turn)| *turn)
     }
 }
 
@@ -103,6 +106,7 @@ impl Mind {
     pub(super) fn new() -> Self {
         Self {
             term: None,
+            turn: 0,
             pools_told: None,
             knowledge: Knowledge {
                 began: 0,
@@ -140,15 +144,17 @@ impl Mind {
             knowledge.began = services;
             knowledge.there = store.service_log.len();
             knowledge.granted.clear();
-            knowledge.seen = Rc::new(replica.told.values().copied().collect());
+            self.turn = 0;
+            knowledge.seen = Rc::new(replica.told.values().map(|it| (*it, 0)).collect());
             knowledge.turns = Rc::default();
             knowledge.pools_before = vec![knowledge.pools.clone()];
         }
         let news = std::mem::take(&mut replica.news);
         if !news.is_empty() {
-            let news = news.iter().map(|key| replica.told[key]);
+            let news = news.iter().map(|key| (replica.told[key], self.turn));
             Rc::make_mut(&mut knowledge.seen).extend(news);
         }
+        self.turn += 1;
         let turn = (knowledge.told, knowledge.now);
         if knowledge.turns.last() != Some(&turn) {
             Rc::make_mut(&mut knowledge.turns).push(turn);
