@@ -154,6 +154,11 @@ impl Promises {
             return Ok(());
         }
         let services = &self.history.services;
+        let mut shown: Vec<_> = services.values().flat_map(Service::ips).collect();
+        shown.sort_unstable();
+        if shown.is_sorted_by(|a, b| a < b) {
+            return Ok(());
+        }
         let mut claims = Claims::default();
         for (key, service) in services {
             if let (Held::Ips(ips), Want::Addresses(wish)) = (&service.held, &service.want) {

@@ -7,6 +7,7 @@ use kube::ResourceExt as _;
 use metallb_crds::v1beta1::IPAddressPool;
 use metallb_ipam::ServiceKey;
 use metallb_lease::Record;
+use serde_json::json;
 
 use crate::apply::put::edit;
 use crate::decide::Write;
@@ -85,13 +86,25 @@ impl Store {
     /// Does a status write; `unchanged` has said that it may be done. What changes nothing is no
     /// new version, as with the real one.
     pub(super) fn write_status(&mut self, write: &Write) {
-        let before = serde_json::to_value(&self.services[&write.key]).expect("a Service is JSON");
-        let mut service = before.clone();
-        edit(&mut service, write, "now");
-        if service != before {
-            let service = serde_json::from_value(service).expect("a Service still");
-            self.put_service(&write.key, service);
+        let service = &self.services[&write.key];
+        // What a write may change, and no more: lives spend much of their time here.
+        let before = json!({
+            "metadata": { "annotations": service.metadata.annotations },
+            "status": service.status,
+        });
+        let mut after = before.clone();
+        edit(&mut after, write, "now");
+        if after == before {
+            return;
         }
+        let mut service = service.clone();
+        let (annotations, status) = (
+            after["metadata"]["annotations"].take(),
+            after["status"].take(),
+        );
+        service.metadata.annotations = serde_json::from_value(annotations).expect("texts still");
+        service.status = serde_json::from_value(status).expect("a status still");
+        self.put_service(&write.key, service);
     }
 
     /// Writes the Lease if it is still the version that was seen (none: if there is none).
