@@ -43,6 +43,16 @@ impl Sent {
         })
     }
 
+    /// What is assigned to a Service, and its status neither shows nor is being made to show.
+    pub(super) fn unshown(&self, service: &Service, assigned: Option<&Assignment>) -> Vec<IpAddr> {
+        let sent = self.of.get(&service.key);
+        let sent = sent.filter(|(version, _)| *version == service.resource_version);
+        let is_sent = |ip: &IpAddr| sent.is_some_and(|(_, ips)| ips.contains(ip));
+        let assigned = assigned.into_iter().flat_map(|it| it.ips.iter());
+        let unshown = assigned.filter(|ip| !service.ips().contains(ip) && !is_sent(ip));
+        unshown.copied().collect()
+    }
+
     pub(super) fn forget(&mut self, key: &ServiceKey) {
         self.of.remove(key);
     }

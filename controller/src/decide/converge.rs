@@ -99,6 +99,11 @@ impl Decider {
             let why = "no IPAddressPool is defined or valid".to_owned();
             return Err(Refused { why, waits: true });
         }
+        // What it does not show, another may not have left yet.
+        let unshown = self.sent.unshown(service, account.assignment.as_ref());
+        if self.allocator.lingers_elsewhere(&service.key, &unshown) {
+            self.allocator.release(&service.key);
+        }
         let asker = Asker::new(self, index, service);
         let request = asker.request(wish);
         let allocated = self.allocator.allocate(&request);

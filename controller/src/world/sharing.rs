@@ -156,6 +156,23 @@ fn who_changes_its_key_as_the_others_leave_stays() {
 }
 
 #[test]
+fn who_does_not_show_its_address_any_more_does_not_get_it_back_beside_one_that_is_to_leave() {
+    let pools = [pool("pool", &["192.0.2.1-192.0.2.3"])];
+    let mut world = World::start(&pools, &[sharer("a", 1), sharer("b", 2)]);
+    world.refuses.insert("ns/b".to_owned(), || Outcome::Delayed);
+    world.apply(world.services["ns/b"].clone().annotation(KEY, "own"));
+    world.apply(
+        world.services["ns/a"]
+            .clone()
+            .ingress("pool", &["10.9.9.9"]),
+    );
+    assert_eq!(
+        (world.ip("ns/a"), world.ip("ns/b")),
+        ("192.0.2.3".into(), "192.0.2.1".into())
+    );
+}
+
+#[test]
 fn nobody_joins_one_who_shares_no_more_while_its_status_is_being_written() {
     let pools = [pool("pool", &["192.0.2.0-192.0.2.2"])];
     let mut world = World::start(&pools, &[balancer("ns/other")]);

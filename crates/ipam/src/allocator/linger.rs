@@ -77,6 +77,11 @@ impl Allocator {
         freed
     }
 
+    /// Whether one of these addresses [lingers](Self::linger) on another Service.
+    pub fn lingers_elsewhere(&self, service: &ServiceKey, ips: &[IpAddr]) -> bool {
+        self.check_lingering(service, ips).is_err()
+    }
+
     /// For the time in which the Service itself is served.
     pub(super) fn mark_lingering_on(&mut self, service: &ServiceKey, lingers: bool) {
         let Some(ips) = self.lingering.of.get(service).cloned() else {
