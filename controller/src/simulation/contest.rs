@@ -8,7 +8,7 @@ use metallb_ipam::{Ips, ServiceKey};
 use super::history::{Hand, History, Version};
 use super::knowledge::{Grant, Knowledge};
 use super::rules::may_share;
-use crate::service::Service;
+use crate::service::{Held, Service};
 
 /// One that is to leave its addresses, and those who may be why.
 pub(super) struct Contest<'a> {
@@ -68,9 +68,12 @@ impl Contest<'_> {
         let since = holds.map(|hold| hold.from).max().unwrap_or(knew.now);
         let versions = history.between(key, knew.began.max(since), knew.now);
         let mut services = versions.filter_map(|version| version.service.as_ref());
-        services.any(|service| {
-            let mut pools = knew.pools_before.iter();
-            pools.any(|pools| !pools.let_keep(service, self.held))
+        services.any(|service| match &service.held {
+            Held::Ips(held) => {
+                let mut pools = knew.pools_before.iter();
+                pools.any(|pools| !pools.let_keep(service, held))
+            }
+            Held::Nothing | Held::Unusable(_) => false,
         })
     }
 
