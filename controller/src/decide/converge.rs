@@ -1,7 +1,7 @@
 //! One Service: from what it holds to what it is to hold, by upstream's steps, in upstream's words.
 
 use metallb_config::Family;
-use metallb_ipam::{Assignment, Families, Refusal};
+use metallb_ipam::{Assignment, Families};
 
 use super::waiting::Need;
 use super::{Addresses, Asker, Decider, Effect, Line, Note, Write, age, words};
@@ -51,8 +51,7 @@ impl Decider {
             Held::Ips(ips) => {
                 if let Err(refusal) = self.adopt(index, service, wish, ips) {
                     let asker = Asker::new(self, index, service);
-                    let in_no_pool = matches!(refusal, Refusal::NotInPools(_));
-                    if in_no_pool && self.is_kept(service, &asker.request(wish), ips) {
+                    if self.is_kept(service, &asker.request(wish), ips) {
                         return self.keep(service, effects);
                     }
                     self.doubles += u64::from(self.doubled.remove(&service.key));

@@ -62,7 +62,7 @@ impl Decider {
             return false;
         };
         let asker = Asker::new(self, index, service);
-        self.config.pool_of(held).is_none() && self.is_kept(service, &asker.request(wish), held)
+        self.is_kept(service, &asker.request(wish), held)
     }
 
     /// What a Service has and wants, if its status shows what is assigned to it.

@@ -125,7 +125,8 @@ impl Decider {
     /// from is there and is no good at present, and it asks for nothing else.
     pub(super) fn is_kept(&self, service: &Service, request: &Request<'_>, held: &Ips) -> bool {
         let pool = service.held_pool.as_deref().unwrap_or("");
-        self.rejections.has_pool(pool)
+        self.config.pool_of(held).is_none()
+            && self.rejections.has_pool(pool)
             && !self.config.pools().contains_key(pool)
             && request.accepts(pool, held).is_ok()
     }

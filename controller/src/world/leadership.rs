@@ -152,6 +152,21 @@ fn a_leader_does_not_wait_for_one_that_was_replaced_and_is_gone() {
 }
 
 #[test]
+fn one_that_is_to_move_makes_a_leader_begin_though_it_names_a_pool_that_is_no_good() {
+    let mut world = World::empty("");
+    for (key, created, from) in [("ns/old", 1, "pool"), ("ns/young", 2, "bad")] {
+        let service = balancer(key).created(created);
+        world.put(service.ingress(from, &["192.0.2.1"]));
+    }
+    world.boot(&[
+        pool("pool", &["192.0.2.1-192.0.2.2"]),
+        pool("bad", &["oops"]),
+    ]);
+    assert_eq!(world.status("ns/old"), "pool: 192.0.2.1");
+    assert_eq!(world.status("ns/young"), "pool: 192.0.2.2");
+}
+
+#[test]
 fn nothing_is_decided_while_everything_is_told_anew() {
     let pools = [pool("pool", &["192.0.2.0-192.0.2.1"])];
     let mut world = World::start(&pools, &[balancer("ns/a").created(1)]);
