@@ -1,6 +1,7 @@
 //! Two Services on one address that may not share it: who has to leave, with all that it has, as somebody sees it who has
 //! heard so much.
 
+use std::iter;
 use std::net::IpAddr;
 
 use metallb_ipam::{Ips, ServiceKey};
@@ -128,8 +129,9 @@ impl Contest<'_> {
         let (history, knew) = (self.history, self.knew);
         let own = history.hold(&self.service.key, &ip)?;
         self.grants(ip).find_map(|grant| {
-            let mut before = history.between(&self.service.key, knew.began, history.end());
-            if before.any(|version| version.shares(&ip, &grant.service)) {
+            let before = || history.between(&self.service.key, knew.began, history.end());
+            let mut forms = self.forms(grant);
+            if forms.any(|it| before().any(|version| version.shares(&ip, it))) {
                 return Some(Reason::Unshared);
             }
             own.is_mistake_after(knew.began).then_some(Reason::Yielded)
@@ -149,9 +151,17 @@ impl Contest<'_> {
             let mut versions = history.between(&service.key, knew.told, knew.now);
             service.key != self.service.key
                 && ips.contains(&ip)
-                && !may_share(service, self.service)
+                && self.forms(grant).any(|it| !may_share(it, self.service))
                 && versions.any(is_same)
         })
+    }
+
+    /// What one that is to get something was when that was decided, and has been since.
+    fn forms<'b>(&'b self, grant: &'b Grant) -> impl Iterator<Item = &'b Service> {
+        let Grant { service, told, .. } = grant;
+        let versions = self.history.between(&service.key, *told, self.knew.now);
+        let since = versions.filter_map(|version| version.service.as_ref());
+        iter::once(service).chain(since.filter(|it| it.uid == service.uid))
     }
 
     fn ips(&self) -> impl Iterator<Item = IpAddr> {
