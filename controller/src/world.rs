@@ -1,11 +1,13 @@
 //! For tests: a controller's core and a small API server that has its Services and tells of them.
 
 mod allocation;
+mod answers;
 mod bad_input;
 mod events;
 mod leadership;
 mod pools;
 mod sharing;
+mod watching;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -96,6 +98,19 @@ impl World {
             self.told(Change::Apply(service));
         }
         self.told(Change::Synced);
+    }
+
+    /// The API server does not answer who writes this Service.
+    fn does_not_answer(&mut self, name: &str) {
+        self.refuses.insert(name.to_owned(), || Outcome::Delayed);
+    }
+
+    /// A write of this Service that got no answer is given up, and decided on again.
+    fn gives_up(&mut self, name: &str) {
+        let key = crate::service::key_of(&self.services[name]);
+        let outcome = Outcome::Retry;
+        self.handle(Input::Written { key, outcome });
+        self.settle();
     }
 
     fn lead(&mut self, leads: bool) {
