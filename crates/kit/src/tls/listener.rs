@@ -8,10 +8,12 @@ use std::time::Duration;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::Error;
+use crate::sleep;
 
 /// Accepts TLS connections for `axum::serve`. Handshakes run beside each other, each for at most
 /// 10 s; failed ones are logged at debug and dropped.
@@ -42,9 +44,11 @@ impl axum::serve::Listener for TlsListener {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        let mut paused: Option<Instant> = None;
         loop {
+            let accepts = paused.is_none() && self.handshakes.len() < MAX_HANDSHAKES;
             tokio::select! {
-                accepted = self.tcp.accept(), if self.handshakes.len() < MAX_HANDSHAKES => {
+                accepted = self.tcp.accept(), if accepts => {
                     match accepted {
                         Ok((stream, peer)) => {
                             self.handshakes.spawn(handshake(self.config.clone(), stream, peer));
@@ -52,10 +56,11 @@ impl axum::serve::Listener for TlsListener {
                         Err(error) => {
                             // Out of file descriptors, mostly; trying at once would only spin.
                             tracing::warn!(%error, "cannot accept a connection");
-                            tokio::time::sleep(Duration::from_secs(1)).await;
+                            paused = Some(Instant::now() + PAUSE);
                         }
                     }
                 }
+                () = sleep::until(paused) => paused = None,
                 Some(done) = self.handshakes.join_next() => {
                     if let Ok(Some(connection)) = done {
                         return connection;
@@ -93,6 +98,9 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// How many handshakes may be under way.
 const MAX_HANDSHAKES: usize = 64;
+
+/// Before connections are accepted again after that failed; those at hand go on.
+const PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
