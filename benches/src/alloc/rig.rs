@@ -145,7 +145,8 @@ impl Rig {
                 "{path} still says {}",
                 pool["status"]
             );
-            // The pace of looking.
+            // The pace of looking for the condition above, five times in the second between two
+            // writes of the status.
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }

@@ -106,12 +106,11 @@ impl Space {
     /// An address that is shared under this key: one that is shared like this in all else too, if
     /// there is any.
     pub(crate) fn shared_under_key_of(&self, sharing: &Sharing) -> Option<IpAddr> {
-        let same_key = || self.groups.iter().filter(|(it, _)| it.has_key_of(sharing));
-        let group = self.groups.get(sharing);
-        let number = match group.and_then(Group::first) {
-            Some(number) => Some(number),
-            None => same_key().filter_map(|(_, group)| group.first()).min(),
-        };
+        let alike = self.groups.get(sharing).and_then(Group::first);
+        let number = alike.or_else(|| {
+            let same_key = self.groups.iter().filter(|(it, _)| it.has_key_of(sharing));
+            same_key.filter_map(|(_, group)| group.first()).min()
+        });
         self.address(number?)
     }
 
