@@ -44,8 +44,10 @@ impl<'a> Neighbours<'a> {
     pub(crate) fn add(&mut self, peer: &Peer) -> Result<(), PeerError> {
         let is_there = |labels: Option<&Labels>| labels.is_none_or(|it| peer.selects_node(it));
         let mode = self.mode;
-        let mut nodes = self.nodes.iter().filter(|(labels, _)| is_there(*labels));
-        if let Some(clash) = nodes.find_map(|(_, node)| node.clash(mode, peer)) {
+        let nodes = self.nodes.iter().filter(|(labels, _)| is_there(*labels));
+        let clashes = nodes.filter_map(|(_, node)| node.clash(mode, peer));
+        // Nodes come in no order, and the same objects are refused in the same words.
+        if let Some(clash) = clashes.min_by_key(ToString::to_string) {
             return Err(clash);
         }
         let nodes = self

@@ -213,3 +213,26 @@ fn frr_peers_of_different_nodes_have_nothing_to_do_with_one_another() {
         .read();
     assert_rejected(&read, PEER, "peer 10.0.0.1");
 }
+
+#[test]
+fn the_nodes_may_come_in_any_order() {
+    let on = |rack: &str| json!({ "nodeSelectors": [select("rack", rack)] });
+    let nodes = [[("rack", "2")], [("rack", "3")]];
+    for order in [[0, 1], [1, 0]] {
+        let mut cluster = Cluster::new();
+        for (name, address, rack) in [("a", "10.0.0.1", "2"), ("c", "10.0.0.2", "3")] {
+            let mut spec = on(rack);
+            spec["peerAddress"] = json!(address);
+            cluster = cluster.peer(name, spec);
+        }
+        let newer = json!({ "peerAddress": "10.0.0.3", "routerID": "1.1.1.1" });
+        cluster = cluster.peer("peer", newer).mode(Mode::Frr);
+        for node in order {
+            cluster = cluster.node(&nodes[node]);
+        }
+        // It clashes with another peer on each of them.
+        let reason = "peer 10.0.0.3 has RouterID different from 10.0.0.1, in FRR mode peers \
+                      selecting the same node must all have the same RouterID";
+        assert_rejected(&cluster.read(), PEER, reason);
+    }
+}
