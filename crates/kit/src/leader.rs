@@ -101,11 +101,12 @@ impl Candidate {
                 }
                 continue;
             }
+            // Not given up when we are to stop: the Lease that a renewal leaves is the one that is
+            // given away.
             let seen = tokio::select! {
                 seen = self.perform(&action) => seen,
                 // An answer that is late must not make us lead on.
                 () = sleep::until(self.elector.leads_until()) => Observation::Failed,
-                () = stop.cancelled() => Observation::Failed,
             };
             self.elector.observe(now(), seen);
             self.tell();
@@ -113,7 +114,7 @@ impl Candidate {
         let release = self.elector.release(now());
         self.tell();
         if let Some(action) = release
-            && self.perform(&action).await == Observation::Failed
+            && !matches!(self.perform(&action).await, Observation::Lease(_))
         {
             tracing::warn!(lease = self.name, "lease not released, it will run out");
         }
@@ -211,6 +212,8 @@ fn now() -> Now {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body as Streamed;
+    use futures::{FutureExt as _, stream};
     use serde_json::json;
 
     use super::*;
@@ -245,5 +248,55 @@ mod tests {
         let released = written.recv().await.unwrap();
         assert_eq!(released["spec"]["holderIdentity"], "");
         assert_eq!(released["metadata"]["resourceVersion"], "5");
+    }
+
+    /// Given away as it was before the renewal, it would stay ours until it runs out.
+    #[tokio::test]
+    async fn a_renewal_under_way_is_waited_for_before_the_lease_is_given_away() {
+        let (bodies, mut written) = tokio::sync::mpsc::unbounded_channel();
+        let answer = CancellationToken::new();
+        let answered = answer.clone();
+        let (client, _) = mock::serve(move |asked| {
+            let mut body = asked.body;
+            if asked.line.starts_with("GET") {
+                let (code, text) = mock::status(404);
+                return (code, text.into());
+            }
+            bodies.send(body.clone()).unwrap();
+            let known = body["metadata"]["resourceVersion"].as_str().is_some();
+            body["metadata"]["resourceVersion"] = json!(if known { "6" } else { "5" });
+            let answered = answered.clone();
+            let late = async move {
+                if known {
+                    answered.cancelled().await;
+                }
+                Ok::<_, std::convert::Infallible>(body.to_string())
+            };
+            (200, Streamed::from_stream(stream::once(late)))
+        });
+        let settings = Settings {
+            retry_period: Duration::from_millis(20),
+            ..Settings::new("me")
+        };
+        let campaign = Campaign::start(client, "metallb-system", "metallb-controller", settings);
+        for renewals in 0..=1 {
+            assert_eq!(
+                written.recv().await.unwrap()["spec"]["holderIdentity"],
+                "me",
+                "{renewals}"
+            );
+        }
+        let mut release = std::pin::pin!(campaign.release());
+        assert!(
+            release.as_mut().now_or_never().is_none(),
+            "the renewal is not answered"
+        );
+        // The candidate has heard by then that it is to stop.
+        tokio::task::yield_now().await;
+        answer.cancel();
+        release.await;
+        let released = written.recv().await.unwrap();
+        assert_eq!(released["spec"]["holderIdentity"], "");
+        assert_eq!(released["metadata"]["resourceVersion"], "6");
     }
 }

@@ -44,7 +44,8 @@ pub(crate) fn silent_watches(
     })
 }
 
-fn serve(
+/// The same, with answers that may take their time.
+pub(crate) fn serve(
     answer: impl Fn(Asked) -> (u16, Streamed) + Send + Sync + 'static,
 ) -> (Client, Arc<Mutex<Vec<String>>>) {
     let lines = Arc::new(Mutex::new(Vec::new()));
