@@ -51,14 +51,16 @@ impl Installed {
         Ok(pod.to_owned())
     }
 
-    /// Waits until two controllers run, of which one leads, and all pods are available.
+    /// Waits until two controllers are ready, of which one leads, and all pods are available.
     pub(super) fn two_controllers(&self) -> Result<Vec<Controller>> {
-        let two = eventually("two controllers run", SOON * 4, || {
+        // The API server may still think that one is ready that has just been killed.
+        let two = eventually("two controllers are ready", SOON * 4, || {
             let found = self.controllers()?;
-            Ok(if found.len() == 2 {
+            let ready = found.iter().filter(|it| is_ready(it.process)).count();
+            Ok(if (found.len(), ready) == (2, 2) {
                 Ok(found)
             } else {
-                Err(format!("{} run", found.len()))
+                Err(format!("{} run, {ready} of them are ready", found.len()))
             })
         })?;
         product::rolled_out(&self.kubectl, NAMESPACE, "deployment/controller")?;
@@ -122,6 +124,14 @@ fn controller_pod(process: Process) -> Option<String> {
         .split(|byte| *byte == 0)
         .find_map(|variable| variable.strip_prefix(b"METALLB_POD_NAME="))?;
     String::from_utf8(name.to_vec()).ok()
+}
+
+/// What the process itself says to its kubelet.
+fn is_ready(process: Process) -> bool {
+    let namespace = format!("--net=/proc/{}/ns/net", process.pid());
+    let ask = [&*namespace, "curl", "-sf", "http://127.0.0.1:17472/readyz"];
+    let asked = std::process::Command::new("nsenter").args(ask).output();
+    asked.is_ok_and(|asked| asked.status.success())
 }
 
 const LEASE: &str =
