@@ -6,9 +6,9 @@ use std::net::IpAddr;
 
 use metallb_ipam::{Ips, ServiceKey};
 
-use super::history::{Hand, History, Version};
+use super::history::{Hand, History, Place, Version};
 use super::knowledge::{Grant, Knowledge};
-use super::rules::may_share;
+use super::rules::{may_share, sharing};
 use crate::service::{Held, Service};
 
 /// One that is to leave its addresses, and those who may be why.
@@ -34,14 +34,34 @@ impl Contest<'_> {
     pub(super) fn why_lost(&self) -> Option<Reason> {
         let (history, knew) = (self.history, self.knew);
         let bars = |it: &Version| self.held.iter().any(|ip| it.bars(ip, self.service));
-        let is_barred = |other| history.between(other, knew.told, knew.now).any(bars);
+        let is_barred_from = |place| {
+            let is_barred = |other| history.between(other, place, knew.now).any(bars);
+            self.others().any(is_barred)
+        };
         let to_grant = || self.ips().find_map(|ip| self.why_lost_to_grant(ip));
-        if !self.others().any(is_barred) {
+        let is_barred = is_barred_from(knew.told);
+        if !is_barred && !is_barred_from(self.since()) {
             return to_grant();
         }
         let to_others = self.ips().find_map(|ip| self.why_lost_to_others(ip));
         let to_others = to_others.or_else(to_grant);
-        to_others.or_else(|| self.was_asked().then_some(Reason::Yielded))
+        to_others.or_else(|| (is_barred && self.was_asked()).then_some(Reason::Yielded))
+    }
+
+    /// From where on it has shared as it does, as far as the leader had heard. Who had the address
+    /// there may have lost it before both are looked at.
+    fn since(&self) -> Place {
+        let versions = self.history.between(&self.service.key, 0, self.knew.told);
+        let mut since = None;
+        for version in versions {
+            let is_same = |it: &Service| sharing(it) == sharing(self.service);
+            since = version
+                .service
+                .as_ref()
+                .filter(|it| is_same(it))
+                .map(|_| since.unwrap_or(version.from));
+        }
+        since.unwrap_or(self.knew.told)
     }
 
     /// It may have lost to one that is gone since, or has changed, and find others there when its

@@ -7,7 +7,7 @@ use metallb_config::{Config, Family, Pool};
 use metallb_ipam::{Families, Ips, ServiceKey};
 
 use crate::service::{Held, Service};
-use crate::wish::{Requested, Want, Wish};
+use crate::wish::{Requested, Sharing, Want, Wish};
 
 /// All Services, as they are read.
 pub(super) type Services = BTreeMap<ServiceKey, Service>;
@@ -25,12 +25,16 @@ pub(super) fn holders(services: &Services) -> Holders {
     holders
 }
 
+/// With whom a Service may have one address.
+pub(super) fn sharing(service: &Service) -> Option<&Sharing> {
+    match &service.want {
+        Want::Addresses(wish) => wish.sharing.as_deref(),
+        Want::Nothing | Want::Mistake(_) => None,
+    }
+}
+
 /// Whether two Services may have one address.
 pub(super) fn may_share(a: &Service, b: &Service) -> bool {
-    let sharing = |service: &Service| match &service.want {
-        Want::Addresses(wish) => wish.sharing.clone(),
-        Want::Nothing | Want::Mistake(_) => None,
-    };
     let (Some(a), Some(b)) = (sharing(a), sharing(b)) else {
         return false;
     };
