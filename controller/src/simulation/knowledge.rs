@@ -28,7 +28,8 @@ pub(super) struct Knowledge {
     /// The versions of Services that it has taken in since its term began, and at which of its
     /// turns: of what it hears at once, only the last of each.
     seen: Rc<Vec<(u64, usize)>>,
-    /// How much it had heard, and how much there was, whenever it decided in this term.
+    /// How much it had heard before it decided, each time in this term, and how much there was: what
+    /// it hears in one go it takes in one after the other.
     pub(super) turns: Rc<Vec<(Place, Place)>>,
     /// The pools as it sees them.
     pub(super) pools: Rc<KnownPools>,
@@ -130,6 +131,7 @@ impl Mind {
             return;
         };
         let knowledge = &mut self.knowledge;
+        let mut before = knowledge.told;
         (knowledge.told, knowledge.now) = (services, store.service_log.len());
         // It reads the pools anew when it knows all that there is.
         if self.pools_told.replace(pools) != Some(pools) {
@@ -141,6 +143,7 @@ impl Mind {
         let term = replica.term(now).filter(|_| is_leading);
         if self.term != term {
             self.term = term;
+            before = services;
             knowledge.began = services;
             knowledge.there = store.service_log.len();
             knowledge.granted.clear();
@@ -155,7 +158,7 @@ impl Mind {
             Rc::make_mut(&mut knowledge.seen).extend(news);
         }
         self.turn += 1;
-        let turn = (knowledge.told, knowledge.now);
+        let turn = (before, knowledge.now);
         if knowledge.turns.last() != Some(&turn) {
             Rc::make_mut(&mut knowledge.turns).push(turn);
         }
