@@ -102,7 +102,7 @@ impl Contest<'_> {
     fn why_lost_to(&self, ip: IpAddr, own: &Version, other: &Version) -> Option<Reason> {
         let (history, knew, ip) = (self.history, self.knew, &ip);
         let (service, rival) = (own.service.as_ref()?, other.service.as_ref()?);
-        let hold = other.hold(ip).filter(|_| other.bars(ip, service))?;
+        let hold = other.claim(ip).filter(|_| other.bars(ip, service))?;
         // Who comes to share in another way leaves himself, however old he is, whatever the other
         // does at the same time.
         let mut rivals = history.between(&rival.key, knew.began, other.from);

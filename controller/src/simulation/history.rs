@@ -29,6 +29,9 @@ pub(super) struct Version {
     /// Nothing, when it was gone or none of ours.
     pub(super) service: Option<Service>,
     holds: BTreeMap<IpAddr, Hold>,
+    /// What a user's hand has wiped off its status: still its own for whoever leads, until a
+    /// controller has written another status.
+    wiped: BTreeMap<IpAddr, Hold>,
 }
 
 /// An address in a status.
@@ -69,13 +72,23 @@ impl History {
     fn push(&mut self, key: ServiceKey, service: Option<Service>, by: Hand) {
         let from = self.seen;
         let versions = self.versions.entry(key.clone()).or_default();
-        let before = versions.last().map(|version| &version.holds);
+        let before = versions.last();
         let hold = |ip: &IpAddr| {
-            let before = before.and_then(|holds| holds.get(ip));
-            (*ip, before.copied().unwrap_or(Hold { from, by }))
+            let before = before.and_then(|before| before.hold(ip));
+            (*ip, before.unwrap_or(Hold { from, by }))
         };
         let ips = service.iter().flat_map(Service::ips);
-        let holds = ips.map(hold).collect();
+        let holds: BTreeMap<_, _> = ips.map(hold).collect();
+        let is_same = |before: &&Version| {
+            let uid = |service: &Option<Service>| service.as_ref().map(|it| it.uid.clone());
+            by == Hand::User && uid(&before.service) == uid(&service)
+        };
+        let wiped = before.filter(is_same).into_iter();
+        let wiped = wiped.flat_map(|before| before.holds.iter().chain(&before.wiped));
+        let wiped = wiped
+            .filter(|(ip, _)| !holds.contains_key(ip))
+            .map(|(ip, hold)| (*ip, *hold))
+            .collect();
         match &service {
             Some(service) => drop(self.services.insert(key, service.clone())),
             None => drop(self.services.remove(&key)),
@@ -84,6 +97,7 @@ impl History {
             from,
             service,
             holds,
+            wiped,
         });
     }
 
@@ -144,9 +158,14 @@ impl Version {
         self.hold(ip).is_some() && service.is_some_and(|it| may_share(it, other))
     }
 
-    /// Whether it shows this address, and this other Service may not have it.
+    /// How it came to an address that is its own, shown or wiped off.
+    pub(super) fn claim(&self, ip: &IpAddr) -> Option<Hold> {
+        self.hold(ip).or_else(|| self.wiped.get(ip).copied())
+    }
+
+    /// Whether this address is its own, and this other Service may not have it.
     pub(super) fn bars(&self, ip: &IpAddr, other: &Service) -> bool {
         let service = self.service.as_ref();
-        self.hold(ip).is_some() && service.is_some_and(|it| !may_share(it, other))
+        self.claim(ip).is_some() && service.is_some_and(|it| !may_share(it, other))
     }
 }
