@@ -30,7 +30,7 @@ pub(super) struct Version {
     pub(super) service: Option<Service>,
     holds: BTreeMap<IpAddr, Hold>,
     /// What a user's hand has wiped off its status: still its own for whoever leads, until a
-    /// controller has written another status.
+    /// controller has written other addresses.
     wiped: BTreeMap<IpAddr, Hold>,
 }
 
@@ -79,11 +79,12 @@ impl History {
         };
         let ips = service.iter().flat_map(Service::ips);
         let holds: BTreeMap<_, _> = ips.map(hold).collect();
-        let is_same = |before: &&Version| {
+        let is_kept = |before: &&Version| {
             let uid = |service: &Option<Service>| service.as_ref().map(|it| it.uid.clone());
-            by == Hand::User && uid(&before.service) == uid(&service)
+            uid(&before.service) == uid(&service)
+                && (by == Hand::User || before.holds.keys().eq(holds.keys()))
         };
-        let wiped = before.filter(is_same).into_iter();
+        let wiped = before.filter(is_kept).into_iter();
         let wiped = wiped.flat_map(|before| before.holds.iter().chain(&before.wiped));
         let wiped = wiped
             .filter(|(ip, _)| !holds.contains_key(ip))
