@@ -6,15 +6,15 @@
 //! the machine does falls on both.
 
 use std::net::{Ipv4Addr, UdpSocket};
-use std::process::Command;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use std::{fmt, thread};
 
 use anyhow::{Context as _, Result, ensure};
-use metallb_l2::{MacAddr, Responder};
-use metallb_netio::{FRAME_MAX, LinkWatch, NetworkNamespace, PacketSocket, plain_packet_socket};
-use tokio::sync::oneshot;
+use metallb_netio::{FRAME_MAX, plain_packet_socket};
+
+use crate::segment::{FAR, NEAR, Segment, command};
+use crate::wire::{ARP, BROADCAST, arp_request, ethernet, link};
 
 /// Medians of both round trips.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +31,7 @@ impl Ratio {
         self.answer.as_secs_f64() / self.echo.as_secs_f64()
     }
 
-    /// Whether the answer takes at most twice the echo.
+    /// Whether the answer takes at most one and a half times the echo.
     pub fn holds(self) -> bool {
         self.times() <= BAR
     }
@@ -63,45 +63,29 @@ pub fn run() -> Result<Ratio> {
 
 fn on_one_processor() -> Result<Ratio> {
     stay_on_one_processor()?;
-    let near = NetworkNamespace::create().context("making a network namespace; run as root")?;
-    let far = NetworkNamespace::create()?;
-    let far_path = far.path().display().to_string();
-    near.run(|| {
-        ip(&format!(
-            "link add near0 address {NEAR} type veth peer name far0 address {FAR} netns {far_path}"
-        ))?;
-        ip("link set near0 up")
-    })??;
-    far.run(|| ip("link set far0 up"))??;
-
+    let segment = Segment::new()?;
     let (opened, open) = mpsc::channel();
-    let echo_opened = opened.clone();
-    let (stop, stopped) = oneshot::channel();
     thread::scope(|scope| {
-        let near = &near;
-        let responder = scope.spawn(move || near.run(move || answer(&opened, stopped)));
-        let mirror = scope.spawn(move || near.run(move || echo(&echo_opened)));
-        // Both are ready, or ended with an error that the joins below tell.
-        let _ = (open.recv(), open.recv());
-        let measured = far.run(measure);
-        drop(stop);
-        let mirrored = mirror.join().expect("the echo does not panic")?;
-        responder.join().expect("the responder does not panic")??;
-        let ratio = measured??;
+        let mirror = scope.spawn(|| segment.near(move || echo(&opened)));
+        // It is ready, or ended with an error that the join below tells.
+        let _ = open.recv();
+        let measured = segment.answering(&[TARGET.into()], measure);
+        let mirrored = mirror.join().expect("the echo does not panic");
+        let (ratio, _) = measured?;
         mirrored.map(|()| ratio)
     })
 }
 
 /// Asks both in turn, from the far end.
 fn measure() -> Result<Ratio> {
-    let far0 = index("far0")?;
+    let far0 = link("far0")?.index;
     let asker = |ethertype| -> Result<_> {
         let socket = plain_packet_socket(far0, ethertype)?;
         socket.set_read_timeout(Some(Duration::from_secs(2)))?;
         Ok(socket)
     };
     let (arp, plain) = (asker(ARP)?, asker(EXPERIMENTAL)?);
-    let (request, frame) = (request(), plain_frame());
+    let (request, frame) = (arp_request(FAR, ASKER, TARGET), plain_frame());
     let (mut answers, mut echoes) = (Vec::new(), Vec::new());
     for round in 0..WARM_UP + ROUNDS {
         let times = (round_trip(&arp, &request)?, round_trip(&plain, &frame)?);
@@ -110,7 +94,7 @@ fn measure() -> Result<Ratio> {
             echoes.push(times.1);
         }
     }
-    plain.send(&ethernet(FAR, ARP_BROADCAST, EXPERIMENTAL, STOP))?;
+    plain.send(&ethernet(FAR, BROADCAST, EXPERIMENTAL, STOP))?;
     Ok(Ratio {
         answer: median(answers),
         echo: median(echoes),
@@ -130,33 +114,9 @@ fn round_trip(socket: &UdpSocket, frame: &[u8]) -> Result<Duration> {
     Ok(time)
 }
 
-/// What the speaker does, until `stopped`.
-fn answer(opened: &mpsc::Sender<()>, mut stopped: oneshot::Receiver<()>) -> Result<()> {
-    let near0 = index("near0")?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let socket = PacketSocket::arp_requests(near0)?;
-        let mut responder = Responder::new(NEAR, None);
-        responder.announce(TARGET.into());
-        opened.send(())?;
-        let mut frame = [0; FRAME_MAX];
-        loop {
-            let len = tokio::select! {
-                len = socket.recv(&mut frame) => len?,
-                _ = &mut stopped => return Ok(()),
-            };
-            if let Ok(answer) = responder.answer(&frame[..len]) {
-                socket.send(&answer.frame).await?;
-            }
-        }
-    })
-}
-
 /// Turns round every frame, until one says stop.
 fn echo(opened: &mpsc::Sender<()>) -> Result<()> {
-    let socket = plain_packet_socket(index("near0")?, EXPERIMENTAL)?;
+    let socket = plain_packet_socket(link("near0")?.index, EXPERIMENTAL)?;
     // The asker is gone when nothing comes for so long.
     socket.set_read_timeout(Some(Duration::from_secs(5)))?;
     opened.send(())?;
@@ -177,22 +137,6 @@ fn median(mut times: Vec<Duration>) -> Duration {
     *times.select_nth_unstable(middle).1
 }
 
-/// The number of a link in the namespace of this thread, once frames can get through it.
-fn index(name: &str) -> Result<u32> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let mut links = LinkWatch::open()?;
-        loop {
-            let all = links.changed().await?;
-            if let Some(link) = all.values().find(|link| link.name == name && link.running) {
-                return Ok(link.index);
-            }
-        }
-    })
-}
-
 /// Keeps this thread and those that it starts on one processor. Where the scheduler puts two
 /// threads that wait for each other makes a difference of three times, by chance.
 fn stay_on_one_processor() -> Result<()> {
@@ -206,56 +150,16 @@ fn stay_on_one_processor() -> Result<()> {
     command("taskset", &["-cp", last, thread])
 }
 
-fn ip(arguments: &str) -> Result<()> {
-    command("ip", &arguments.split_whitespace().collect::<Vec<_>>())
-}
-
-fn command(program: &str, arguments: &[&str]) -> Result<()> {
-    let done = Command::new(program)
-        .args(arguments)
-        .output()
-        .with_context(|| program.to_owned())?;
-    ensure!(
-        done.status.success(),
-        "{program} {arguments:?}: {}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-    Ok(())
-}
-
-/// The far end asks everybody who has [`TARGET`].
-fn request() -> Vec<u8> {
-    let mut arp = vec![0, 1, 8, 0, 6, 4, 0, 1];
-    arp.extend(FAR.octets());
-    arp.extend([192, 0, 2, 1]);
-    arp.extend([0; 6]);
-    arp.extend(TARGET.octets());
-    ethernet(FAR, ARP_BROADCAST, ARP, &arp)
-}
-
 /// A frame as long as the request.
 fn plain_frame() -> Vec<u8> {
     ethernet(FAR, NEAR, EXPERIMENTAL, &[0; 28])
 }
 
-fn ethernet(from: MacAddr, to: MacAddr, ethertype: u16, payload: &[u8]) -> Vec<u8> {
-    [
-        &to.octets()[..],
-        &from.octets(),
-        &ethertype.to_be_bytes(),
-        payload,
-    ]
-    .concat()
-}
-
-const BAR: f64 = 2.0;
+const BAR: f64 = 1.5;
 const WARM_UP: usize = 1_000;
 const ROUNDS: usize = 20_000;
-const NEAR: MacAddr = MacAddr(2, 0, 0, 0, 0, 0x0b);
-const FAR: MacAddr = MacAddr(2, 0, 0, 0, 0, 0x0a);
-const ARP_BROADCAST: MacAddr = MacAddr(0xff, 0xff, 0xff, 0xff, 0xff, 0xff);
+const ASKER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const TARGET: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
-const ARP: u16 = 0x0806;
 /// For local experiments, by IEEE 802.
 const EXPERIMENTAL: u16 = 0x88b5;
 const STOP: &[u8] = b"stop";

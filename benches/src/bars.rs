@@ -6,7 +6,7 @@
 use std::{fs::File, io::Write as _, process::ExitCode};
 
 use anyhow::{Context as _, Result};
-use metallb_benches::{allocate, arp_echo};
+use metallb_benches::{allocate, arp_echo, flood};
 
 fn main() -> ExitCode {
     match run() {
@@ -42,7 +42,39 @@ fn run() -> Result<usize> {
         )?;
         missed += usize::from(!kept);
     }
-    Ok(missed + arp(&mut raw)?)
+    Ok(missed + arp(&mut raw)? + floods(&mut raw)?)
+}
+
+/// What does not concern the speaker, and comes all the same.
+fn floods(raw: &mut File) -> Result<usize> {
+    println!("floods:");
+    let mut missed = 0;
+    let forged = flood::forged_heartbeat();
+    for (name, what, value, most, unit) in [
+        (
+            "foreign_requests",
+            "10,000 foreign ARP requests a second at 5,000 addresses",
+            flood::foreign_requests()?,
+            5.0,
+            "% of a core",
+        ),
+        (
+            "forged_heartbeats",
+            "100,000 forged heartbeats a second",
+            forged * 1e5 / 1e9 * 100.0,
+            50.0,
+            "% of a core",
+        ),
+    ] {
+        let kept = value <= most;
+        println!(
+            "  {what}: {value:.1} {unit} (at most {most})  {}",
+            word(kept)
+        );
+        writeln!(raw, r#"{{"bench":"{name}","percent":{value}}}"#)?;
+        missed += usize::from(!kept);
+    }
+    Ok(missed)
 }
 
 /// An ARP answer beside an echo of a frame on the same link.

@@ -3,4 +3,9 @@
 
 pub mod allocate;
 pub mod arp_echo;
+pub mod flood;
+pub mod load;
+pub mod segment;
 pub mod service;
+pub mod table;
+pub mod wire;

@@ -37,6 +37,10 @@ pub const V1BETA2_SPEC: &str = "metallb.io/v1beta2-spec";
 
 // --- Labels on nodes, by Kubernetes ---
 
+/// Taint of a Node, with any effect, whose addresses are to move to others: somebody wants to stop
+/// it. Ours; MetalLB has none.
+pub const DRAIN_TAINT: &str = "metallb.io/drain";
+
 /// Node label: load balancers leave this node out, whatever the value.
 pub const EXCLUDE_FROM_EXTERNAL_LOAD_BALANCERS: &str =
     "node.kubernetes.io/exclude-from-external-load-balancers";

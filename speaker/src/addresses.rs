@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use metallb_kit::watch::ObjectKey;
+use metallb_l2::Interfaces;
 
-use crate::decide::{Announcement, Interfaces};
+use crate::decide::Announcement;
 
 /// What the protocol thread is told to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,10 @@ pub(crate) enum Command {
     Announce(IpAddr, Interfaces),
     /// Answer for the address no longer.
     Withdraw(IpAddr),
+    /// The same, but another node takes over: answer until it must have said so.
+    Yield(IpAddr),
+    /// Announce it again, since somebody else has done so.
+    Again(IpAddr),
 }
 
 /// Who wants which address announced, and where.
@@ -53,6 +58,11 @@ impl Addresses {
                 wants.insert(key.clone(), interfaces.clone());
             });
         }
+    }
+
+    /// Whether somebody wants it announced.
+    pub(crate) fn is_wanted(&self, ip: IpAddr) -> bool {
+        self.by_ip.contains_key(&ip)
     }
 
     fn change(
@@ -108,6 +118,8 @@ mod tests {
             let texts = commands.iter().map(|command| match command {
                 Command::Announce(ip, interfaces) => format!("announce {ip} on {interfaces}"),
                 Command::Withdraw(ip) => format!("withdraw {ip}"),
+                Command::Yield(ip) => format!("yield {ip}"),
+                Command::Again(ip) => format!("again {ip}"),
             });
             texts.collect::<Vec<_>>()
         };

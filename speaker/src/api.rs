@@ -85,7 +85,19 @@ pub(crate) struct EndpointConditions {
 pub(crate) struct Node {
     pub(crate) metadata: ObjectMeta,
     #[serde(default)]
+    pub(crate) spec: NodeSpec,
+    #[serde(default)]
     pub(crate) status: NodeStatus,
+}
+
+#[derive(Deserialize, Clone, Debug, Default)]
+pub(crate) struct NodeSpec {
+    pub(crate) taints: Option<Vec<Taint>>,
+}
+
+#[derive(Deserialize, Clone, Debug, Default)]
+pub(crate) struct Taint {
+    pub(crate) key: String,
 }
 
 #[derive(Deserialize, Clone, Debug, Default)]

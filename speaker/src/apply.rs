@@ -8,15 +8,19 @@ use std::net::IpAddr;
 use k8s_openapi::api::core::v1::ObjectReference;
 use metallb_kit::events::EventType;
 use metallb_kit::watch::ObjectKey;
+use metallb_l2::{Interfaces, Rival};
 use tokio::sync::mpsc;
 
 use crate::addresses::{Addresses, Command};
-use crate::decide::{Announcement, Decision, Interfaces};
+use crate::decide::{Announcement, Decision};
 use crate::metrics::AnnouncedMetric;
 use crate::reason::Reason;
 
 /// Publishes an Event: about what, of which type, reason, message.
 pub(crate) type Publish = Box<dyn Fn(ObjectReference, EventType, &str, &str)>;
+
+/// Shows on which interfaces a Service is announced from here, or that it is not.
+pub(crate) type Show = Box<dyn Fn(&ObjectKey, Option<&Interfaces>)>;
 
 /// What is in effect, and the means to change it.
 pub(crate) struct Apply {
@@ -27,6 +31,7 @@ pub(crate) struct Apply {
     commands: mpsc::UnboundedSender<Command>,
     announced: AnnouncedMetric,
     publish: Publish,
+    show: Show,
 }
 
 impl fmt::Debug for Apply {
@@ -43,6 +48,7 @@ impl Apply {
         commands: mpsc::UnboundedSender<Command>,
         announced: AnnouncedMetric,
         publish: Publish,
+        show: Show,
     ) -> Self {
         let (decided, addresses) = (BTreeMap::new(), Addresses::default());
         Self {
@@ -52,6 +58,7 @@ impl Apply {
             commands,
             announced,
             publish,
+            show,
         }
     }
 
@@ -64,8 +71,11 @@ impl Apply {
         let old = before.and_then(announced).cloned();
         let new = announced(&decision).cloned();
         log(key, before, &decision);
-        self.tell(key, new.as_ref());
+        self.tell(key, &decision);
         self.count(key, old.as_ref(), new.as_ref());
+        if old.as_ref().map(|it| &it.interfaces) != new.as_ref().map(|it| &it.interfaces) {
+            (self.show)(key, new.as_ref().map(|it| &it.interfaces));
+        }
         match &decision {
             Decision::Announce(new) if old.is_none_or(|old| old.ips != new.ips) => {
                 let message = nodes_message(&self.node);
@@ -89,10 +99,34 @@ impl Apply {
         }
     }
 
-    fn tell(&mut self, key: &ObjectKey, new: Option<&Announcement>) {
+    /// Announces an address again, if it is announced.
+    pub(crate) fn remind(&self, ip: IpAddr) {
+        if self.addresses.is_wanted(ip) {
+            // The thread is gone only when the process ends.
+            let _ = self.commands.send(Command::Again(ip));
+        }
+    }
+
+    /// Says that a station that is no node uses the address of a Service.
+    pub(crate) fn conflict(&self, key: &ObjectKey, uid: Option<&str>, rival: Rival) {
+        let Rival { ip, mac } = rival;
+        tracing::warn!(op = "layer2", service = key.to_string(), %ip, %mac, "address conflict");
+        let text = format!(
+            "the address \"{ip}\" is also used by {mac}, which is no node of this cluster: find that \
+             station and give it another address"
+        );
+        self.event(key, uid, EventType::Warning, "addressConflict", &text);
+    }
+
+    fn tell(&mut self, key: &ObjectKey, decision: &Decision) {
         let mut commands = Vec::new();
-        self.addresses.want(key, new, &mut commands);
-        for command in commands {
+        self.addresses.want(key, announced(decision), &mut commands);
+        for mut command in commands {
+            if let (Command::Withdraw(ip), Decision::Withhold(Reason::NotOwner)) =
+                (&command, decision)
+            {
+                command = Command::Yield(*ip);
+            }
             // The thread is gone only when the process ends.
             let _ = self.commands.send(command);
         }
@@ -192,18 +226,6 @@ fn log(key: &ObjectKey, before: Option<&Decision>, now: &Decision) {
     }
 }
 
-impl fmt::Display for Interfaces {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All => f.write_str("all"),
-            Self::Named(names) => {
-                let names: Vec<_> = names.iter().map(String::as_str).collect();
-                f.write_str(&names.join(","))
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
@@ -233,7 +255,7 @@ mod tests {
             });
             let announced = AnnouncedMetric::new(&metrics, "n1");
             Self {
-                apply: Apply::new("n1".into(), queue, announced, publish),
+                apply: Apply::new("n1".into(), queue, announced, publish, Box::new(|_, _| ())),
                 events,
                 commands,
                 metrics,

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Instant;
 
 use futures::stream::{BoxStream, StreamExt as _};
 use futures::{FutureExt as _, stream};
@@ -11,13 +12,16 @@ use metallb_crds::v1beta1::{IPAddressPool, L2Advertisement};
 use metallb_kit::configuration_state::Reporter;
 use metallb_kit::metrics::ClientMetrics;
 use metallb_kit::ready::Condition;
+use metallb_kit::sleep;
 use metallb_kit::watch::{Change, ObjectKey};
+use metallb_l2::Rival;
 use tokio::sync::{mpsc, watch};
 
 use crate::api;
 use crate::apply::Apply;
 use crate::decide::{Decision, Own, decide};
-use crate::index::{Index, Touched};
+use crate::hold_down::HoldDown;
+use crate::index::{Heard, Index, Touched};
 use crate::protocol::Observed;
 use crate::reason::Reason;
 
@@ -58,6 +62,10 @@ pub(crate) struct Brain {
     /// Met once everything is known.
     pub(crate) synced: Condition,
     pub(crate) speakers: watch::Sender<BTreeMap<String, IpAddr>>,
+    /// Whether this node may take over from others.
+    pub(crate) ready: watch::Sender<bool>,
+    /// Until when others keep what they have taken over from this node.
+    pub(crate) hold_down: HoldDown,
     pub(crate) metrics: ClientMetrics,
     /// Where it is said whether the configuration is good; tests may go without.
     pub(crate) reporter: Option<Reporter>,
@@ -71,6 +79,8 @@ struct Pending {
     everything: bool,
     /// With the reason, for those that are gone.
     services: BTreeMap<ObjectKey, Option<Reason>>,
+    /// Addresses that somebody else announces, to be announced again if they are still ours.
+    again: BTreeSet<IpAddr>,
 }
 
 impl Brain {
@@ -91,6 +101,11 @@ impl Brain {
                     None => return,
                 },
                 Some(item) = news.next() => self.learn(item, &mut pending),
+                () = sleep::until(self.hold_down.poll_timeout()) => {}
+                () = sleep::until(self.index.rivals.poll_timeout()) => {
+                    self.index.expire_rivals(Instant::now());
+                    self.take_contested(&mut pending);
+                }
                 else => return,
             }
             // What comes together is decided together, within reason.
@@ -104,14 +119,27 @@ impl Brain {
                 }
             }
             self.settle(&pending);
+            self.come_back();
         }
+    }
+
+    /// Says that this node may take over again, once it may.
+    fn come_back(&mut self) {
+        let fit = self.unknown.is_empty() && !self.index.is_not_ready(&self.own.node);
+        let ready = self.hold_down.update(Instant::now(), fit);
+        self.ready
+            .send_if_modified(|before| ready != std::mem::replace(before, ready));
     }
 
     fn observe(&mut self, observed: Observed, pending: &mut Pending) {
         let touched = match observed {
-            Observed::Alive(alive) => {
+            Observed::Members(members) => {
                 self.known(Kind::Alive, pending);
-                self.index.alive(alive)
+                self.index.members(members)
+            }
+            Observed::Rival(rival) => {
+                self.hear(rival, pending);
+                Touched::Nothing
             }
             Observed::Interfaces(names) => {
                 self.known(Kind::Interfaces, pending);
@@ -119,6 +147,31 @@ impl Brain {
             }
         };
         self.touch(touched, pending);
+    }
+
+    /// Another station has an address of ours.
+    fn hear(&mut self, rival: Rival, pending: &mut Pending) {
+        match self.index.rival(Instant::now(), &self.own.node, rival) {
+            Heard::Nothing => {}
+            Heard::Node => drop(pending.again.insert(rival.ip)),
+            Heard::Stranger { lasts, defend } => {
+                if defend {
+                    pending.again.insert(rival.ip);
+                }
+                for key in self.index.holders(rival.ip).filter(|_| lasts) {
+                    let service = self.index.services.get(key);
+                    let uid = service.and_then(|service| service.uid.as_deref());
+                    self.apply.conflict(key, uid, rival);
+                }
+            }
+        }
+        self.take_contested(pending);
+    }
+
+    fn take_contested(&mut self, pending: &mut Pending) {
+        for key in self.index.take_contested() {
+            pending.services.entry(key).or_default();
+        }
     }
 
     fn learn(&mut self, news: News, pending: &mut Pending) {
@@ -133,9 +186,7 @@ impl Brain {
             News::Pod(change) => self.index.pod(change),
         };
         self.touch(touched, pending);
-        for key in self.index.take_contested() {
-            pending.services.entry(key).or_default();
-        }
+        self.take_contested(pending);
         if let Some(kind) = synced {
             self.known(kind, pending);
         }
@@ -182,20 +233,29 @@ impl Brain {
             return;
         }
         self.report();
+        let mut keys = BTreeSet::new();
         for (key, reason) in &pending.services {
             match reason {
                 Some(reason) if !self.index.services.contains_key(key) => {
                     self.apply.apply(key, None, Decision::Withhold(*reason));
                 }
-                _ if !pending.everything => self.decide(key),
-                _ => {}
+                _ => drop(keys.insert(key.clone())),
             }
         }
         if pending.everything {
-            let keys: Vec<_> = self.index.services.keys().cloned().collect();
-            for key in &keys {
-                self.decide(key);
+            keys.extend(self.index.services.keys().cloned());
+        }
+        // Those that share addresses are decided about together.
+        while let Some(key) = keys.pop_first() {
+            for (key, decision) in decide(&self.index, &self.own, &key) {
+                keys.remove(&key);
+                let service = self.index.services.get(&key);
+                let uid = service.and_then(|service| service.uid.as_deref());
+                self.apply.apply(&key, uid, decision);
             }
+        }
+        for ip in &pending.again {
+            self.apply.remind(*ip);
         }
     }
 
@@ -209,16 +269,6 @@ impl Brain {
             reporter.report(Some(Report::of(rejected)));
         }
         self.reported = Some(rejected.to_vec());
-    }
-
-    fn decide(&mut self, key: &ObjectKey) {
-        let decision = decide(&self.index, &self.own, key);
-        let uid = self
-            .index
-            .services
-            .get(key)
-            .and_then(|service| service.uid.as_deref());
-        self.apply.apply(key, uid, decision);
     }
 }
 
@@ -266,10 +316,13 @@ mod tests {
                 commands,
                 announced,
                 Box::new(|_, _, _, _| ()),
+                Box::new(|_, _| ()),
             ),
             unknown: BTreeSet::new(),
             synced: Ready::new().condition("everything"),
             speakers: watch::channel(BTreeMap::new()).0,
+            ready: watch::channel(false).0,
+            hold_down: HoldDown::default(),
             metrics: ClientMetrics::register(&metrics),
             reporter: None,
             reported: None,

@@ -1,16 +1,18 @@
 //! Which Services this node announces: a pure function of the index. The numbers in comments are
 //! the steps of upstream's rule, which every speaker follows, so that all come to the same answer.
 
-use std::collections::BTreeSet;
+mod claim;
+
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use metallb_config::L2Advertisement;
-use metallb_crds::names::EXCLUDE_FROM_EXTERNAL_LOAD_BALANCERS;
 use metallb_kit::watch::ObjectKey;
 use metallb_l2::elect::{self, Candidate};
+use metallb_l2::{Fitness, Interfaces};
 
-use crate::index::{Index, Ingress, Node, Service};
+use crate::index::Index;
 use crate::reason::Reason;
+use claim::Claim;
 
 /// Who decides, and by which settings.
 #[derive(Clone, Debug)]
@@ -40,159 +42,91 @@ pub(crate) struct Announcement {
     pub(crate) interfaces: Interfaces,
 }
 
-/// The interfaces to announce on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Interfaces {
-    All,
-    Named(BTreeSet<String>),
-}
-
-/// Decides about the Service `key`.
-pub(crate) fn decide(index: &Index, own: &Own, key: &ObjectKey) -> Decision {
-    let Some(service) = index.services.get(key) else {
-        return Decision::Withhold(Reason::ServiceDeleted);
-    };
-    match announcement(index, own, key, service) {
-        Err(reason) => Decision::Withhold(reason),
-        Ok(announcement) if announcement.interfaces.exist_in(&index.interfaces) => {
-            Decision::Announce(announcement)
-        }
-        Ok(announcement) => Decision::NoInterface(announcement),
-    }
-}
-
-impl Interfaces {
-    /// Whether the interface is one of these.
-    pub(crate) fn contains(&self, name: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Named(names) => names.contains(name),
-        }
-    }
-
-    /// These and the others.
-    pub(crate) fn union(self, other: &Self) -> Self {
-        match (self, other) {
-            (Self::Named(mut names), Self::Named(others)) => {
-                names.extend(others.iter().cloned());
-                Self::Named(names)
-            }
-            _ => Self::All,
-        }
-    }
-
-    fn exist_in(&self, interfaces: &BTreeSet<String>) -> bool {
-        match self {
-            // Upstream does not ask whether there is any.
-            Self::All => true,
-            Self::Named(names) => !names.is_disjoint(interfaces),
-        }
-    }
-
-    fn of(advertisement: &L2Advertisement) -> Self {
-        if advertisement.interfaces.is_empty() {
-            Self::All
-        } else {
-            Self::Named(advertisement.interfaces.clone())
-        }
-    }
-}
-
-fn announcement(
-    index: &Index,
-    own: &Own,
-    key: &ObjectKey,
-    service: &Service,
-) -> Result<Announcement, Reason> {
-    let ips = match &service.ingress {
-        Ingress::None => return Err(Reason::NoIpAllocated),
-        Ingress::Invalid => return Err(Reason::InvalidIp),
-        Ingress::Ips(ips) => ips,
-    };
-    let first = *ips.first().ok_or(Reason::NoIpAllocated)?;
-    // The controller will give it another; until then the older Service alone is announced.
-    if index.gives_way(key) {
-        return Err(Reason::AddressInUse);
-    }
-    let config = index.configuration.config();
-    let broken;
-    let pool = if let Some(pool) = config.pool_of(ips) {
-        pool
-    } else {
-        let name = service.pool.as_deref().ok_or(Reason::IpNotAllowed)?;
-        broken = index
-            .configuration
-            .broken_pool(name, ips)
-            .ok_or(Reason::IpNotAllowed)?;
-        &broken
-    };
-
-    // 1. Nothing can serve: nobody announces, whatever externalTrafficPolicy says.
-    if !index.endpoints.serve(key) {
-        return Err(Reason::NotOwner);
-    }
-    // 2. The advertisements of the pool that are for this Service.
-    let advertisements: Vec<_> = config
-        .l2_advertisements_of(pool)
-        .filter(|it| it.scope.selects_service(&service.labels))
-        .collect();
-    // 3. Services on one address could be told apart by their labels, and then get two owners.
-    if service.shared
-        && advertisements
-            .iter()
-            .any(|it| !it.scope.service_selectors.is_empty())
-    {
-        return Err(Reason::SharedIpWithServiceSelector);
-    }
-    // 4. Those of them that select this node; they also say on which interfaces.
-    let here = index
-        .nodes
-        .get(own.node.as_str())
-        .ok_or(Reason::NoMatchingAdvertisement)?;
-    let interfaces = advertisements
+/// Decides about the Service `key` and all that share an address with it, which have one owner:
+/// two nodes never answer for one address. Upstream decides about each alone, and they agree as
+/// long as the same nodes can serve them.
+pub(crate) fn decide(index: &Index, own: &Own, key: &ObjectKey) -> Vec<(ObjectKey, Decision)> {
+    let keys = index.group(key);
+    let claims: Vec<_> = keys.iter().map(|key| Claim::of(index, key)).collect();
+    let mut candidates = Common::default();
+    let joined: Vec<_> = claims
         .iter()
-        .filter(|it| it.scope.selects_node(&here.labels))
-        .map(|it| Interfaces::of(it))
-        .reduce(|all, these| all.union(&these))
-        .ok_or(Reason::NoMatchingAdvertisement)?;
-    // 5. to 7. The first of the candidates owns the addresses.
-    let candidates = index
-        .nodes
-        .iter()
-        .filter(|(name, node)| {
-            is_candidate(index, own, name, node)
-                && advertisements.iter().any(|it| it.scope.selects_node(&node.labels))
-                // 6. Local: only where an endpoint is.
-                && (!service.local || index.endpoints.serve_on(key, name))
+        .map(|claim| {
+            let claim = claim.as_ref().ok()?;
+            let theirs = claim.check(index).ok()?.candidates(index, own);
+            candidates.join(theirs).then_some(())
         })
-        .map(|(name, node)| Candidate {
-            node: name,
-            score: advertisements
-                .iter()
-                .map(|it| it.preference(&node.labels))
-                .sum(),
+        .collect();
+    // 7. The first address of the Service; of several, of the oldest that has one.
+    let first = claims.iter().flatten().next().map(|claim| claim.ips[0]);
+    let owner = first.and_then(|first| elect::owner(candidates.all(), first));
+    let decisions = claims.into_iter().zip(joined).map(|(claim, joined)| {
+        let announcement = claim.and_then(|claim| {
+            claim.check(index)?;
+            let interfaces = claim.interfaces(index, own)?;
+            let owner = owner.filter(|owner| owner.node == own.node && joined.is_some());
+            let owner = owner.filter(|_| !index.rivals.outrank(&own.node, claim.ips));
+            let owner = owner.ok_or(Reason::NotOwner)?;
+            Ok((claim.announcement(interfaces), owner.fitness))
         });
-    if elect::owner(candidates, first) != Some(own.node.as_str()) {
-        return Err(Reason::NotOwner);
-    }
-    Ok(Announcement {
-        pool: pool.name.clone(),
-        ips: ips.clone(),
-        interfaces,
-    })
+        match announcement {
+            Err(reason) => Decision::Withhold(reason),
+            Ok((announcement, fitness)) => verdict(index, announcement, fitness),
+        }
+    });
+    let decisions: Vec<_> = decisions.collect();
+    keys.into_iter().zip(decisions).collect()
 }
 
-/// 5. Alive, with a network, and not excluded by its label.
-fn is_candidate(index: &Index, own: &Own, name: &str, node: &Node) -> bool {
-    index
-        .alive
-        .as_ref()
-        .is_none_or(|alive| alive.contains(name))
-        && !node.network_unavailable
-        && (own.ignore_exclude_lb
-            || !node
-                .labels
-                .contains_key(EXCLUDE_FROM_EXTERNAL_LOAD_BALANCERS))
+/// The nodes that can serve all of some Services.
+#[derive(Debug, Default)]
+struct Common<'a>(Option<BTreeMap<&'a str, Candidate<'a>>>);
+
+impl<'a> Common<'a> {
+    /// One more Service, which these nodes can serve. False if none of them can serve the others,
+    /// too: then it is not announced, rather than that they are not.
+    fn join(&mut self, theirs: Vec<Candidate<'a>>) -> bool {
+        let Some(ours) = &mut self.0 else {
+            let is_some = !theirs.is_empty();
+            let theirs = theirs.into_iter().map(|it| (it.node, it));
+            self.0 = is_some.then(|| theirs.collect());
+            return is_some;
+        };
+        let both: BTreeMap<_, _> = theirs
+            .into_iter()
+            .filter_map(|theirs| {
+                let mut both = *ours.get(theirs.node)?;
+                both.fitness = both.fitness.min(theirs.fitness);
+                Some((both.node, both))
+            })
+            .collect();
+        let is_some = !both.is_empty();
+        if is_some {
+            *ours = both;
+        }
+        is_some
+    }
+
+    fn all(&self) -> impl Iterator<Item = Candidate<'a>> {
+        self.0.iter().flat_map(|all| all.values().copied())
+    }
+}
+
+/// Whether this node, which is the owner, has an interface to announce on.
+fn verdict(index: &Index, announcement: Announcement, fitness: Fitness) -> Decision {
+    let exists = match &announcement.interfaces {
+        // Upstream does not ask whether there is any.
+        Interfaces::All => true,
+        Interfaces::Named(names) => !names.is_disjoint(&index.interfaces),
+    };
+    if !exists {
+        // Nobody else has it either, or this node would not own it.
+        return Decision::NoInterface(announcement);
+    }
+    if fitness == Fitness::Unable {
+        return Decision::Withhold(Reason::InterfaceDown);
+    }
+    Decision::Announce(announcement)
 }
 
 #[cfg(test)]

@@ -3,21 +3,28 @@
 
 mod configuration;
 mod endpoints;
+mod holders;
+mod rivals;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Instant;
 
 use kube::ResourceExt;
 use metallb_config::Labels;
 use metallb_crds::names;
 use metallb_ipam::{Claims, Port, ServiceKey, Share, backend_key};
 use metallb_kit::watch::{Change, ObjectKey};
+use metallb_l2::{Fitness, Interfaces, NodeState, Rival};
+use metallb_membership::Presence;
 
 use crate::api;
 use crate::reason::Reason;
 
 pub(crate) use configuration::Configuration;
 pub(crate) use endpoints::Endpoints;
+use holders::Holders;
+pub(crate) use rivals::{Heard, Rivals};
 
 /// Everything that a decision depends on.
 #[derive(Debug)]
@@ -26,14 +33,18 @@ pub(crate) struct Index {
     class: Option<String>,
     pub(crate) services: BTreeMap<ObjectKey, Service>,
     claims: Claims,
-    /// Services whose claims to their addresses may count for more or less than before.
+    holders: Holders,
+    /// Services that others with their addresses have something to do with: those count for more
+    /// or less than before, or share with others.
     contested: BTreeSet<ObjectKey>,
     pub(crate) endpoints: Endpoints,
     pub(crate) nodes: BTreeMap<Box<str>, Node>,
     pub(crate) configuration: Configuration,
     speakers: BTreeMap<ObjectKey, Speaker>,
-    /// The speakers that are alive; `None` when nobody watches that, and all nodes count.
-    pub(crate) alive: Option<BTreeSet<String>>,
+    /// The nodes whose speakers are not dead, with what they say of themselves if we understand it;
+    /// `None` when nobody watches that, and all nodes count.
+    members: Option<Members>,
+    pub(crate) rivals: Rivals,
     /// The interfaces of this node that may announce, by name.
     pub(crate) interfaces: BTreeSet<String>,
 }
@@ -66,11 +77,26 @@ pub(crate) enum Ingress {
     Invalid,
 }
 
+/// The nodes whose speakers are not dead.
+pub(crate) type Members = BTreeMap<Box<str>, Member>;
+
+/// A node whose speaker is not dead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) presence: Presence,
+    /// What it says of itself, if we understand it.
+    pub(crate) state: Option<NodeState>,
+}
+
 /// What counts of a Node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Node {
     pub(crate) labels: Labels,
     pub(crate) network_unavailable: bool,
+    /// Somebody wants to stop it.
+    draining: bool,
+    /// Its kubelet says that it is not ready, or says nothing any more.
+    not_ready: bool,
 }
 
 /// A speaker's Pod that runs somewhere.
@@ -101,12 +127,14 @@ impl Index {
             class,
             services: BTreeMap::new(),
             claims: Claims::default(),
+            holders: Holders::default(),
             contested: BTreeSet::new(),
             endpoints: Endpoints::default(),
             nodes: BTreeMap::new(),
             configuration: Configuration::default(),
             speakers: BTreeMap::new(),
-            alive: None,
+            members: None,
+            rivals: Rivals::default(),
             interfaces: BTreeSet::new(),
         }
     }
@@ -142,7 +170,10 @@ impl Index {
             Change::Apply(object) => self.endpoints.apply(&object),
         };
         match service {
-            Some(key) if self.services.contains_key(&key) => Touched::Service(key),
+            Some(key) if self.services.contains_key(&key) => {
+                self.contested.extend(self.holders.group(&key));
+                Touched::Service(key)
+            }
             _ => Touched::Nothing,
         }
     }
@@ -155,10 +186,12 @@ impl Index {
             Change::Apply(object) => {
                 let name = object.name_any().into_boxed_str();
                 let node = Node::from(object);
-                self.nodes.get(&name) != Some(&node) && {
-                    self.nodes.insert(name, node);
-                    true
-                }
+                let known = self.nodes.insert(name, node.clone());
+                // Whether it is ready is no reason to move anything.
+                known.is_none_or(|known| {
+                    let not_ready = node.not_ready;
+                    Node { not_ready, ..known } != node
+                })
             }
         };
         if changed {
@@ -192,13 +225,66 @@ impl Index {
     }
 
     /// Takes in who is alive.
-    pub(crate) fn alive(&mut self, alive: BTreeSet<String>) -> Touched {
-        let alive = Some(alive);
-        if self.alive == alive {
+    pub(crate) fn members(&mut self, members: Members) -> Touched {
+        let members = Some(members);
+        if self.members == members {
             return Touched::Nothing;
         }
-        self.alive = alive;
+        self.members = members;
+        if let Some(members) = &self.members {
+            self.rivals.learn(members);
+        }
         Touched::Everything
+    }
+
+    /// Another station says on the wire that it has an address that is announced from here.
+    pub(crate) fn rival(&mut self, now: Instant, own: &str, rival: Rival) -> Heard {
+        let members = self.members.as_ref();
+        let presence = |node: &str| Some(members?.get(node)?.presence);
+        let heard = self.rivals.hear(now, own, rival, presence);
+        if heard == Heard::Node {
+            self.contested.extend(self.holders.of(rival.ip).cloned());
+        }
+        heard
+    }
+
+    /// Those who have not been heard on the wire for a while count no more.
+    pub(crate) fn expire_rivals(&mut self, now: Instant) {
+        for ip in self.rivals.expire(now) {
+            self.contested.extend(self.holders.of(ip).cloned());
+        }
+    }
+
+    /// The Services that show an address.
+    pub(crate) fn holders(&self, ip: IpAddr) -> impl Iterator<Item = &ObjectKey> {
+        self.holders.of(ip)
+    }
+
+    /// Whether the node's speaker is there, as far as anybody watches that.
+    pub(crate) fn presence(&self, node: &str) -> Option<Presence> {
+        let Some(members) = &self.members else {
+            return Some(Presence::Ready);
+        };
+        members.get(node).map(|member| member.presence)
+    }
+
+    /// How well a node can announce these addresses, as far as it says so.
+    pub(crate) fn fitness(&self, node: &str, ips: &[IpAddr], interfaces: &Interfaces) -> Fitness {
+        let member = self.members.as_ref().and_then(|it| it.get(node));
+        let state = member.and_then(|member| member.state.as_ref());
+        let fitness = state.map_or(Fitness::Able, |state| state.fitness(ips, interfaces));
+        let drains = self.nodes.get(node).is_some_and(|node| node.draining);
+        match member.map(|member| member.presence) {
+            _ if drains => fitness.min(Fitness::Leaving),
+            Some(Presence::Leaving) => fitness.min(Fitness::Leaving),
+            Some(Presence::Returning) => fitness.min(Fitness::Returning),
+            Some(Presence::Ready) | None => fitness,
+        }
+    }
+
+    /// Whether the node's kubelet says that it is not ready.
+    pub(crate) fn is_not_ready(&self, node: &str) -> bool {
+        self.nodes.get(node).is_some_and(|node| node.not_ready)
     }
 
     /// Takes in the names of the interfaces.
@@ -208,6 +294,16 @@ impl Index {
         }
         self.interfaces = interfaces;
         Touched::Everything
+    }
+
+    /// The Service and all that share an address with it, or with one that does: oldest first.
+    pub(crate) fn group(&self, key: &ObjectKey) -> Vec<ObjectKey> {
+        let mut group: Vec<_> = self.holders.group(key).into_iter().collect();
+        group.sort_by_cached_key(|key| {
+            let created = self.services.get(key).map(|service| service.created);
+            (created, key.clone())
+        });
+        group
     }
 
     /// Whether another Service, an older one, keeps an address that this one shows too.
@@ -225,9 +321,19 @@ impl Index {
             Ingress::Ips(ips) => ips.as_slice(),
             Ingress::None | Ingress::Invalid => &[],
         };
+        self.hold(key, ips);
         let (key, share) = (service_key(key), service.share.clone());
         let others = self.claims.show(&key, service.created, ips, share);
         self.contested.extend(others.iter().map(object_key));
+    }
+
+    /// The Service shows these addresses, and so goes together with others than before.
+    fn hold(&mut self, key: &ObjectKey, ips: &[IpAddr]) {
+        let before = self.holders.group(key);
+        self.holders.show(key, ips);
+        let after = self.holders.group(key);
+        let others = before.into_iter().chain(after).filter(|it| it != key);
+        self.contested.extend(others);
     }
 
     /// All speakers, by their nodes.
@@ -239,6 +345,7 @@ impl Index {
     }
 
     fn forget(&mut self, key: ObjectKey, reason: Reason) -> Touched {
+        self.hold(&key, &[]);
         let others = self.claims.hide(&service_key(&key));
         self.contested.extend(others.iter().map(object_key));
         match self.services.remove(&key) {
@@ -294,13 +401,17 @@ impl From<api::Service> for Service {
 
 impl From<api::Node> for Node {
     fn from(object: api::Node) -> Self {
-        let network_unavailable =
-            object.status.conditions.iter().flatten().any(|condition| {
-                condition.type_ == "NetworkUnavailable" && condition.status == "True"
-            });
+        let conditions = object.status.conditions.as_deref().unwrap_or_default();
+        let taints = object.spec.taints.as_deref().unwrap_or_default();
+        let has = |type_: &str, is_status: fn(&str) -> bool| {
+            let of_type = conditions.iter().filter(|it| it.type_ == type_);
+            of_type.into_iter().any(|it| is_status(&it.status))
+        };
         Self {
+            network_unavailable: has("NetworkUnavailable", |status| status == "True"),
+            not_ready: has("Ready", |status| status != "True"),
+            draining: taints.iter().any(|taint| taint.key == names::DRAIN_TAINT),
             labels: object.metadata.labels.unwrap_or_default(),
-            network_unavailable,
         }
     }
 }

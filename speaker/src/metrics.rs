@@ -14,6 +14,8 @@ pub(crate) struct Layer2Metrics {
     requests_received: IntCounterVec,
     responses_sent: IntCounterVec,
     gratuitous_sent: IntCounterVec,
+    /// Upstream has no such metric.
+    conflicts: IntCounterVec,
 }
 
 impl Layer2Metrics {
@@ -32,6 +34,10 @@ impl Layer2Metrics {
                 "metallb_layer2_gratuitous_sent",
                 "Number of gratuitous layer2 packets sent for owned IPs as a result of failovers",
             ),
+            conflicts: counter(
+                "metallb_layer2_conflicts_total",
+                "Number of packets in which another station said that it has an owned IP",
+            ),
         }
     }
 
@@ -39,6 +45,10 @@ impl Layer2Metrics {
         self.requests_received
             .with_label_values(&[&ip.to_string()])
             .inc();
+    }
+
+    pub(crate) fn conflict(&self, ip: IpAddr) {
+        self.conflicts.with_label_values(&[&ip.to_string()]).inc();
     }
 
     pub(crate) fn response_sent(&self, ip: IpAddr) {

@@ -4,7 +4,7 @@
 //! ```text
 //!   main thread                         protocol thread
 //!   brain ── Command (unbounded) ──────► layer2 ── one task per port and protocol: answers
-//!     ▲  └── speakers (watch) ─────────► heartbeat
+//!     ▲  └── speakers, ready (watch) ──► heartbeat ◄── state (watch): interfaces of layer2
 //!     └───── Observed (unbounded) ◄──────┴─ both
 //! ```
 //!
@@ -14,21 +14,25 @@
 mod heartbeat;
 mod layer2;
 mod port;
+mod running;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, UdpSocket};
+use std::path::PathBuf;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metallb_kit::ready::Condition;
 use metallb_kit::shutdown::CancellationToken;
+use metallb_l2::{NodeState, Rival};
 use metallb_membership::{Membership, Own};
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
 use crate::addresses::Command;
 use crate::exclude::Exclude;
+use crate::index::Members;
 use crate::metrics::{HeartbeatMetrics, Layer2Metrics};
 
 /// What the thread needs to know at its start.
@@ -51,6 +55,8 @@ pub(crate) struct Setup {
 pub(crate) struct HeartbeatSetup {
     pub(crate) own: Own,
     pub(crate) settings: metallb_membership::Settings,
+    /// Where the key comes from, which may change.
+    pub(crate) secret: Option<PathBuf>,
     /// Bound already, so that a port in use ends the program at its start.
     pub(crate) socket: UdpSocket,
     pub(crate) metrics: HeartbeatMetrics,
@@ -62,6 +68,8 @@ pub(crate) struct Protocol {
     pub(crate) commands: mpsc::UnboundedSender<Command>,
     /// All speakers by node.
     pub(crate) speakers: watch::Sender<BTreeMap<String, IpAddr>>,
+    /// Whether this node may take over from others.
+    pub(crate) ready: watch::Sender<bool>,
     /// Ends when the thread does.
     pub(crate) observed: mpsc::UnboundedReceiver<Observed>,
     pub(crate) thread: JoinHandle<()>,
@@ -70,8 +78,10 @@ pub(crate) struct Protocol {
 /// What the thread sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Observed {
-    /// The speakers that are alive.
-    Alive(BTreeSet<String>),
+    /// The nodes whose speakers are alive, and what they say of themselves.
+    Members(Members),
+    /// Another station says that it has an address that is announced here.
+    Rival(Rival),
     /// The interfaces that may announce, by name, whether they are up or not.
     Interfaces(BTreeSet<String>),
 }
@@ -83,25 +93,42 @@ pub(crate) fn start(setup: Setup) -> io::Result<Protocol> {
         .build()?;
     let (commands, command_queue) = mpsc::unbounded_channel();
     let (speakers, speakers_told) = watch::channel(BTreeMap::new());
+    let (ready, ready_told) = watch::channel(false);
     let (seen, observed) = mpsc::unbounded_channel();
     let thread = std::thread::Builder::new()
         .name("protocol".to_owned())
         .spawn(move || {
-            let all = run(setup, command_queue, speakers_told, seen);
+            let (state, state_told) = watch::channel(NodeState::default());
+            let told = Told {
+                speakers: speakers_told,
+                state: state_told,
+                ready: ready_told,
+            };
+            let all = run(setup, command_queue, told, state, seen);
             runtime.block_on(LocalSet::new().run_until(all));
         })?;
     Ok(Protocol {
         commands,
         speakers,
+        ready,
         observed,
         thread,
     })
 }
 
+/// What the heartbeats depend on.
+#[derive(Debug)]
+struct Told {
+    speakers: watch::Receiver<BTreeMap<String, IpAddr>>,
+    state: watch::Receiver<NodeState>,
+    ready: watch::Receiver<bool>,
+}
+
 async fn run(
     setup: Setup,
     commands: mpsc::UnboundedReceiver<Command>,
-    speakers: watch::Receiver<BTreeMap<String, IpAddr>>,
+    told: Told,
+    state: watch::Sender<NodeState>,
     observer: mpsc::UnboundedSender<Observed>,
 ) {
     let shutdown = setup.shutdown.clone();
@@ -109,15 +136,22 @@ async fn run(
         if let Some(HeartbeatSetup {
             own,
             settings,
+            secret,
             socket,
             metrics,
         }) = setup.heartbeat
         {
-            let membership = Membership::new(std::time::Instant::now(), own, settings);
+            let membership = Membership::new(Instant::now(), own, settings);
             let leave = setup.shutdown.clone();
             let observer = observer.clone();
-            let ran = heartbeat::run(membership, socket, metrics, speakers, observer, leave);
-            if let Err(error) = ran.await {
+            let shell = heartbeat::Shell {
+                membership,
+                socket,
+                secret,
+                metrics,
+                observer,
+            };
+            if let Err(error) = shell.run(told, leave).await {
                 tracing::error!(op = "heartbeat", %error, "no more heartbeats");
                 return;
             }
@@ -135,7 +169,10 @@ async fn run(
         setup.seed,
         setup.layer2_metrics,
         setup.ready,
-        observer.clone(),
+        layer2::Outlet {
+            observer: observer.clone(),
+            state,
+        },
     );
     // The first to end ends the thread, and with it the program.
     tokio::select! {
@@ -146,6 +183,6 @@ async fn run(
     }
 }
 
-/// How long we go on answering after we have said that we leave. Others hear that within
-/// milliseconds and announce at once; this leaves room for lost datagrams and busy nodes.
+/// How long we go on answering for what another takes over. It learns of that within milliseconds
+/// and announces at once; this leaves room for lost datagrams and busy nodes.
 const HANDOVER: Duration = Duration::from_millis(300);

@@ -12,6 +12,9 @@ pub(crate) enum Reason {
     /// for both.
     AddressInUse,
     NotOwner,
+    /// No frame gets through on any interface, here and wherever it could be announced. Ours;
+    /// upstream asks only whether there is an interface.
+    InterfaceDown,
     SharedIpWithServiceSelector,
     NoMatchingAdvertisement,
 }
@@ -27,6 +30,7 @@ impl Reason {
             Self::IpNotAllowed => "ipNotAllowed",
             Self::AddressInUse => "addressInUse",
             Self::NotOwner => "notOwner",
+            Self::InterfaceDown => "interfaceDown",
             Self::SharedIpWithServiceSelector => "sharedIPWithServiceSelector",
             Self::NoMatchingAdvertisement => "noMatchingAdvertisement",
         }

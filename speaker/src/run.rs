@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
@@ -33,7 +34,10 @@ use crate::args::{Args, Memberlist};
 use crate::brain::{Brain, Kind, News};
 use crate::decide;
 use crate::exclude::Exclude;
+use crate::hold_down::HoldDown;
 use crate::index::Index;
+use crate::l2_status::{self, L2Statuses};
+use crate::memberlist_file;
 use crate::metrics::{AnnouncedMetric, HeartbeatMetrics, Layer2Metrics};
 use crate::protocol::{self, HeartbeatSetup};
 
@@ -61,15 +65,7 @@ async fn run(args: Args) -> Result<()> {
     for (name, why) in args.without_effect(bgp_type.as_deref())? {
         tracing::warn!(op = "startup", name, why, "this setting has no effect");
     }
-    if Path::new(MEMBERLIST_FILE).exists() {
-        let why = "heartbeats are not memberlist's and have no such settings";
-        tracing::warn!(
-            op = "startup",
-            name = MEMBERLIST_FILE,
-            why,
-            "this setting has no effect"
-        );
-    }
+    let settings = settings(&args)?;
     let namespace = metallb_kit::namespace::resolve(args.namespace.as_deref())?;
     let exclude = Exclude::read(Path::new(EXCLUDE_FILE))?;
     let tls = TlsOptions::parse(
@@ -84,7 +80,7 @@ async fn run(args: Args) -> Result<()> {
     }
     let heartbeat = memberlist
         .as_ref()
-        .map(|memberlist| heartbeat(&args, &node, memberlist, &metrics))
+        .map(|memberlist| heartbeat(&args, &node, memberlist, settings, &metrics))
         .transpose()?;
     tracing::info!(
         op = "startup",
@@ -120,6 +116,12 @@ async fn run(args: Args) -> Result<()> {
     let state = identity(&node, &namespace, args.pod_name.clone());
     let reporter = Reporter::start(client.clone(), state);
     let events = Events::start(client.clone(), "metallb-speaker", None);
+    let place = l2_status::Place {
+        namespace: namespace.clone(),
+        node: node.clone(),
+        pod: args.pod_name.clone().filter(|name| !name.is_empty()),
+    };
+    let statuses = L2Statuses::start(client.clone(), place);
     let apply = Apply::new(
         node.clone(),
         started.commands,
@@ -127,6 +129,7 @@ async fn run(args: Args) -> Result<()> {
         Box::new(move |object, kind, reason, message| {
             events.publish(object, kind, reason, message);
         }),
+        Box::new(move |service, interfaces| statuses.tell(service, interfaces)),
     );
     let brain = Brain {
         index: Index::new(args.class()),
@@ -138,6 +141,8 @@ async fn run(args: Args) -> Result<()> {
         unknown: unknown(memberlist.is_some()),
         synced,
         speakers: started.speakers,
+        ready: started.ready,
+        hold_down: HoldDown::default(),
         metrics: ClientMetrics::register(&metrics),
         reporter: Some(reporter),
         reported: None,
@@ -158,6 +163,22 @@ async fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
+/// How often the speakers speak, and how long silence is borne.
+fn settings(args: &Args) -> Result<Settings> {
+    let Some(found) = memberlist_file::read(Path::new(MEMBERLIST_FILE))? else {
+        return Ok(if args.ml_wan_config {
+            Settings::wan()
+        } else {
+            Settings::default()
+        });
+    };
+    for name in found.ignored {
+        let why = "of the settings of memberlist, heartbeats have ProbeInterval alone";
+        tracing::warn!(op = "startup", name, why, "this setting has no effect");
+    }
+    Ok(found.settings)
+}
+
 /// Whose `ConfigurationState` it is.
 fn identity(node: &str, namespace: &str, pod: Option<String>) -> Identity {
     let labels = [(COMPONENT_TYPE_LABEL, "speaker"), (NODE_NAME_LABEL, node)];
@@ -175,16 +196,19 @@ fn heartbeat(
     args: &Args,
     node: &str,
     memberlist: &Memberlist,
+    settings: Settings,
     metrics: &Metrics,
 ) -> Result<HeartbeatSetup> {
-    let key = match &args.ml_secret_key_path {
-        Some(path) if !path.as_os_str().is_empty() => {
-            let path = path.join("secretkey");
-            let secret = std::fs::read(&path)
+    let path = args.ml_secret_key_path.as_ref();
+    let path = path.filter(|path| !path.as_os_str().is_empty());
+    let secret = path.map(|path| path.join("secretkey"));
+    let key = match &secret {
+        Some(path) => {
+            let secret = std::fs::read(path)
                 .with_context(|| format!("cannot read the memberlist secret {}", path.display()))?;
             Key::derive(&secret)
         }
-        _ => None,
+        None => None,
     };
     if key.is_none() {
         tracing::warn!(
@@ -204,12 +228,10 @@ fn heartbeat(
             incarnation,
             session: rand::random(),
             key,
+            state: Arc::default(),
         },
-        settings: if args.ml_wan_config {
-            Settings::wan()
-        } else {
-            Settings::default()
-        },
+        settings,
+        secret,
         socket,
         metrics: HeartbeatMetrics::new(metrics),
     })

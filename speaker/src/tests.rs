@@ -22,6 +22,7 @@ use serde_json::json;
 use crate::apply::Apply;
 use crate::brain::{Brain, News};
 use crate::exclude::Exclude;
+use crate::hold_down::HoldDown;
 use crate::index::Index;
 use crate::index::fixtures::{apply, service, slice};
 use crate::metrics::{AnnouncedMetric, HeartbeatMetrics, Layer2Metrics};
@@ -64,15 +65,14 @@ impl Lan {
             bridge,
             speakers: Vec::new(),
         };
-        for (at, &name) in nodes.iter().enumerate() {
+        let plugged = nodes.iter().enumerate().map(|(at, &name)| {
+            let (v4, v6) = (node_address(at).to_string(), format!("2001:db8::{at}a"));
+            Arc::new(plug(&lan.bridge, name, &v4, &v6))
+        });
+        // All are there before the first speaks, so that none believes that it is alone.
+        let plugged: Vec<_> = plugged.collect();
+        for (at, (&name, namespace)) in nodes.iter().zip(plugged).enumerate() {
             let address = node_address(at);
-            let node = plug(
-                &lan.bridge,
-                name,
-                &address.to_string(),
-                &format!("2001:db8::{at}a"),
-            );
-            let namespace = Arc::new(node);
             let node = Arc::clone(&namespace);
             let all = nodes.to_vec();
             let shutdown = CancellationToken::new();
@@ -216,6 +216,7 @@ fn speak(
         incarnation: 1,
         session: [name.as_bytes()[0]; 16],
         key: Key::derive(b"a secret"),
+        state: Arc::default(),
     };
     let ready = Ready::new();
     let protocol = protocol::start(Setup {
@@ -224,6 +225,7 @@ fn speak(
         heartbeat: Some(HeartbeatSetup {
             own,
             settings: Settings::default(),
+            secret: None,
             socket: UdpSocket::bind(bind).unwrap(),
             metrics: HeartbeatMetrics::new(&metrics),
         }),
@@ -245,10 +247,13 @@ fn speak(
             protocol.commands,
             AnnouncedMetric::new(&metrics, name),
             Box::new(move |_, _, reason, _| published.borrow_mut().push(reason.to_owned())),
+            Box::new(|_, _| ()),
         ),
         unknown: run::unknown(true),
         synced: ready.condition("caches in sync"),
         speakers: protocol.speakers,
+        ready: protocol.ready,
+        hold_down: HoldDown::default(),
         metrics: ClientMetrics::register(&metrics),
         reporter: None,
         reported: None,
@@ -320,6 +325,14 @@ fn one_node_answers_and_tells_of_it() {
         return;
     };
     lan.until_answered_by("c");
+    let (metrics, events) = lan.stop("b");
+    assert_eq!(events, [""; 0]);
+    assert!(
+        !metrics.contains("metallb_layer2_responses_sent{"),
+        "b never answered"
+    );
+    // The last one goes on to its end.
+    lan.stop("a");
     let (metrics, events) = lan.stop("c");
     assert_eq!(events, ["nodeAssigned"]);
     for metric in [
@@ -332,12 +345,6 @@ fn one_node_answers_and_tells_of_it() {
     ] {
         assert!(metrics.contains(metric), "{metric} is not in\n{metrics}");
     }
-    let (metrics, events) = lan.stop("b");
-    assert_eq!(events, [""; 0]);
-    assert!(
-        !metrics.contains("metallb_layer2_responses_sent{"),
-        "b never answered"
-    );
 }
 
 #[test]
@@ -396,4 +403,42 @@ fn a_speaker_that_is_told_to_stop_hands_over_without_a_gap() {
     assert!(took < Duration::from_secs(2), "it took {took:?}");
     assert_eq!(lan.answering(IPS[0], 1000).as_deref(), Some("a"));
     speaker.thread.join().unwrap();
+}
+
+#[test]
+fn of_two_that_do_not_hear_each_other_the_worse_one_yields() {
+    let Some(lan) = Lan::of(&["a", "c"]) else {
+        return;
+    };
+    lan.until_answered_by("c");
+    // No heartbeat arrives; what is said to all on the wire does.
+    for (node, other) in [("a", 1), ("c", 0)] {
+        let other = node_address(other);
+        lan.on(node, &format!("route add blackhole {other}/32"));
+    }
+    let start = Instant::now();
+    let (mut alone, mut both) = (0, false);
+    // Longer than the pause after which the worse one tries again for the first time.
+    while !both || alone < 60 {
+        let is_best = lan.answering(IPS[0], 100).as_deref() == Some("c");
+        (alone, both) = (if is_best { alone + 1 } else { 0 }, both || !is_best);
+        std::thread::sleep(Duration::from_millis(50));
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(40), "{alone} in a row, {both}");
+    }
+}
+
+#[test]
+fn a_stranger_with_the_address_is_told_of() {
+    let Some(mut lan) = Lan::of(&["a"]) else {
+        return;
+    };
+    lan.until_answered_by("a");
+    let stranger = plug(&lan.bridge, "x", "192.0.2.50", "2001:db8::50");
+    let says = "arping -U -c 7 -i eth0 -S 192.0.2.1 192.0.2.1";
+    stranger.run(|| output(says)).unwrap();
+    let (metrics, events) = lan.stop("a");
+    assert_eq!(events, ["nodeAssigned", "addressConflict"]);
+    let counted = "metallb_layer2_conflicts_total{ip=\"192.0.2.1\"} 7";
+    assert!(metrics.contains(counted), "{metrics}");
 }

@@ -62,7 +62,7 @@ impl Cluster {
     }
 
     /// The hardware addresses of all cards.
-    fn macs(&self) -> Result<BTreeMap<String, Place>> {
+    pub fn macs(&self) -> Result<BTreeMap<String, Place>> {
         let mut macs = BTreeMap::new();
         for place in self
             .places()

@@ -7,6 +7,7 @@ use std::{
     os::unix::process::CommandExt as _,
     path::Path,
     process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -70,6 +71,17 @@ impl Process {
     /// Memory in bytes of which pages shared with others count in part, so that it can be summed.
     pub fn proportional(self) -> u64 {
         self.kibibytes("smaps_rollup", "Pss:") * 1024
+    }
+
+    /// The processor time of all its threads so far; of those that have ended it tells nothing.
+    pub fn processor_time(self) -> Duration {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid));
+        let times = tasks.into_iter().flatten().filter_map(|task| {
+            // A thread may end between the two.
+            let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+            text.split(' ').next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(times.sum())
     }
 
     fn kibibytes(self, file: &str, key: &str) -> u64 {

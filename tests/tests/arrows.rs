@@ -69,6 +69,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "metallb-ipam",
             "metallb-kit",
             "metallb-l2",
+            "metallb-membership",
             "metallb-netio",
             "metallb-tests",
         ],

@@ -20,6 +20,8 @@ const TABLES: &[(&str, u32)] = &[
     ("R", 46),
     ("A", 5),
     ("E", 13),
+    // Which node announces, and how.
+    ("L", 38),
     // Known oddities.
     ("Q", 30),
 ];

@@ -3,6 +3,8 @@
 //! One object in, one address answering. It prints what it does as it does it, so that reading
 //! along is a first lesson in using the product.
 
+mod failover;
+
 use std::{net::IpAddr, time::Duration};
 
 use anyhow::{Context as _, Result};
@@ -16,6 +18,9 @@ pub(crate) struct DemoArgs {
     /// Leave the cluster running and say how to use and remove it.
     #[arg(long)]
     keep: bool,
+    /// Then cut the cable of the node that announces, and draw who answers meanwhile.
+    #[arg(long, conflicts_with = "context")]
+    failover: bool,
     /// Use this context of your kubeconfig instead of making a cluster.
     #[arg(long, requires_all = ["image", "addresses"])]
     context: Option<String>,
@@ -35,11 +40,11 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
         (Some(context), Some(image), Some(addresses)) => {
             on_your_cluster(context, image, addresses, &args.web)
         }
-        _ => on_the_embedded_cluster(args.keep),
+        _ => on_the_embedded_cluster(args),
     }
 }
 
-fn on_the_embedded_cluster(keep: bool) -> Result<()> {
+fn on_the_embedded_cluster(args: &DemoArgs) -> Result<()> {
     let mut steps = Steps::start();
     let image = image::build(&image::ImageArgs::default(), &mut steps)?;
     let options = Options {
@@ -51,7 +56,10 @@ fn on_the_embedded_cluster(keep: bool) -> Result<()> {
         || Cluster::up(&options, &mut Terminal::start()),
     )?;
 
-    let shown = show(&cluster, &image, &mut steps);
+    let shown = show(&cluster, &image, &mut steps).and_then(|addresses| {
+        let first = addresses.first().filter(|_| args.failover);
+        first.map_or(Ok(()), |first| failover::show(&cluster, *first))
+    });
     if let Err(error) = &shown {
         eprintln!("\nthe demo failed; what Kubernetes says:");
         let _ = cluster
@@ -61,7 +69,7 @@ fn on_the_embedded_cluster(keep: bool) -> Result<()> {
         eprintln!("{error:#}\n");
     }
     steps.print_summary();
-    if keep {
+    if args.keep {
         how_to_go_on(cluster.name());
     } else {
         Cluster::down(cluster.name())?;
@@ -70,8 +78,8 @@ fn on_the_embedded_cluster(keep: bool) -> Result<()> {
     shown
 }
 
-/// The whole path, from an empty cluster to the page.
-fn show(cluster: &Cluster, image: &image::Image, steps: &mut Steps) -> Result<()> {
+/// The whole path, from an empty cluster to the page; gives the Service's addresses.
+fn show(cluster: &Cluster, image: &image::Image, steps: &mut Steps) -> Result<Vec<IpAddr>> {
     let kubectl = cluster.admin();
     steps.time("loading the image onto the nodes", || {
         cluster.load(&image.archive)
@@ -118,7 +126,7 @@ fn show(cluster: &Cluster, image: &image::Image, steps: &mut Steps) -> Result<()
         .command(&["get", "metallb,ipaddresspool,svc", "-A"])
         .status();
     println!();
-    Ok(())
+    Ok(addresses)
 }
 
 /// What differs between the embedded cluster and the user's own.

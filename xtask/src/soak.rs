@@ -75,7 +75,7 @@ const LONG_TESTS: [LongTest; 5] = [
     LongTest {
         part: Part::Membership,
         seeds: 100_000,
-        arguments: "--package metallb-membership --test simulation a_leave_is_known",
+        arguments: "--package metallb-membership --test simulation in_the_end",
     },
     LongTest {
         part: Part::Properties,

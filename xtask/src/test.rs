@@ -38,6 +38,8 @@ enum Part {
     /// Of both, what decides which Service has which address: the crates that do, and the stories
     /// about it; needs root.
     Addresses,
+    /// Of both, what decides which node announces an address, and how; needs root.
+    Layer2,
 }
 
 pub(crate) fn run(args: &TestArgs) -> Result<()> {
@@ -57,7 +59,15 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
         }
         Part::Unit => unit(&mut stages)?,
         Part::Cluster => cluster(&mut stages)?,
-        Part::Addresses => addresses(&mut stages)?,
+        Part::Addresses => {
+            crates(&mut stages, &ADDRESSES)?;
+            upgrade_safety(&mut stages)?;
+            some_stories(&mut stages, &["definitions", "stories"], "addresses::")?;
+        }
+        Part::Layer2 => {
+            crates(&mut stages, &LAYER2)?;
+            some_stories(&mut stages, &["stories"], "layer2::")?;
+        }
     }
     stages.print();
     let counts = stages.counts();
@@ -121,20 +131,22 @@ fn cluster(stages: &mut Stages) -> Result<()> {
 }
 
 /// Each crate by itself, so that the table says what ran.
-fn addresses(stages: &mut Stages) -> Result<()> {
-    for (what, package) in ADDRESSES {
+fn crates(stages: &mut Stages, crates: &[(&str, &str)]) -> Result<()> {
+    for (what, package) in crates {
         let tests = cargo(&format!("test --locked --no-fail-fast --package {package}"));
         let what = format!("{package}: {what}");
         stages.tests(&what, Tests::Beside, tests, None)?;
     }
-    upgrade_safety(stages)?;
+    Ok(())
+}
+
+/// Some of the test programs that need the cluster; of the product's stories those with `only` in
+/// their names.
+fn some_stories(stages: &mut Stages, programs: &[&str], only: &str) -> Result<()> {
     let image = image::build(&image::ImageArgs::default(), stages.steps())?;
-    for (what, test) in CLUSTER {
-        match test {
-            "definitions" => stories(stages, &image, what, test, None)?,
-            "stories" => stories(stages, &image, what, test, Some("addresses::"))?,
-            _ => {}
-        }
+    for (what, test) in CLUSTER.iter().filter(|(_, test)| programs.contains(test)) {
+        let only = (*test == "stories").then_some(only);
+        stories(stages, &image, what, test, only)?;
     }
     Ok(())
 }
@@ -203,6 +215,14 @@ const ADDRESSES: [(&str, &str); 6] = [
         "the controller, and lives of two of them",
         "metallb-controller",
     ),
+];
+
+/// The crates that decide about announcing, the lowest first.
+const LAYER2: [(&str, &str); 4] = [
+    ("frames, answers, announcements, owners", "metallb-l2"),
+    ("who is alive", "metallb-membership"),
+    ("sockets and interfaces", "metallb-netio"),
+    ("the speaker", "metallb-speaker"),
 ];
 
 const DENY_VERSION: &str = "0.20.2";

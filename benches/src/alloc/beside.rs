@@ -6,10 +6,10 @@ use anyhow::Result;
 use metallb_benches::service;
 
 use crate::burst;
-use crate::load;
 use crate::program::{Kind, Program};
 use crate::rig::{MANY, Rig};
-use crate::table::{Bar, Table, median, worst};
+use metallb_benches::load;
+use metallb_benches::table::{Bar, Table, median, worst};
 
 /// Creates [`CREATIONS`] one after the other.
 pub(crate) async fn measure(rig: &Rig, table: &mut Table) -> Result<()> {
@@ -18,14 +18,14 @@ pub(crate) async fn measure(rig: &Rig, table: &mut Table) -> Result<()> {
     rig.leader("controller-1").await?;
     // It is at rest when a second goes by with next to no processor time: a renewal costs less.
     loop {
-        let before = controller.cpu()?;
+        let before = controller.cpu();
         // The second over which it is measured.
         tokio::time::sleep(Duration::from_secs(1)).await;
-        if controller.cpu()?.saturating_sub(before) < Duration::from_millis(5) {
+        if controller.cpu().saturating_sub(before) < Duration::from_millis(5) {
             break;
         }
     }
-    let before = controller.cpu()?;
+    let before = controller.cpu();
     let mut latencies = Vec::new();
     for number in rig.beside..rig.beside + CREATIONS {
         let name = service::name(number);
@@ -36,7 +36,7 @@ pub(crate) async fn measure(rig: &Rig, table: &mut Table) -> Result<()> {
     }
     // The last Event comes behind its status.
     burst::settled(rig).await?;
-    let cpu = controller.cpu()?.saturating_sub(before).as_secs_f64() * 1e3;
+    let cpu = controller.cpu().saturating_sub(before).as_secs_f64() * 1e3;
     let what = format!("one Service beside {}", rig.beside);
     table.row(
         &format!("{what}: controller's CPU"),

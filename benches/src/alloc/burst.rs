@@ -10,11 +10,11 @@ use kube::api::ListParams;
 use metallb_benches::service;
 use serde_json::{Value, json};
 
-use crate::load;
 use crate::program::{Kind, Program};
 use crate::rig::{MANY, Rig};
 use crate::server::Writes;
-use crate::table::{Bar, Table, median};
+use metallb_benches::load;
+use metallb_benches::table::{Bar, Table, median};
 
 /// One burst.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ async fn burst(rig: &Rig, kind: Kind, count: u32) -> Result<Burst> {
         .collect();
     let others_before = others_events(rig).await?;
     let before = Writes::read(&rig.client).await?;
-    let cpu_before = program.cpu()?;
+    let cpu_before = program.cpu();
     let wanted = usize::try_from(count)?;
 
     let started = Instant::now();
@@ -79,7 +79,7 @@ async fn burst(rig: &Rig, kind: Kind, count: u32) -> Result<Burst> {
             (seen.assigned == wanted).then_some(seen.last)
         })
         .await;
-    let cpu = program.cpu()?.saturating_sub(cpu_before);
+    let cpu = program.cpu().saturating_sub(cpu_before);
     let all = match (all, kind) {
         (Ok(last), _) => last.map(|last| last - started),
         (Err(error), Kind::Metallb) => {

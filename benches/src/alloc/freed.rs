@@ -6,10 +6,10 @@ use anyhow::Result;
 use kube::api::DeleteParams;
 
 use crate::burst;
-use crate::load;
 use crate::program::{Kind, Program};
 use crate::rig::{MANY, Rig};
-use crate::table::{Bar, Table, median, worst};
+use metallb_benches::load;
+use metallb_benches::table::{Bar, Table, median, worst};
 
 /// The pool is at 99 %, and those who wait all ask for one address of it that is in use; then it
 /// is full, and they wait for any.

@@ -7,10 +7,10 @@ use anyhow::{Context as _, Result};
 use metallb_benches::service;
 use rustix::process::Signal;
 
-use crate::load;
 use crate::program::{Kind, Program, name};
 use crate::rig::{MANY, Rig, SYSTEM};
-use crate::table::{Bar, Table, worst};
+use metallb_benches::load;
+use metallb_benches::table::{Bar, Table, worst};
 
 /// From the signal until a Service created at that moment has its address from the other.
 pub(crate) async fn ended(rig: &Rig, table: &mut Table) -> Result<()> {

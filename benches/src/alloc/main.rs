@@ -10,12 +10,10 @@ mod board;
 mod burst;
 mod freed;
 mod leader;
-mod load;
 mod program;
 mod restart;
 mod rig;
 mod server;
-mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,7 +25,7 @@ use metallb_netio::NetworkNamespace;
 use metallb_tests::Place;
 
 use crate::rig::Rig;
-use crate::table::{Bar, Table};
+use metallb_benches::table::{Bar, Table};
 
 /// What is measured, and how much of it.
 #[derive(Parser, Debug)]

@@ -1,6 +1,5 @@
 //! The programs under measurement.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -83,20 +82,8 @@ impl Program {
     }
 
     /// The processor time of all its threads so far.
-    pub(crate) fn cpu(&self) -> Result<Duration> {
-        let tasks = format!("/proc/{}/task", self.process.pid());
-        let mut nanoseconds = 0;
-        for task in fs::read_dir(&tasks).with_context(|| format!("cannot read {tasks}"))? {
-            let path = task?.path().join("schedstat");
-            // A thread may end between the two.
-            let text = fs::read_to_string(path).unwrap_or_default();
-            nanoseconds += text
-                .split(' ')
-                .next()
-                .and_then(|first| first.parse::<u64>().ok())
-                .unwrap_or(0);
-        }
-        Ok(Duration::from_nanos(nanoseconds))
+    pub(crate) fn cpu(&self) -> Duration {
+        self.process.processor_time()
     }
 
     /// Resident memory now, in bytes.

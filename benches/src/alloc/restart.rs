@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use serde_json::json;
 
-use crate::load;
 use crate::program::{Kind, Program};
 use crate::rig::Rig;
 use crate::server::Writes;
-use crate::table::{Bar, Table, median, worst};
+use metallb_benches::load;
+use metallb_benches::table::{Bar, Table, median, worst};
 
 /// Ready time, writes, moved addresses and memory.
 pub(crate) async fn measure(rig: &Rig, table: &mut Table) -> Result<()> {

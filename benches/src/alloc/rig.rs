@@ -4,15 +4,15 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
+use metallb_benches::load;
 use metallb_benches::service::{self, ADDRESS, Service};
 use metallb_tests::{Cluster, Options, Terminal, product};
 use serde_json::{Value, json};
 
+use crate::Args;
 use crate::board::Board;
 use crate::program::{Kind, Program};
-use crate::{Args, load};
 
 /// The namespace of the configuration.
 pub(crate) const SYSTEM: &str = "metallb-system";
@@ -74,7 +74,7 @@ impl Rig {
 
     /// Makes the other things that all measurements share. To be called inside the control plane's namespace.
     pub(crate) async fn start(args: &Args, cluster: Cluster) -> Result<Self> {
-        let client = connect(&cluster).await?;
+        let client = load::connect(&cluster).await?;
         let rig = Self {
             services: Api::namespaced(client.clone(), NAMESPACE),
             board: Board::start(client.clone(), NAMESPACE).await?,
@@ -193,15 +193,6 @@ impl Rig {
             .await
             .with_context(|| format!("GET {path}"))
     }
-}
-
-/// A client as the programs' own, to be used inside the control plane's namespace.
-async fn connect(cluster: &Cluster) -> Result<Client> {
-    // rustls takes one provider for the whole process.
-    metallb_kit::tls::install_provider();
-    let kubeconfig = Kubeconfig::read_from(cluster.local_kubeconfig())?;
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    Ok(Client::try_from(config)?)
 }
 
 /// Long enough for thousands of writes on a busy machine.

@@ -19,6 +19,16 @@ pub(crate) struct GoDuration {
 )]
 pub struct DurationError(String);
 
+/// A duration as Go writes it, which may not be negative.
+///
+/// # Errors
+/// It is none, or negative.
+pub fn duration(text: &str) -> Result<Duration, DurationError> {
+    let parsed: GoDuration = text.parse()?;
+    let nanos = u64::try_from(parsed.nanos).map_err(|_| DurationError(text.to_owned()))?;
+    Ok(Duration::from_nanos(nanos))
+}
+
 impl GoDuration {
     /// The whole seconds in it; those of a negative one are negative.
     pub(crate) fn whole_seconds(self) -> i64 {

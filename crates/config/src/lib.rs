@@ -34,7 +34,7 @@ pub use bfd::{BfdProfile, BfdProfileError};
 pub use bgp::{BgpAdvertisement, BgpAdvertisementError};
 pub use community::{Community, CommunityError, CommunityNames, CommunityNamesError};
 pub use config::Config;
-pub use duration::DurationError;
+pub use duration::{DurationError, duration};
 pub use l2::{L2Advertisement, L2AdvertisementError, PreferredNodes};
 pub use mode::{Feature, Mode};
 pub use objects::{Kind, Objects, References};

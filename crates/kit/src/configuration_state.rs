@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::stream::{BoxStream, StreamExt as _};
-use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, Patch, PatchParams};
@@ -19,8 +18,8 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use crate::sleep;
 use crate::watch::{Change, watch_with};
+use crate::{own_pod, sleep};
 
 /// Whose object it is.
 #[derive(Clone, Debug)]
@@ -66,7 +65,7 @@ impl Reporter {
 /// Keeps the object as it is to be.
 struct Keeper {
     states: Api<ConfigurationState>,
-    pods: Api<Pod>,
+    client: Client,
     identity: Identity,
     /// The pod, once it is known; empty when there is none.
     owners: Option<Vec<OwnerReference>>,
@@ -87,7 +86,7 @@ impl Keeper {
     fn new(client: Client, identity: Identity) -> Self {
         Self {
             states: Api::namespaced(client.clone(), &identity.namespace),
-            pods: Api::namespaced(client, &identity.namespace),
+            client,
             identity,
             owners: None,
             seen: None,
@@ -203,9 +202,12 @@ impl Keeper {
         let params = PatchParams::apply(field_manager).force();
         match step {
             Step::Object => {
-                let owners = match &self.owners {
-                    Some(owners) => owners.clone(),
-                    None => self.pod().await?.into_iter().collect(),
+                let owners = if let Some(owners) = &self.owners {
+                    owners.clone()
+                } else {
+                    let pod = self.identity.pod.as_deref();
+                    let owner = own_pod::owner(&self.client, namespace, pod).await?;
+                    owner.into_iter().collect()
                 };
                 object["metadata"]["labels"] = json!(labels);
                 object["metadata"]["ownerReferences"] = json!(owners);
@@ -220,21 +222,6 @@ impl Keeper {
                 self.states.patch_status(name, &params, &patch).await
             }
         }
-    }
-
-    /// The pod that we are, as an owner; nothing when we are none.
-    async fn pod(&self) -> kube::Result<Option<OwnerReference>> {
-        let Some(name) = &self.identity.pod else {
-            return Ok(None);
-        };
-        let pod = self.pods.get_metadata_opt(name).await?;
-        Ok(pod.map(|pod| OwnerReference {
-            api_version: "v1".to_owned(),
-            kind: "Pod".to_owned(),
-            name: name.clone(),
-            uid: pod.metadata.uid.unwrap_or_default(),
-            ..OwnerReference::default()
-        }))
     }
 
     fn complain(&self, error: &dyn std::fmt::Display) {
@@ -393,7 +380,8 @@ mod tests {
         keeper.synced = true;
         // What another process has made becomes ours first.
         assert_eq!(keeper.step(&invalid("bad")), Some(Step::Object));
-        keeper.owners = Some(keeper.pod().await.unwrap().into_iter().collect());
+        let pod = own_pod::owner(&keeper.client, "metallb-system", Some("me")).await;
+        keeper.owners = Some(pod.unwrap().into_iter().collect());
         assert_eq!(keeper.step(&invalid("bad")), None);
         for (report, is_dated_anew) in [(invalid("worse"), false), (Report::of(&[]), true)] {
             let Some(Step::Status(status)) = keeper.step(&report) else {

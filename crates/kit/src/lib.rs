@@ -15,6 +15,7 @@ pub mod metrics;
 #[cfg(test)]
 mod mock;
 pub mod namespace;
+pub mod own_pod;
 pub mod probes;
 pub mod process;
 pub mod ready;

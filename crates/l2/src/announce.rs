@@ -172,7 +172,7 @@ const BURST_GAPS: [Duration; 7] = [
 const REFRESH_MIN_MS: u64 = 50_000;
 const REFRESH_SPREAD_MS: u64 = 20_001;
 /// At most so many announcements go out together: each is up to two frames on each interface.
-const BATCH: usize = 32;
+const BATCH: usize = 128;
 const BATCH_GAP: Duration = Duration::from_millis(5);
 
 #[cfg(test)]

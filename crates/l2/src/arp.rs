@@ -2,7 +2,6 @@
 
 use std::net::Ipv4Addr;
 
-use pnet::packet::Packet;
 use pnet::packet::arp::{
     Arp, ArpHardwareTypes, ArpOperation, ArpOperations, ArpPacket, MutableArpPacket,
 };
@@ -29,11 +28,36 @@ pub struct Request {
 /// # Errors
 /// The reason why the frame is not a request that may be answered.
 pub fn decode(frame: &[u8]) -> Result<Request, DropReason> {
+    let (destination, arp) = packet(frame)?;
+    if arp.get_operation() != ArpOperations::Request {
+        return Err(DropReason::NotRequest);
+    }
+    Ok(Request {
+        destination,
+        sender_mac: sender_mac(&arp)?,
+        sender_ip: arp.get_sender_proto_addr(),
+        target: arp.get_target_proto_addr(),
+    })
+}
+
+/// Which station says by this frame that it has which address: the sender of every ARP packet does,
+/// whatever else the packet is for (RFC 5227 section 2.4). A probe, with the sender 0.0.0.0, says it
+/// of no address.
+///
+/// # Errors
+/// The reason why the frame is no such packet.
+pub fn sender(frame: &[u8]) -> Result<(Ipv4Addr, MacAddr), DropReason> {
+    let (_, arp) = packet(frame)?;
+    Ok((arp.get_sender_proto_addr(), sender_mac(&arp)?))
+}
+
+/// The Ethernet destination and the packet.
+fn packet(frame: &[u8]) -> Result<(MacAddr, ArpPacket<'_>), DropReason> {
     let ethernet = EthernetPacket::new(frame).ok_or(DropReason::TooShort)?;
     if ethernet.get_ethertype() != EtherTypes::Arp {
         return Err(DropReason::NotNeighborDiscovery);
     }
-    let arp = ArpPacket::new(ethernet.payload()).ok_or(DropReason::TooShort)?;
+    let arp = ArpPacket::new(&frame[ETHERNET_LEN..]).ok_or(DropReason::TooShort)?;
     if arp.get_hardware_type() != ArpHardwareTypes::Ethernet
         || arp.get_protocol_type() != EtherTypes::Ipv4
         || arp.get_hw_addr_len() != MAC_LEN
@@ -41,20 +65,16 @@ pub fn decode(frame: &[u8]) -> Result<Request, DropReason> {
     {
         return Err(DropReason::NotEthernetIpv4);
     }
-    if arp.get_operation() != ArpOperations::Request {
-        return Err(DropReason::NotRequest);
-    }
-    let sender_mac = arp.get_sender_hw_addr();
+    Ok((ethernet.get_destination(), arp))
+}
+
+fn sender_mac(arp: &ArpPacket<'_>) -> Result<MacAddr, DropReason> {
+    let mac = arp.get_sender_hw_addr();
     // An answer to a group would let one forged request flood the segment.
-    if sender_mac.is_multicast() || sender_mac.is_zero() {
+    if mac.is_multicast() || mac.is_zero() {
         return Err(DropReason::BadSource);
     }
-    Ok(Request {
-        destination: ethernet.get_destination(),
-        sender_mac,
-        sender_ip: arp.get_sender_proto_addr(),
-        target: arp.get_target_proto_addr(),
-    })
+    Ok(mac)
 }
 
 /// The frame that tells the asker that `mac` has the address.

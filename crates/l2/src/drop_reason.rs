@@ -20,9 +20,9 @@ pub enum DropReason {
     /// An ARP packet with another operation than request.
     #[error("ARP operation is not a request")]
     NotRequest,
-    /// An IPv6 packet that is no Neighbor Solicitation.
-    #[error("IPv6 packet is not a neighbor solicitation")]
-    NotSolicitation,
+    /// An IPv6 packet that is not the message of Neighbor Discovery that is looked for.
+    #[error("IPv6 packet is not such a message of neighbor discovery")]
+    NotNeighborMessage,
     /// A hop limit below 255: the packet may come through a router (RFC 4861 section 7.1.1).
     #[error("hop limit is not 255, the packet may come from another link")]
     HopLimit,

@@ -5,19 +5,27 @@ use std::net::IpAddr;
 
 use sha2::{Digest, Sha256};
 
+use crate::Fitness;
+
 /// A node that may announce an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate<'a> {
     /// The name of the node.
     pub node: &'a str,
+    /// How well it can announce the address.
+    pub fitness: Fitness,
     /// The sum of the weights that the matching advertisements give this node; more wins.
     pub score: i64,
 }
 
 impl<'a> Candidate<'a> {
-    /// A node that no advertisement prefers.
+    /// A node that no advertisement prefers, and nothing speaks against.
     pub fn new(node: &'a str) -> Self {
-        Self { node, score: 0 }
+        Self {
+            node,
+            fitness: Fitness::Able,
+            score: 0,
+        }
     }
 }
 
@@ -25,7 +33,8 @@ impl<'a> Candidate<'a> {
 /// before it are gone.
 ///
 /// Upstream's rule: score, highest first, then the SHA-256 of `node#ip`, lowest first. `ip` is the
-/// first address of the Service.
+/// first address of the Service. Before that, ours: the fittest go first, so that a node that cannot
+/// announce is not chosen while another can.
 pub fn order<'a>(candidates: impl IntoIterator<Item = Candidate<'a>>, ip: IpAddr) -> Vec<&'a str> {
     let mut ranked: Vec<_> = candidates
         .into_iter()
@@ -39,21 +48,20 @@ pub fn order<'a>(candidates: impl IntoIterator<Item = Candidate<'a>>, ip: IpAddr
 pub fn owner<'a>(
     candidates: impl IntoIterator<Item = Candidate<'a>>,
     ip: IpAddr,
-) -> Option<&'a str> {
+) -> Option<Candidate<'a>> {
     candidates
         .into_iter()
         .min_by_key(|c| (rank(*c, ip), c.node))
-        .map(|c| c.node)
 }
 
-fn rank(candidate: Candidate<'_>, ip: IpAddr) -> (Reverse<i64>, [u8; 32]) {
+fn rank(candidate: Candidate<'_>, ip: IpAddr) -> (Reverse<(Fitness, i64)>, [u8; 32]) {
     // The text is that of Go's net.IP: RFC 5952, and an IPv4-mapped address in its IPv4 form.
     let hash = Sha256::new()
         .chain_update(candidate.node)
         .chain_update("#")
         .chain_update(ip.to_canonical().to_string())
         .finalize();
-    (Reverse(candidate.score), hash.into())
+    (Reverse((candidate.fitness, candidate.score)), hash.into())
 }
 
 #[cfg(test)]
@@ -101,11 +109,30 @@ mod tests {
 
     #[test]
     fn a_preferred_node_comes_first_whatever_its_hash() {
-        let scored = [("node-a", 5), ("node-b", -1), ("node-c", 0)]
-            .map(|(node, score)| Candidate { node, score });
+        let scored =
+            [("node-a", 5), ("node-b", -1), ("node-c", 0)].map(|(node, score)| Candidate {
+                score,
+                ..Candidate::new(node)
+            });
         let ip = "192.0.2.10".parse().unwrap();
         assert_eq!(order(scored, ip), ["node-a", "node-c", "node-b"]);
-        assert_eq!(owner(scored, ip), Some("node-a"));
+        assert_eq!(owner(scored, ip), Some(scored[0]));
+    }
+
+    #[test]
+    fn one_that_cannot_comes_last_whatever_it_is_preferred() {
+        let mut nodes = NODES.map(Candidate::new);
+        nodes[2].score = 100;
+        let ip = "192.0.2.10".parse().unwrap();
+        for (fitness, wanted) in [
+            (Fitness::Able, ["node-c", "node-b", "node-a"]),
+            (Fitness::Returning, ["node-b", "node-a", "node-c"]),
+            (Fitness::Leaving, ["node-b", "node-a", "node-c"]),
+            (Fitness::Unable, ["node-b", "node-a", "node-c"]),
+        ] {
+            nodes[2].fitness = fitness;
+            assert_eq!(order(nodes, ip), wanted, "{fitness:?}");
+        }
     }
 
     #[test]
@@ -114,7 +141,7 @@ mod tests {
         let mut nodes = NODES.map(Candidate::new);
         for _ in 0..nodes.len() {
             nodes.rotate_left(1);
-            assert_eq!(owner(nodes, ip), Some("node-c"));
+            assert_eq!(owner(nodes, ip).unwrap().node, "node-c");
             assert_eq!(order(nodes, ip)[0], "node-c");
         }
         assert_eq!(owner([], ip), None);

@@ -1,9 +1,10 @@
 //! Layer 2: which node answers for an address, what it answers, and when it speaks unasked.
 //!
-//! Four small parts, none of which does I/O, reads a clock or draws a random number:
+//! Five small parts, none of which does I/O, reads a clock or draws a random number:
 //!
 //! - [`elect`]: which of the candidate nodes owns an address; upstream's rule, so that nodes agree
 //!   without asking anybody.
+//! - [`NodeState`]: what each node says of itself to all others, which the choice depends on.
 //! - [`arp`] and [`ndp`]: frames to values and values to frames.
 //! - [`Responder`]: one interface's MAC, link-local and announced addresses; a frame in, the
 //!   answer or the reason for silence out.
@@ -20,9 +21,11 @@ pub mod elect;
 #[cfg(test)]
 mod frames;
 pub mod ndp;
+mod node_state;
 mod responder;
 
 pub use announce::Announcer;
 pub use drop_reason::DropReason;
+pub use node_state::{Fitness, Interfaces, NodeState, Port};
 pub use pnet::util::MacAddr;
-pub use responder::{Answer, Responder};
+pub use responder::{Answer, Responder, Rival};

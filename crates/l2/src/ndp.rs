@@ -5,10 +5,10 @@ use std::net::Ipv6Addr;
 use pnet::packet::Packet;
 use pnet::packet::ethernet::{EtherTypes, Ethernet, EthernetPacket, MutableEthernetPacket};
 use pnet::packet::icmpv6::ndp::{
-    Icmpv6Codes, MutableNeighborAdvertPacket, NdpOptionTypes, NeighborAdvertFlags,
+    Icmpv6Codes, MutableNeighborAdvertPacket, NdpOptionType, NdpOptionTypes, NeighborAdvertFlags,
     NeighborAdvertPacket, NeighborSolicitPacket,
 };
-use pnet::packet::icmpv6::{self, Icmpv6Packet, Icmpv6Types};
+use pnet::packet::icmpv6::{self, Icmpv6Packet, Icmpv6Type, Icmpv6Types};
 use pnet::packet::ip::IpNextHeaderProtocols;
 use pnet::packet::ipv6::{Ipv6, Ipv6Packet, MutableIpv6Packet};
 use pnet::util::MacAddr;
@@ -36,25 +36,89 @@ pub struct Solicitation {
 /// # Errors
 /// The reason why the frame is not a solicitation that may be answered.
 pub fn decode(frame: &[u8]) -> Result<Solicitation, DropReason> {
+    let Received {
+        sender,
+        addressee,
+        source,
+        destination,
+        message,
+    } = receive(frame, Icmpv6Types::NeighborSolicit)?;
+    let solicit = NeighborSolicitPacket::new(message).ok_or(DropReason::TooShort)?;
+    let target = unicast(solicit.get_target_addr())?;
+    let options = &message[NeighborSolicitPacket::minimum_packet_size()..];
+    let option = link_layer(options, NdpOptionTypes::SourceLLAddr)?;
+    let forbidden =
+        source.is_unspecified() && (option.is_some() || !is_solicited_node(destination));
+    let sender_mac = option.unwrap_or(sender);
+    // An answer to a group would let one forged request flood the segment.
+    if forbidden || source.is_multicast() || sender_mac.is_multicast() || sender_mac.is_zero() {
+        return Err(DropReason::BadSource);
+    }
+    Ok(Solicitation {
+        destination: addressee,
+        sender_mac,
+        source,
+        target,
+    })
+}
+
+/// Which station says by this frame that it has which address: a Neighbor Advertisement that has
+/// passed every check of RFC 4861 section 7.1.2.
+///
+/// # Errors
+/// The reason why the frame is none.
+pub fn advertised(frame: &[u8]) -> Result<(Ipv6Addr, MacAddr), DropReason> {
+    let Received {
+        sender,
+        destination,
+        message,
+        ..
+    } = receive(frame, Icmpv6Types::NeighborAdvert)?;
+    let advert = NeighborAdvertPacket::new(message).ok_or(DropReason::TooShort)?;
+    let target = unicast(advert.get_target_addr())?;
+    let solicited = advert.get_flags() & NeighborAdvertFlags::Solicited != 0;
+    if destination.is_multicast() && solicited {
+        return Err(DropReason::BadSource);
+    }
+    let options = &message[NeighborAdvertPacket::minimum_packet_size()..];
+    let mac = link_layer(options, NdpOptionTypes::TargetLLAddr)?.unwrap_or(sender);
+    if mac.is_multicast() || mac.is_zero() {
+        return Err(DropReason::BadSource);
+    }
+    Ok((target, mac))
+}
+
+/// A Neighbor Discovery message, with who sent it to whom.
+struct Received<'a> {
+    sender: MacAddr,
+    addressee: MacAddr,
+    source: Ipv6Addr,
+    destination: Ipv6Addr,
+    message: &'a [u8],
+}
+
+/// Reads a frame as a message of this kind, checked as far as all kinds are.
+fn receive(frame: &[u8], kind: Icmpv6Type) -> Result<Received<'_>, DropReason> {
     let ethernet = EthernetPacket::new(frame).ok_or(DropReason::TooShort)?;
     if ethernet.get_ethertype() != EtherTypes::Ipv6 {
         return Err(DropReason::NotNeighborDiscovery);
     }
-    let ip = Ipv6Packet::new(ethernet.payload()).ok_or(DropReason::TooShort)?;
+    let payload = &frame[ETHERNET_LEN..];
+    let ip = Ipv6Packet::new(payload).ok_or(DropReason::TooShort)?;
     if ip.get_version() != 6 || ip.get_next_header() != IpNextHeaderProtocols::Icmpv6 {
-        return Err(DropReason::NotSolicitation);
+        return Err(DropReason::NotNeighborMessage);
     }
     // Bytes after the IPv6 payload are Ethernet padding.
-    let message = ethernet.payload()[Ipv6Packet::minimum_packet_size()..]
+    let message = payload[Ipv6Packet::minimum_packet_size()..]
         .get(..usize::from(ip.get_payload_length()))
         .ok_or(DropReason::TooShort)?;
     let (source, destination) = (ip.get_source(), ip.get_destination());
 
     let icmp = Icmpv6Packet::new(message).ok_or(DropReason::TooShort)?;
-    if icmp.get_icmpv6_type() != Icmpv6Types::NeighborSolicit {
-        return Err(DropReason::NotSolicitation);
+    if icmp.get_icmpv6_type() != kind {
+        return Err(DropReason::NotNeighborMessage);
     }
-    // RFC 4861 section 7.1.1, in its order.
+    // RFC 4861 sections 7.1.1 and 7.1.2, in their order.
     if ip.get_hop_limit() != HOP_LIMIT {
         return Err(DropReason::HopLimit);
     }
@@ -64,25 +128,20 @@ pub fn decode(frame: &[u8]) -> Result<Solicitation, DropReason> {
     if icmp.get_icmpv6_code() != Icmpv6Codes::NoCode {
         return Err(DropReason::Code);
     }
-    let solicit = NeighborSolicitPacket::new(message).ok_or(DropReason::TooShort)?;
-    let target = solicit.get_target_addr();
+    Ok(Received {
+        sender: ethernet.get_source(),
+        addressee: ethernet.get_destination(),
+        source,
+        destination,
+        message,
+    })
+}
+
+fn unicast(target: Ipv6Addr) -> Result<Ipv6Addr, DropReason> {
     if target.is_multicast() || target.is_unspecified() {
         return Err(DropReason::BadTarget);
     }
-    let option = source_link_layer(&message[NeighborSolicitPacket::minimum_packet_size()..])?;
-    let forbidden =
-        source.is_unspecified() && (option.is_some() || !is_solicited_node(destination));
-    let sender_mac = option.unwrap_or_else(|| ethernet.get_source());
-    // An answer to a group would let one forged request flood the segment.
-    if forbidden || source.is_multicast() || sender_mac.is_multicast() || sender_mac.is_zero() {
-        return Err(DropReason::BadSource);
-    }
-    Ok(Solicitation {
-        destination: ethernet.get_destination(),
-        sender_mac,
-        source,
-        target,
-    })
+    Ok(target)
 }
 
 /// The frame that tells the asker that `mac` has the address.
@@ -136,8 +195,8 @@ fn is_solicited_node(ip: Ipv6Addr) -> bool {
 }
 
 /// Walks all options, since one malformed option condemns the message, and returns the first
-/// source link-layer address.
-fn source_link_layer(mut options: &[u8]) -> Result<Option<MacAddr>, DropReason> {
+/// link-layer address of this kind.
+fn link_layer(mut options: &[u8], wanted: NdpOptionType) -> Result<Option<MacAddr>, DropReason> {
     let mut found = None;
     while let [kind, units, ..] = *options {
         let len = usize::from(units) * OPTION_UNIT;
@@ -145,7 +204,7 @@ fn source_link_layer(mut options: &[u8]) -> Result<Option<MacAddr>, DropReason> 
             return Err(DropReason::BadOption);
         }
         let (option, rest) = options.split_at_checked(len).ok_or(DropReason::BadOption)?;
-        if kind == NdpOptionTypes::SourceLLAddr.0 {
+        if kind == wanted.0 {
             let mac = <[u8; 6]>::try_from(&option[2..]).map_err(|_| DropReason::BadOption)?;
             found = found.or_else(|| Some(mac.into()));
         }
@@ -314,11 +373,11 @@ mod tests {
             (set(80, &[0x33, 0x33, 0, 0, 0, 1]), DropReason::BadSource),
             (set(80, &[0xff; 6]), DropReason::BadSource),
             (set(80, &[0; 6]), DropReason::BadSource),
-            (set(54, &[136]), DropReason::NotSolicitation),
-            (set(54, &[128]), DropReason::NotSolicitation),
-            (set(20, &[17]), DropReason::NotSolicitation),
-            (set(20, &[0]), DropReason::NotSolicitation),
-            (set(14, &[0x40]), DropReason::NotSolicitation),
+            (set(54, &[136]), DropReason::NotNeighborMessage),
+            (set(54, &[128]), DropReason::NotNeighborMessage),
+            (set(20, &[17]), DropReason::NotNeighborMessage),
+            (set(20, &[0]), DropReason::NotNeighborMessage),
+            (set(14, &[0x40]), DropReason::NotNeighborMessage),
         ];
         for (frame, reason) in table {
             assert_eq!(decode(&frame), Err(reason), "{frame:02x?}");

@@ -26,6 +26,15 @@ pub struct Answer {
     pub frame: Vec<u8>,
 }
 
+/// Another station with an address of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rival {
+    /// The address.
+    pub ip: IpAddr,
+    /// The station's Ethernet address.
+    pub mac: MacAddr,
+}
+
 impl Responder {
     /// A responder that answers for nothing yet. Without `link_local` it is silent on IPv6.
     pub fn new(mac: MacAddr, link_local: Option<Ipv6Addr>) -> Self {
@@ -69,6 +78,20 @@ impl Responder {
             Err(reason) => Err(reason),
             Ok(request) => self.answer_request(&request),
         }
+    }
+
+    /// Another station that says in a received frame that it has an address which is announced
+    /// here.
+    pub fn rival(&self, frame: &[u8]) -> Option<Rival> {
+        let (ip, mac) = match arp::sender(frame) {
+            Ok((ip, mac)) => (IpAddr::V4(ip), mac),
+            Err(DropReason::NotNeighborDiscovery) => {
+                let (ip, mac) = ndp::advertised(frame).ok()?;
+                (IpAddr::V6(ip), mac)
+            }
+            Err(_) => return None,
+        };
+        (mac != self.mac && self.announced.contains(&ip)).then_some(Rival { ip, mac })
     }
 
     /// The frames that tell the whole segment that `ip` is here now: two forms of gratuitous ARP, or
@@ -246,6 +269,38 @@ mod tests {
     }
 
     #[test]
+    fn another_station_with_one_of_our_addresses_is_heard_in_every_form() {
+        let (ours, mut theirs) = (responder(), Responder::new(CLIENT, Some(OWN_LINK_LOCAL)));
+        theirs.announce(ip("192.0.2.10"));
+        theirs.announce(ip("2001:db8::10"));
+        theirs.announce(ip("192.0.2.99"));
+        for address in ["192.0.2.10", "2001:db8::10"] {
+            let rival = Rival {
+                ip: ip(address),
+                mac: CLIENT,
+            };
+            for frame in theirs.announcements(ip(address)) {
+                assert_eq!(ours.rival(&frame), Some(rival));
+            }
+            for frame in ours.announcements(ip(address)) {
+                assert_eq!(ours.rival(&frame), None, "our own, heard on another card");
+            }
+        }
+        for frame in theirs.announcements(ip("192.0.2.99")) {
+            assert_eq!(ours.rival(&frame), None, "not ours");
+        }
+        // It asks for somebody else with our address as its own.
+        let mut asks = bytes(ARP_REQUEST);
+        asks[28..32].copy_from_slice(&[192, 0, 2, 10]);
+        asks[38..42].copy_from_slice(&[192, 0, 2, 1]);
+        assert_eq!(ours.rival(&asks).map(|it| it.mac), Some(CLIENT));
+        // Those who ask for our address do not say that they have it.
+        for frame in [ARP_REQUEST, SOLICITATION, UNICAST_PROBE, DUPLICATE_CHECK] {
+            assert_eq!(ours.rival(&bytes(frame)), None);
+        }
+    }
+
+    #[test]
     fn a_flipped_bit_in_an_arp_request_changes_no_answer_but_its_own() {
         let good = bytes(ARP_REQUEST);
         let answered = responder().answer(&good).unwrap();
@@ -280,6 +335,9 @@ mod tests {
             }
             if let Ok(answer) = responder().answer(&frame) {
                 prop_assert!(responder().announces(answer.ip));
+            }
+            if let Some(rival) = responder().rival(&frame) {
+                prop_assert!(responder().announces(rival.ip));
             }
         }
 

@@ -1,26 +1,36 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use aes_gcm::Aes256Gcm;
-
-use crate::peer::{Due, Peer, State};
-use crate::seal::{self, Body, Header, Kind, SessionId};
+use crate::door::Door;
+use crate::message::{Body, Message};
+use crate::record::{Record, Status};
+use crate::roster::{Members, Roster, Speaker};
+use crate::spread::Spread;
+use crate::watch::{Due, Watch};
 use crate::{Dropped, Key, Settings};
+
+mod rumour;
+mod talk;
+
+use rumour::Rumours;
 
 /// Who we are.
 #[derive(Clone, Debug)]
 pub struct Own {
     /// The node's name.
     pub name: String,
-    /// Higher at each start of the process: its start in wall-clock time does. Should the clock
-    /// have gone back in between, the others say so and it is raised above what they know.
+    /// The start of the process in wall-clock time, in microseconds since 1970, so that it is higher
+    /// at each start. Should the clock have gone back in between, the others say so and it is raised
+    /// above what they know.
     pub incarnation: u64,
     /// 16 random bytes, fresh at each start of the process. Heartbeats are not safe without.
     pub session: [u8; 16],
     /// The cluster's key; without one, heartbeats are open.
     pub key: Option<Key>,
+    /// What all are to know of us, see [`Input::State`].
+    pub state: Arc<[u8]>,
 }
 
 /// What happens to a [`Membership`].
@@ -36,6 +46,12 @@ pub enum Input<'a> {
     /// All speakers there are, by node name, whether alive or not. The own name may be among
     /// them. Replaces what was said before.
     Peers(BTreeMap<String, SocketAddr>),
+    /// All are to know this of us, at most 512 bytes. Replaces what was said before.
+    State(Arc<[u8]>),
+    /// The cluster's key is this now.
+    Key(Option<Key>),
+    /// We may take over from others from now on. Nothing if we may already.
+    Ready,
     /// We stop: say so to everybody.
     Leave,
 }
@@ -50,12 +66,13 @@ pub enum Output {
         /// All of its payload.
         bytes: Arc<[u8]>,
     },
-    /// The speakers that are alive, ourselves included, have changed to these.
-    Alive(BTreeSet<String>),
+    /// The speakers that are not dead, ourselves included, or what they say of themselves, have
+    /// changed to these.
+    Members(Members),
 }
 
-/// Knows which speakers are alive: everybody sends everybody a heartbeat, and who is silent for
-/// too long is dead.
+/// Knows which speakers are alive: each is watched by a few others, and who is silent for too long
+/// is dead.
 ///
 /// Nothing is said about who is alive until every listed speaker has been heard or has had the
 /// time to be, so a speaker that starts does not believe for a moment that it is alone. The others
@@ -65,25 +82,26 @@ pub enum Output {
 /// [`poll_timeout`](Self::poll_timeout) asked for, all deadlines move by as much. A starved
 /// watcher condemns nobody.
 ///
-/// Known limit: datagrams that somebody on the path records *and withholds* can be played later,
-/// each once, and keep a dead speaker alive meanwhile.
+/// Known limits: datagrams that somebody on the path records *and withholds* can be played later,
+/// each once, and keep a dead speaker alive meanwhile. A speaker that is heard and hears nobody
+/// believes that all others are dead; they believe the same of it.
 #[derive(Debug)]
 pub struct Membership {
-    own: Own,
     settings: Settings,
-    cipher: Option<Aes256Gcm>,
-    sequence: u64,
-    peers: BTreeMap<String, Peer>,
-    /// Ciphers of the sessions we hear, by session; each belongs to one peer.
-    sessions: HashMap<SessionId, (String, Aes256Gcm)>,
+    door: Door,
+    roster: Roster,
+    watches: BTreeMap<Arc<str>, Watch>,
+    rumours: Rumours,
+    spread: Spread,
     next_heartbeat: Option<Instant>,
-    /// How often we still say that we leave; `None` while we stay.
-    leaving: Option<u32>,
     settle: Settle,
-    told: Option<BTreeSet<String>>,
+    /// The absent one that was asked last.
+    knocked: Option<Arc<str>>,
+    /// What the watches and the members were last made of.
+    followed: Option<u64>,
+    told: Option<Members>,
     /// The last time we were called.
     awake: Instant,
-    dropped: BTreeMap<Dropped, u64>,
     outputs: VecDeque<Output>,
 }
 
@@ -100,20 +118,25 @@ enum Settle {
 impl Membership {
     /// A speaker that knows nobody yet.
     pub fn new(now: Instant, own: Own, settings: Settings) -> Self {
-        let cipher = own.key.as_ref().map(|key| key.session(&own.session));
+        let record = Record {
+            incarnation: own.incarnation,
+            version: 1,
+            status: Status::Starting,
+            state: own.state,
+        };
         Self {
-            own,
             settings,
-            cipher,
-            sequence: 0,
-            peers: BTreeMap::new(),
-            sessions: HashMap::new(),
+            door: Door::new(own.session, own.key, settings.key_change),
+            roster: Roster::new(&own.name, record),
+            watches: BTreeMap::new(),
+            rumours: Rumours::default(),
+            spread: Spread::default(),
             next_heartbeat: None,
-            leaving: None,
             settle: Settle::Unlisted,
+            knocked: None,
+            followed: None,
             told: None,
             awake: now,
-            dropped: BTreeMap::new(),
             outputs: VecDeque::new(),
         }
     }
@@ -126,27 +149,42 @@ impl Membership {
             Input::Datagram { .. } if self.settle == Settle::Unlisted => {}
             Input::Datagram { from, bytes } => {
                 if let Err(reason) = self.datagram(now, from, bytes) {
-                    *self.dropped.entry(reason).or_default() += 1;
+                    self.door.drop(reason);
                 }
             }
             Input::Peers(peers) => self.list(now, peers),
+            Input::State(state) => {
+                if self.roster.own().state != state {
+                    self.roster.change_own(|own| own.state = state);
+                    self.tell_of_own(now);
+                }
+            }
+            Input::Key(key) => self.door.change_key(now, key),
+            Input::Ready => {
+                if self.roster.own().status == Status::Returning {
+                    self.roster.change_own(|own| own.status = Status::Alive);
+                    self.tell_of_own(now);
+                }
+            }
             Input::Leave => {
-                if self.leaving.is_none() {
-                    self.leaving = Some(self.settings.leave_repeats);
-                    self.next_heartbeat = Some(now);
-                    self.speak(now);
+                if !self.is_leaving() {
+                    self.roster.change_own(|own| own.status = Status::Left);
+                    self.next_heartbeat = None;
+                    self.tell_of_own(now);
                 }
             }
         }
-        self.tell(now);
+        self.follow(now);
     }
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.stretch(now);
+        self.door.turn(now);
         self.speak(now);
         self.watch(now);
-        self.tell(now);
+        self.believe_rumours(now);
+        self.follow(now);
     }
 
     /// The next thing to do, until there is none.
@@ -160,22 +198,29 @@ impl Membership {
             Settle::Until(at) => Some(at),
             Settle::Unlisted | Settle::Settled => None,
         };
-        self.peers
-            .values()
-            .filter_map(|peer| peer.deadline(&self.settings))
+        let watches = self.watches.values();
+        watches
+            .map(|watch| watch.poll_timeout(&self.settings))
             .chain(self.next_heartbeat)
             .chain(settle)
+            .chain(self.spread.poll_timeout())
+            .chain(self.rumours.poll_timeout())
+            .chain(self.door.poll_timeout())
             .min()
     }
 
     /// How many datagrams were dropped so far, by reason.
     pub fn dropped(&self) -> &BTreeMap<Dropped, u64> {
-        &self.dropped
+        self.door.dropped()
     }
 
     /// Whether a leave has been said as often as it should be.
     pub fn has_left(&self) -> bool {
-        self.leaving == Some(0)
+        self.is_leaving() && self.spread.is_told(self.roster.own_name())
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.roster.own().status == Status::Left
     }
 
     /// The time between when we should have been called and now is time in which we heard
@@ -186,29 +231,20 @@ impl Membership {
             .map_or(self.awake, |due| due.max(self.awake));
         let late = now.saturating_duration_since(asleep);
         self.awake = now;
-        if late.is_zero() {
+        if late < PUNCTUAL {
             return;
         }
-        self.peers
-            .values_mut()
-            .for_each(|peer| peer.excuse(now, late));
+        for watch in self.watches.values_mut() {
+            watch.excuse(now, late);
+        }
+        self.rumours.excuse(late);
         if let Settle::Until(at) = &mut self.settle {
             *at += late;
         }
     }
 
     fn list(&mut self, now: Instant, listed: BTreeMap<String, SocketAddr>) {
-        for (name, peer) in &mut self.peers {
-            if !listed.contains_key(name) {
-                peer.address = None;
-                peer.state = State::Absent;
-            }
-        }
-        for (name, address) in listed {
-            if name != self.own.name {
-                self.peers.entry(name).or_default().address = Some(address);
-            }
-        }
+        self.roster.list(listed);
         if self.settle == Settle::Unlisted {
             self.settle = Settle::Until(now + self.settings.dead_after);
             self.next_heartbeat = Some(now);
@@ -216,190 +252,194 @@ impl Membership {
         }
     }
 
-    fn datagram(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) -> Result<(), Dropped> {
-        let (header, body) = self.open(bytes)?;
-        // An open heartbeat is anybody's, so its address has to fit at least. A sealed one may
-        // come from another address of the node.
-        let fits = |peer: &&mut Peer| {
-            peer.address
-                .is_some_and(|address| header.sealed || address.ip() == from.ip())
-        };
-        let peer = self
-            .peers
-            .get_mut(&body.name)
-            .filter(fits)
-            .ok_or(Dropped::Foreign)?;
-
-        let number = (body.incarnation, header.sequence);
-        if let Some(last) = peer.last.filter(|last| number <= *last) {
-            let recently = |at: Instant| now < at + self.settings.heartbeat;
-            if number.0 < last.0 && !peer.corrected.is_some_and(recently) {
-                peer.corrected = Some(now);
-                self.send_to(&body.name, Kind::Outdated(last.0));
-            }
-            return Err(Dropped::Replayed);
-        }
-        let known = peer.last.is_some_and(|last| last.0 == body.incarnation);
-        peer.last = Some(number);
-        peer.state = match body.kind {
-            Kind::Leave => State::Absent,
-            // Unless it started together with us, and counts already.
-            Kind::Starting if !(known && peer.is_alive()) => State::Starting { heard: now },
-            _ => State::Alive {
-                heard: now,
-                asked: None,
-            },
-        };
-        match body.kind {
-            Kind::Ask if self.leaving.is_some() => self.send_to(&body.name, Kind::Leave),
-            Kind::Ask | Kind::Starting if self.settle == Settle::Settled => {
-                self.send_to(&body.name, Kind::Heartbeat);
-            }
-            Kind::Outdated(known) if known > self.own.incarnation => {
-                self.own.incarnation = known.saturating_add(1);
-                self.next_heartbeat = self.next_heartbeat.map(|_| now);
-            }
-            // While we are starting ourselves, we say so often enough.
-            Kind::Heartbeat | Kind::Ask | Kind::Starting | Kind::Leave | Kind::Outdated(_) => {}
-        }
-        Ok(())
-    }
-
-    fn open(&mut self, bytes: &[u8]) -> Result<(Header, Body), Dropped> {
-        let (header, rest) = Header::decode(bytes)?;
-        let Some(key) = &self.own.key else {
-            // Sealed, and we have nothing to open it with.
-            let body = if header.sealed {
-                Err(Dropped::Forged)
-            } else {
-                Body::decode(rest)
-            };
-            return body.map(|body| (header, body));
-        };
-        if !header.sealed {
-            return Err(Dropped::Unsealed);
-        }
-        if let Some((_, cipher)) = self.sessions.get(&header.session) {
-            return seal::open(cipher, header.sequence, bytes).map(|body| (header, body));
-        }
-        let cipher = key.session(&header.session);
-        let body = seal::open(&cipher, header.sequence, bytes)?;
-        if self.peers.contains_key(&body.name) {
-            // A peer has one session at a time.
-            self.sessions.retain(|_, (name, _)| *name != body.name);
-            self.sessions
-                .insert(header.session, (body.name.clone(), cipher));
-        }
-        Ok((header, body))
-    }
-
-    /// Sends the heartbeat, or the word that we leave, when it is time.
+    /// Sends heartbeats when it is time.
     fn speak(&mut self, now: Instant) {
         if self.next_heartbeat.is_none_or(|at| now < at) {
             return;
         }
-        let kind = match &mut self.leaving {
-            None if self.settle == Settle::Settled => {
-                self.next_heartbeat = Some(now + self.settings.heartbeat);
-                Kind::Heartbeat
-            }
-            None => {
-                self.next_heartbeat = Some(now + self.settings.ask_every);
-                Kind::Starting
-            }
-            Some(left) => {
-                *left = left.saturating_sub(1);
-                self.next_heartbeat = (*left > 0).then(|| now + self.settings.ask_every);
-                Kind::Leave
-            }
-        };
-        let bytes = self.seal(kind);
-        let addresses = self.peers.values().filter_map(|peer| peer.address);
-        self.outputs.extend(addresses.map(|to| Output::Send {
-            to,
-            bytes: Arc::clone(&bytes),
-        }));
+        if self.settle != Settle::Settled {
+            self.next_heartbeat = Some(now + self.settings.ask_every);
+            self.greet();
+            return;
+        }
+        self.next_heartbeat = Some(now + self.settings.heartbeat);
+        let own = self.roster.own_name().clone();
+        let watchers = self.roster.watchers_of(&own, self.settings.watchers);
+        let mark = self.roster.mark();
+        self.send(&watchers, Message::Heartbeat(mark));
+        // One that came back, or with whom we lost touch, is found this way.
+        let absent = self.roster.next_absent(self.knocked.as_ref()).cloned();
+        if let Some(absent) = absent {
+            self.send(std::slice::from_ref(&absent), Message::Ask(mark));
+            self.knocked = Some(absent);
+        }
     }
 
-    /// Asks who is silent, buries who does not answer.
+    /// Asks those who are not known for their records, some at a time.
+    fn greet(&mut self) {
+        let unknown = self.roster.unknown(self.knocked.as_ref());
+        let unknown: Vec<_> = unknown.take(GREETINGS).cloned().collect();
+        self.send(&unknown, Message::Fetch);
+        self.knocked = unknown.last().cloned().or_else(|| self.knocked.take());
+    }
+
+    /// Asks about who is silent, buries who does not answer.
     fn watch(&mut self, now: Instant) {
-        let mut ask = Vec::new();
-        for (name, peer) in &mut self.peers {
-            match peer.due(now, &self.settings) {
+        let (mut ask, mut dead) = (Vec::new(), Vec::new());
+        for (name, watch) in &mut self.watches {
+            match watch.due(now, &self.settings) {
                 Due::Nothing => {}
-                Due::Dead => peer.state = State::Absent,
                 Due::Ask => {
-                    if let State::Alive { asked, .. } = &mut peer.state {
-                        *asked = Some(now);
-                    }
+                    watch.ask(now);
                     ask.push(name.clone());
                 }
+                Due::Dead => dead.push(name.clone()),
             }
         }
-        if self.leaving.is_none() {
-            for name in ask {
-                self.send_to(&name, Kind::Ask);
+        for name in ask {
+            self.ask_about(&name);
+        }
+        for name in dead {
+            let Some(incarnation) = self.incarnation_of(&name) else {
+                continue;
+            };
+            self.roster.learn(&name, Record::dead(incarnation));
+            self.tell_all_of(now, &name);
+        }
+    }
+
+    fn ask_about(&mut self, name: &Arc<str>) {
+        let Some(incarnation) = self.incarnation_of(name) else {
+            return;
+        };
+        let mark = self.roster.mark();
+        self.send(std::slice::from_ref(name), Message::Ask(mark));
+        let mut watchers = self.roster.watchers_of(name, self.settings.watchers);
+        watchers.retain(|it| it != self.roster.own_name());
+        let doubt = Message::Doubt {
+            name: name.to_string(),
+            incarnation,
+        };
+        self.send(&watchers, doubt);
+    }
+
+    fn incarnation_of(&self, name: &str) -> Option<u64> {
+        let record = self.roster.get(name)?.record.as_ref()?;
+        Some(record.incarnation)
+    }
+
+    /// Draws the conclusions from what has become known, and sends what is on its way to all.
+    fn follow(&mut self, now: Instant) {
+        self.try_to_settle(now);
+        if self.settle == Settle::Settled && self.followed != Some(self.roster.generation()) {
+            self.followed = Some(self.roster.generation());
+            // Who leaves will not be there to hear anybody.
+            let count = if self.is_leaving() {
+                0
+            } else {
+                self.settings.watchers
+            };
+            let watched = self.roster.watched(count);
+            self.watches.retain(|name, _| watched.contains(name));
+            for name in watched {
+                let watch = || Watch::new(now, &self.settings);
+                self.watches.entry(name).or_insert_with(watch);
+            }
+            let members = self.roster.members();
+            if self.told.as_ref() != Some(&members) {
+                self.told = Some(members.clone());
+                self.outputs.push_back(Output::Members(members));
+            }
+        }
+        for (subject, names) in self.spread.due(now, self.settings.ask_every) {
+            if let Some(records) = self.record_of(&subject) {
+                self.send(&names, records);
             }
         }
     }
 
-    /// Says who is alive, when that is known and new.
-    fn tell(&mut self, now: Instant) {
-        let fresh = match self.settle {
-            Settle::Settled => false,
-            Settle::Unlisted => return,
-            Settle::Until(at) => {
-                let listed = |peer: &&Peer| peer.address.is_some();
-                if now < at && !self.peers.values().filter(listed).all(Peer::is_heard) {
-                    return;
-                }
-                self.settle = Settle::Settled;
-                // Those that start together with us will know in a moment what falls to them.
-                for peer in self.peers.values_mut() {
-                    if let State::Starting { heard } = peer.state {
-                        peer.state = State::Alive { heard, asked: None };
-                    }
-                }
-                true
-            }
+    fn try_to_settle(&mut self, now: Instant) {
+        let Settle::Until(at) = self.settle else {
+            return;
         };
-        let told = self.told.as_ref();
-        let alive = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| peer.is_alive())
-            .map(|(name, _)| name);
-        let same = told.is_some_and(|told| {
-            alive.clone().all(|name| told.contains(name)) && told.len() == alive.clone().count() + 1
-        });
-        if !same {
-            let alive: BTreeSet<_> = alive.chain([&self.own.name]).cloned().collect();
-            self.told = Some(alive.clone());
-            self.outputs.push_back(Output::Alive(alive));
+        if now < at && self.roster.unknown(None).next().is_some() {
+            return;
         }
-        if fresh && self.leaving.is_none() {
-            // The others stop at this word, so it comes after.
+        self.settle = Settle::Settled;
+        let together = self.roster.own().incarnation.saturating_sub(TOGETHER);
+        let at_work = |(_, it): (_, &Speaker)| {
+            let record = it.record.as_ref();
+            record.is_some_and(|it| {
+                matches!(it.status, Status::Alive | Status::Returning) && it.incarnation <= together
+            })
+        };
+        let status = if self.roster.others().any(at_work) {
+            Status::Returning
+        } else {
+            Status::Alive
+        };
+        // Those that start together with us will know in a moment what falls to them.
+        self.roster.presume_alive();
+        if !self.is_leaving() {
+            self.roster.change_own(|own| own.status = status);
             self.next_heartbeat = Some(now);
-            self.speak(now);
+            self.tell_of_own(now);
         }
     }
 
-    fn send_to(&mut self, name: &str, kind: Kind) {
-        if let Some(to) = self.peers.get(name).and_then(|peer| peer.address) {
-            let bytes = self.seal(kind);
-            self.outputs.push_back(Output::Send { to, bytes });
+    fn tell_of_own(&mut self, now: Instant) {
+        // Before, we are asked for it.
+        if self.settle == Settle::Settled || self.is_leaving() {
+            let own = self.roster.own_name().clone();
+            self.tell_all_of(now, &own);
         }
     }
 
-    fn seal(&mut self, kind: Kind) -> Arc<[u8]> {
-        self.sequence += 1;
-        let body = Body {
-            kind,
-            incarnation: self.own.incarnation,
-            name: self.own.name.clone(),
-        };
-        seal::seal(self.cipher.as_ref(), self.own.session, self.sequence, &body).into()
+    fn tell_all_of(&mut self, now: Instant, name: &Arc<str>) {
+        let everybody = self.roster.others().map(|(name, _)| name.clone()).collect();
+        self.spread
+            .start(now, name.clone(), everybody, self.settings.repeats);
     }
+
+    fn record_of(&self, name: &str) -> Option<Message> {
+        let record = self.roster.get(name)?.record.clone()?;
+        Some(Message::Records(vec![(name.to_string(), record)]))
+    }
+
+    /// Sends one datagram to all of these.
+    fn send(&mut self, names: &[Arc<str>], message: Message) {
+        let address = |name: &Arc<str>| self.roster.get(name)?.address;
+        let addresses: Vec<_> = names.iter().filter_map(address).collect();
+        if addresses.is_empty() {
+            return;
+        }
+        let own = self.roster.own();
+        let bytes = self.door.seal(&Body {
+            name: self.roster.own_name().to_string(),
+            incarnation: own.incarnation,
+            version: own.version,
+            message,
+        });
+        self.outputs
+            .extend(addresses.into_iter().map(|to| Output::Send {
+                to,
+                bytes: Arc::clone(&bytes),
+            }));
+    }
+}
+
+/// No timer is more exact than this.
+const PUNCTUAL: Duration = Duration::from_millis(5);
+
+/// Those whose starts are not further apart have started together, in microseconds.
+const TOGETHER: u64 = 1_000_000;
+
+/// How many unknown speakers are asked at once.
+const GREETINGS: usize = 64;
+
+/// A number of milliseconds for the wire, those that have begun included.
+fn milliseconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros().div_ceil(1000)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

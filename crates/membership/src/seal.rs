@@ -5,11 +5,9 @@
 //!   +--------+------+--------------+-----------------+------------------------------+
 //!   | version| mode | session (16) | sequence (8)    | body, sealed when mode is 1  |
 //!   +--------+------+--------------+-----------------+------------------------------+
-//!   body: kind (1) incarnation (8) argument (8) name length (1) name
 //! ```
 //!
-//! Numbers are big-endian. Bytes after the name are ignored, so that a later release may add to
-//! the body while older speakers still run.
+//! Numbers are big-endian; the body is that of [`message`](crate::message).
 //!
 //! Sealing is AES-256-GCM with the header as associated data. Each process has a key of its own,
 //! SHA-256 of the cluster's key and the process's random session, and numbers its datagrams; the
@@ -61,7 +59,7 @@ impl fmt::Display for Dropped {
 }
 
 /// The cluster's key, from the memberlist secret.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Key([u8; 32]);
 
 impl Key {
@@ -128,81 +126,10 @@ impl Header {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(128);
+        let mut bytes = Vec::with_capacity(HEADER + 128);
         bytes.extend([VERSION, if self.sealed { SEALED } else { OPEN }]);
         bytes.extend(self.session);
         bytes.extend(self.sequence.to_be_bytes());
-        bytes
-    }
-}
-
-/// What a datagram says. Every kind also proves that its sender is alive, except `Leave`; one
-/// that says `Starting` does not announce anything yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Here I am.
-    Heartbeat,
-    /// Here I am, and you? Answered by a heartbeat at once.
-    Ask,
-    /// I stop now.
-    Leave,
-    /// I am here but do not know yet who else is. Answered by a heartbeat at once.
-    Starting,
-    /// Your incarnation is below one I have heard of you: go above this.
-    Outdated(u64),
-}
-
-/// The part that is sealed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Body {
-    pub(crate) kind: Kind,
-    pub(crate) incarnation: u64,
-    pub(crate) name: String,
-}
-
-impl Body {
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Dropped> {
-        let (fixed, rest) = bytes.split_at_checked(18).ok_or(Dropped::Malformed)?;
-        let number = |at: usize| {
-            u64::from_be_bytes(fixed[at..at + 8].try_into().expect("the slice has 8 bytes"))
-        };
-        let kind = match fixed[0] {
-            1 => Kind::Heartbeat,
-            2 => Kind::Ask,
-            3 => Kind::Leave,
-            4 => Kind::Outdated(number(9)),
-            5 => Kind::Starting,
-            _ => return Err(Dropped::Malformed),
-        };
-        let name = rest
-            .get(..usize::from(fixed[17]))
-            .ok_or(Dropped::Malformed)?;
-        let name = std::str::from_utf8(name).map_err(|_| Dropped::Malformed)?;
-        if name.is_empty() {
-            return Err(Dropped::Malformed);
-        }
-        Ok(Self {
-            kind,
-            incarnation: number(1),
-            name: name.to_owned(),
-        })
-    }
-
-    fn encode(&self) -> Vec<u8> {
-        let (kind, argument) = match self.kind {
-            Kind::Heartbeat => (1, 0),
-            Kind::Ask => (2, 0),
-            Kind::Leave => (3, 0),
-            Kind::Outdated(known) => (4, known),
-            Kind::Starting => (5, 0),
-        };
-        let name = &self.name.as_bytes()[..self.name.len().min(255)];
-        let mut bytes = Vec::with_capacity(18 + name.len());
-        bytes.push(kind);
-        bytes.extend(self.incarnation.to_be_bytes());
-        bytes.extend(u64::to_be_bytes(argument));
-        bytes.push(u8::try_from(name.len()).expect("cut to 255 above"));
-        bytes.extend(name);
         bytes
     }
 }
@@ -212,7 +139,7 @@ pub(crate) fn seal(
     cipher: Option<&Aes256Gcm>,
     session: SessionId,
     sequence: u64,
-    body: &Body,
+    plain: &[u8],
 ) -> Vec<u8> {
     let mut bytes = Header {
         sealed: cipher.is_some(),
@@ -220,17 +147,16 @@ pub(crate) fn seal(
         sequence,
     }
     .encode();
-    let plain = body.encode();
     match cipher {
         None => bytes.extend(plain),
         Some(cipher) => {
             let payload = Payload {
-                msg: &plain,
+                msg: plain,
                 aad: &bytes,
             };
             let sealed = cipher
                 .encrypt(&nonce(sequence), payload)
-                .expect("a body of 273 bytes is below the limit of the cipher");
+                .expect("what fits a datagram is below the limit of the cipher");
             bytes.extend(sealed);
         }
     }
@@ -238,12 +164,11 @@ pub(crate) fn seal(
 }
 
 /// Opens the body of a sealed datagram; `bytes` is all of it.
-pub(crate) fn open(cipher: &Aes256Gcm, sequence: u64, bytes: &[u8]) -> Result<Body, Dropped> {
+pub(crate) fn open(cipher: &Aes256Gcm, sequence: u64, bytes: &[u8]) -> Result<Vec<u8>, Dropped> {
     let (aad, msg) = bytes.split_at_checked(HEADER).ok_or(Dropped::Malformed)?;
-    let plain = cipher
+    cipher
         .decrypt(&nonce(sequence), Payload { msg, aad })
-        .map_err(|_| Dropped::Forged)?;
-    Body::decode(&plain)
+        .map_err(|_| Dropped::Forged)
 }
 
 fn nonce(sequence: u64) -> Nonce<aes_gcm::aes::cipher::consts::U12> {
@@ -252,7 +177,8 @@ fn nonce(sequence: u64) -> Nonce<aes_gcm::aes::cipher::consts::U12> {
     bytes.into()
 }
 
-const VERSION: u8 = 1;
+/// 1 was that of heartbeats from everybody to everybody.
+const VERSION: u8 = 2;
 const OPEN: u8 = 0;
 const SEALED: u8 = 1;
 const HEADER: usize = 26;
@@ -263,13 +189,7 @@ mod tests {
 
     use super::*;
 
-    fn body() -> Body {
-        Body {
-            kind: Kind::Heartbeat,
-            incarnation: 7,
-            name: "node-1".into(),
-        }
-    }
+    const BODY: &[u8] = b"node-1 is alive";
 
     #[test]
     fn an_empty_secret_gives_no_key() {
@@ -282,8 +202,8 @@ mod tests {
         let session = [3; 16];
         let ours = Key::derive(b"secret").unwrap().session(&session);
         let theirs = Key::derive(b"Secret").unwrap().session(&session);
-        let bytes = seal(Some(&ours), session, 9, &body());
-        assert_eq!(open(&ours, 9, &bytes), Ok(body()));
+        let bytes = seal(Some(&ours), session, 9, BODY);
+        assert_eq!(open(&ours, 9, &bytes).as_deref(), Ok(BODY));
         assert_eq!(open(&theirs, 9, &bytes), Err(Dropped::Forged));
         assert!(
             !bytes.windows(6).any(|w| w == b"node-1"),
@@ -295,7 +215,7 @@ mod tests {
     fn no_byte_of_a_sealed_datagram_can_be_changed() {
         let session = [3; 16];
         let key = Key::derive(b"secret").unwrap();
-        let bytes = seal(Some(&key.session(&session)), session, 9, &body());
+        let bytes = seal(Some(&key.session(&session)), session, 9, BODY);
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
@@ -306,29 +226,12 @@ mod tests {
         }
     }
 
-    #[test]
-    fn bytes_after_the_name_are_left_to_later_releases() {
-        let mut bytes = body().encode();
-        bytes.extend([1, 2, 3]);
-        assert_eq!(Body::decode(&bytes), Ok(body()));
-    }
-
     proptest! {
         #[test]
-        fn any_bytes_decode_or_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..128)) {
+        fn any_bytes_open_or_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..128)) {
             let _ = Header::decode(&bytes);
-            let _ = Body::decode(&bytes);
             let key = Key::derive(b"secret").unwrap();
             let _ = open(&key.session(&[0; 16]), 0, &bytes);
-        }
-
-        #[test]
-        fn what_is_encoded_decodes_to_itself(
-            incarnation: u64, known: u64, kind in 0..5usize, name in "[a-z0-9.-]{1,253}"
-        ) {
-            let kind = [Kind::Heartbeat, Kind::Ask, Kind::Leave, Kind::Outdated(known), Kind::Starting][kind];
-            let body = Body { kind, incarnation, name };
-            prop_assert_eq!(Body::decode(&body.encode()), Ok(body));
         }
     }
 }

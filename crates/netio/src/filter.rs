@@ -6,41 +6,58 @@ use libc::{
 };
 use socket2::SockFilter;
 
-/// ARP requests that the link `ifindex` received for itself.
-pub(crate) fn arp_requests(ifindex: u32) -> Vec<SockFilter> {
-    program(ifindex, &[(BPF_H, 20, 1)])
+/// ARP requests and replies that the link `ifindex` received for itself.
+pub(crate) fn arp(ifindex: u32) -> Vec<SockFilter> {
+    program(ifindex, &[(BPF_H, 20, &[1, 2])])
 }
 
-/// Neighbor Solicitations that the link `ifindex` received for itself: `ICMPv6` right behind the
-/// IPv6 header, hop limit 255 (RFC 4861 section 7.1.1), type 135.
-pub(crate) fn solicitations(ifindex: u32) -> Vec<SockFilter> {
+/// Neighbor Solicitations and Advertisements that the link `ifindex` received for itself: `ICMPv6`
+/// right behind the IPv6 header, hop limit 255 (RFC 4861 sections 7.1.1 and 7.1.2), type 135 or
+/// 136.
+pub(crate) fn neighbor_discovery(ifindex: u32) -> Vec<SockFilter> {
     program(
         ifindex,
-        &[(BPF_B, 20, 58), (BPF_B, 21, 255), (BPF_B, 54, 135)],
+        &[
+            (BPF_B, 20, &[58]),
+            (BPF_B, 21, &[255]),
+            (BPF_B, 54, &[135, 136]),
+        ],
     )
 }
 
-/// Accepts a frame of which every (size, offset, value) matches.
+/// The size of a field, where it is, and what may stand in it.
+type Field<'a> = (u32, u32, &'a [u32]);
+
+/// Accepts a frame of which every field matches.
 ///
 /// Two conditions always hold. The frame came from the network for this station or a group: not
 /// sent by us, not looped back, not overheard in promiscuous mode, not of a VLAN that has no device
 /// here (the kernel marks those as overheard). And its device is the link itself, since a socket
 /// bound to a link also sees the frames of the VLANs on it.
-fn program(ifindex: u32, fields: &[(u32, u32, u32)]) -> Vec<SockFilter> {
-    // Each check jumps to the last instruction, which drops.
-    let checks = 2 + fields.len();
-    let to_drop =
-        |check: usize| u8::try_from(2 * (checks - 1 - check) + 1).expect("program is short");
+fn program(ifindex: u32, fields: &[Field<'_>]) -> Vec<SockFilter> {
+    let jumps: usize = fields.iter().map(|(_, _, values)| values.len()).sum();
+    // A load for each check, its jumps, and an instruction to accept before the one that drops.
+    let drop = (2 + fields.len()) + (2 + jumps) + 1;
+    let to_drop = |at: usize| u8::try_from(drop - at - 1).expect("program is short");
     let load = |size: u32, at: u32| statement(BPF_LD | size | BPF_ABS, at);
 
     let mut program = vec![
         load(BPF_W, ancillary(SKF_AD_PKTTYPE)),
-        jump(BPF_JGT, u32::from(libc::PACKET_MULTICAST), to_drop(0), 0),
+        jump(BPF_JGT, u32::from(libc::PACKET_MULTICAST), to_drop(1), 0),
         load(BPF_W, ancillary(SKF_AD_IFINDEX)),
-        jump(BPF_JEQ, ifindex, 0, to_drop(1)),
+        jump(BPF_JEQ, ifindex, 0, to_drop(3)),
     ];
-    for (i, &(size, at, value)) in fields.iter().enumerate() {
-        program.extend([load(size, at), jump(BPF_JEQ, value, 0, to_drop(2 + i))]);
+    for &(size, at, values) in fields {
+        program.push(load(size, at));
+        for (value, behind) in values.iter().zip((0..values.len()).rev()) {
+            let to_next = u8::try_from(behind).expect("program is short");
+            let otherwise = if behind == 0 {
+                to_drop(program.len())
+            } else {
+                0
+            };
+            program.push(jump(BPF_JEQ, *value, to_next, otherwise));
+        }
     }
     program.extend([
         statement(BPF_RET | BPF_K, u32::MAX),

@@ -14,7 +14,7 @@ pub const FRAME_MAX: usize = 1518;
 
 /// Whole Ethernet frames of one kind on one link.
 ///
-/// The kernel passes on only the requests that the socket was opened for, received by this link
+/// The kernel passes on only the frames that the socket was opened for, received by this link
 /// for itself; frames that this host sent never come back. Needs `CAP_NET_RAW`.
 ///
 /// Solicitations are read here and not from a raw `ICMPv6` socket, since that would miss those sent
@@ -32,17 +32,18 @@ pub struct PacketSocket {
 }
 
 impl PacketSocket {
-    /// Opens a socket for the ARP requests that the link receives.
-    pub fn arp_requests(ifindex: u32) -> io::Result<Self> {
-        Self::open(ifindex, libc::ETH_P_ARP, &filter::arp_requests(ifindex))
+    /// Opens a socket for the ARP requests and replies that the link receives.
+    pub fn arp(ifindex: u32) -> io::Result<Self> {
+        Self::open(ifindex, libc::ETH_P_ARP, &filter::arp(ifindex))
     }
 
-    /// Opens a socket for the Neighbor Solicitations that the link receives.
+    /// Opens a socket for the Neighbor Solicitations and Advertisements that the link receives.
     ///
     /// The kernel looks at each IPv6 packet of the link for it: do not open it before there is an
     /// IPv6 address to answer for.
-    pub fn solicitations(ifindex: u32) -> io::Result<Self> {
-        Self::open(ifindex, libc::ETH_P_IPV6, &filter::solicitations(ifindex))
+    pub fn neighbor_discovery(ifindex: u32) -> io::Result<Self> {
+        let filter = filter::neighbor_discovery(ifindex);
+        Self::open(ifindex, libc::ETH_P_IPV6, &filter)
     }
 
     /// Waits for a frame, writes it to `buf` and returns its length. What does not fit is cut off.

@@ -18,12 +18,15 @@ pub(super) fn template(component: Component, config: Option<&Config>) -> Value {
     let annotations = config
         .map(|c| &c.annotations)
         .filter(|annotations| !annotations.is_empty());
+    let priority = config.and_then(|c| non_empty(c.priority_class_name.as_deref()));
+    // A node under pressure shall not lose its addresses first. Upstream gives no class.
+    let usual = (component == Component::Speaker).then_some("system-node-critical");
     json!({
         "metadata": { "labels": labels(component), "annotations": annotations },
         "spec": {
             // Enough to hand over the addresses, the Lease and what is being written.
             "terminationGracePeriodSeconds": 30,
-            "priorityClassName": config.and_then(|c| non_empty(c.priority_class_name.as_deref())),
+            "priorityClassName": priority.or(usual),
             "runtimeClassName": config.and_then(|c| non_empty(c.runtime_class_name.as_deref())),
             "affinity": config.and_then(|c| c.affinity.as_ref()),
         },

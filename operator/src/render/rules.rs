@@ -74,6 +74,12 @@ pub(crate) fn speaker_namespaced() -> Vec<Rule> {
     let mut rules = vec![
         rule("", &["pods"], &["get", "list", "watch"]),
         rule("metallb.io", &["ipaddresspools", "l2advertisements"], WATCH),
+        rule(
+            "metallb.io",
+            &["servicel2statuses"],
+            &["create", "list", "watch", "delete"],
+        ),
+        rule("metallb.io", &["servicel2statuses/status"], &["patch"]),
     ];
     rules.extend(configuration_state());
     rules
@@ -357,6 +363,16 @@ mod tests {
             ),
             ("ipaddresspools", &["list", "watch"], "run: watches"),
             ("l2advertisements", &["list", "watch"], "run: watches"),
+            (
+                "servicel2statuses",
+                &["create", "list", "watch", "delete"],
+                "l2_status: what is announced from here",
+            ),
+            (
+                "servicel2statuses/status",
+                &["patch"],
+                "l2_status: on which interfaces",
+            ),
         ];
         used(
             &[speaker_cluster(), speaker_namespaced()].concat(),

@@ -6,10 +6,11 @@
 )]
 
 use metallb_kit::watch::{Change, ObjectKey};
+use metallb_membership::Presence;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{Index, Touched};
+use super::{Index, Member, Touched};
 use crate::decide::{Decision, Own, decide};
 
 /// Nodes with speakers that are alive, a pool `192.0.2.0/24` and `2001:db8::/64`, an
@@ -42,13 +43,44 @@ impl Cluster {
     }
 
     pub(crate) fn alive(mut self, nodes: &[&str]) -> Self {
-        self.index
-            .alive(nodes.iter().map(|&node| node.to_owned()).collect());
+        let member = Member {
+            presence: Presence::Ready,
+            state: None,
+        };
+        let members = nodes.iter().map(|&node| (node.into(), member.clone()));
+        self.index.members(members.collect());
         self
     }
 
     pub(crate) fn unwatched(mut self) -> Self {
-        self.index.alive = None;
+        self.index.members = None;
+        self
+    }
+
+    /// The node says this of itself: whether it has been back for long enough, and the names of its
+    /// interfaces, those without a carrier in brackets.
+    pub(crate) fn says(mut self, node: &str, ready: bool, ports: &[&str]) -> Self {
+        let port = |name: &&str| metallb_l2::Port {
+            name: name.trim_matches(['(', ')']).to_owned(),
+            mac: metallb_l2::MacAddr::zero(),
+            running: !name.starts_with('('),
+            broadcast: true,
+            link_local: Some(std::net::Ipv6Addr::LOCALHOST),
+        };
+        let state = metallb_l2::NodeState {
+            interfaces: ports.iter().map(port).collect(),
+        };
+        let member = Member {
+            presence: if ready {
+                Presence::Ready
+            } else {
+                Presence::Returning
+            },
+            state: Some(state),
+        };
+        let mut members = self.index.members.clone().unwrap_or_default();
+        members.insert(node.into(), member);
+        self.index.members(members);
         self
     }
 
@@ -69,6 +101,14 @@ impl Cluster {
         self.index.node(apply(json!({
             "metadata": { "name": name }, "status": { "conditions": conditions }
         })));
+        self
+    }
+
+    /// Somebody wants to stop the node.
+    pub(crate) fn drain(mut self, name: &str) -> Self {
+        let taints = json!([{ "key": "metallb.io/drain", "effect": "NoSchedule" }]);
+        let node = json!({ "metadata": { "name": name }, "spec": { "taints": taints } });
+        self.index.node(apply(node));
         self
     }
 
@@ -113,6 +153,14 @@ impl Cluster {
         self
     }
 
+    /// A Service that is there gets another traffic policy.
+    pub(crate) fn local_again(mut self, name: &str) -> Self {
+        let key = ObjectKey::new("default", name);
+        let service = self.index.services.get_mut(&key);
+        service.expect("it is there").local = true;
+        self
+    }
+
     pub(crate) fn endpoints(mut self, name: &str, nodes: &[&str]) -> Self {
         let endpoints: Vec<_> = nodes
             .iter()
@@ -130,18 +178,31 @@ impl Cluster {
 
     /// What the speaker on `node` decides about `default/web`.
     pub(crate) fn decide(&self, node: &str) -> Decision {
+        self.decide_about(node, "web")
+    }
+
+    /// What it decides about another Service.
+    pub(crate) fn decide_about(&self, node: &str, name: &str) -> Decision {
         let own = Own {
             node: node.to_owned(),
             ignore_exclude_lb: self.ignore_exclude_lb,
         };
-        decide(&self.index, &own, &web())
+        let key = ObjectKey::new("default", name);
+        let mut decisions = decide(&self.index, &own, &key).into_iter();
+        let decision = decisions.find(|(it, _)| *it == key);
+        decision.expect("it is among them").1
     }
 
     /// The nodes that announce `default/web`.
     pub(crate) fn announcers(&self) -> Vec<&str> {
+        self.announcers_of("web")
+    }
+
+    /// The nodes that announce another Service.
+    pub(crate) fn announcers_of(&self, name: &str) -> Vec<&str> {
         let nodes = self.index.nodes.keys().map(AsRef::as_ref);
         nodes
-            .filter(|node| matches!(self.decide(node), Decision::Announce(_)))
+            .filter(|node| matches!(self.decide_about(node, name), Decision::Announce(_)))
             .collect()
     }
 }

@@ -1,19 +1,19 @@
 //! Which port answers for which address, and when it says so unasked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use metallb_kit::ready::Condition;
 use metallb_kit::sleep;
-use metallb_l2::{Announcer, announce};
+use metallb_l2::{Announcer, Interfaces, NodeState, announce};
 use metallb_netio::{Interface, LinkWatch};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
-use super::Observed;
 use super::port::Port;
+use super::running::Running;
+use super::{HANDOVER, Observed};
 use crate::addresses::Command;
-use crate::decide::Interfaces;
 use crate::exclude::Exclude;
 use crate::metrics::Layer2Metrics;
 
@@ -23,14 +23,25 @@ pub(super) struct Layer2 {
     exclude: Exclude,
     metrics: Layer2Metrics,
     ready: Condition,
-    observer: mpsc::UnboundedSender<Observed>,
+    outlet: Outlet,
     announcer: Announcer,
     wanted: BTreeMap<IpAddr, Interfaces>,
+    /// Those of them that another node takes over, and how long they are still answered for.
+    yielded: BTreeMap<IpAddr, Instant>,
     ports: BTreeMap<u32, Port>,
     /// What the kernel told last.
     interfaces: BTreeMap<u32, Interface>,
+    /// Since when frames get through on each of them.
+    running: Running,
     /// Something could not be opened and will be tried again then.
     retry: Option<Instant>,
+}
+
+/// Where it is told what the interfaces are.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    pub(super) observer: mpsc::UnboundedSender<Observed>,
+    pub(super) state: watch::Sender<NodeState>,
 }
 
 impl Layer2 {
@@ -39,15 +50,17 @@ impl Layer2 {
         seed: u64,
         metrics: Layer2Metrics,
         ready: Condition,
-        observer: mpsc::UnboundedSender<Observed>,
+        outlet: Outlet,
     ) -> Self {
         Self {
             exclude,
             metrics,
             ready,
-            observer,
+            outlet,
             announcer: Announcer::new(seed),
             wanted: BTreeMap::new(),
+            yielded: BTreeMap::new(),
+            running: Running::default(),
             ports: BTreeMap::new(),
             interfaces: BTreeMap::new(),
             retry: None,
@@ -83,6 +96,10 @@ impl Layer2 {
                     self.announcer.handle_timeout(Instant::now());
                 }
                 () = sleep::until(self.retry) => self.update(Instant::now()),
+                () = sleep::until(self.running.poll_timeout()) => self.say(Instant::now()),
+                () = sleep::until(self.yielded.values().min().copied()) => {
+                    self.end_yielded(Instant::now());
+                }
                 changed = changed => match changed {
                     Ok(interfaces) => {
                         self.interfaces = interfaces;
@@ -103,29 +120,71 @@ impl Layer2 {
         match command {
             Command::Announce(ip, interfaces) => {
                 self.wanted.insert(ip, interfaces);
+                self.yielded.remove(&ip);
                 self.place(now, ip);
                 self.announcer.handle_input(now, announce::Input::Start(ip));
             }
-            Command::Withdraw(ip) => {
+            Command::Withdraw(ip) => self.withdraw(now, ip),
+            Command::Again(ip) => self.announcer.handle_input(now, announce::Input::Again(ip)),
+            Command::Yield(ip) => {
                 self.announcer.handle_input(now, announce::Input::Stop(ip));
-                self.wanted.remove(&ip);
-                self.ports.values_mut().for_each(|port| port.withdraw(ip));
+                self.yielded.insert(ip, now + HANDOVER);
             }
         }
     }
 
+    fn withdraw(&mut self, now: Instant, ip: IpAddr) {
+        self.announcer.handle_input(now, announce::Input::Stop(ip));
+        self.wanted.remove(&ip);
+        self.yielded.remove(&ip);
+        self.ports.values_mut().for_each(|port| port.withdraw(ip));
+    }
+
+    /// Withdraws what another node must have taken over by now.
+    fn end_yielded(&mut self, now: Instant) {
+        let due = self.yielded.iter().filter(|(_, until)| **until <= now);
+        let due: Vec<_> = due.map(|(ip, _)| *ip).collect();
+        for ip in due {
+            self.withdraw(now, ip);
+        }
+    }
+
+    /// Says which interfaces there are, to the brain and to all nodes.
+    fn say(&mut self, now: Instant) {
+        let listed = self.interfaces.values();
+        let listed = listed.filter(|it| !self.exclude.excludes(&it.name));
+        let names = listed.clone().map(|it| it.name.clone()).collect();
+        // The brain is gone only when the process ends.
+        let _ = self.outlet.observer.send(Observed::Interfaces(names));
+        let ports: Vec<_> = listed
+            .filter(|it| Port::usable(it))
+            .filter_map(|it| {
+                Some(metallb_l2::Port {
+                    name: it.name.clone(),
+                    mac: it.mac?.into(),
+                    running: self.running.is_steady(now, it.index),
+                    broadcast: it.broadcast,
+                    link_local: it.link_local,
+                })
+            })
+            .collect();
+        self.outlet.state.send_if_modified(|state| {
+            let changes = state.interfaces != ports;
+            state.interfaces = ports;
+            changes
+        });
+    }
+
     /// Brings the ports in line with the interfaces.
     fn update(&mut self, now: Instant) {
+        self.running.update(now, self.interfaces.values());
+        self.say(now);
         let listed: BTreeMap<u32, Interface> = self
             .interfaces
             .iter()
             .filter(|(_, interface)| !self.exclude.excludes(&interface.name))
             .map(|(index, interface)| (*index, interface.clone()))
             .collect();
-        // The brain is gone only when the process ends.
-        let names: BTreeSet<String> = listed.values().map(|it| it.name.clone()).collect();
-        let _ = self.observer.send(Observed::Interfaces(names));
-
         self.retry = None;
         self.ports.retain(|index, port| {
             let stays = listed
@@ -144,7 +203,11 @@ impl Layer2 {
                 port.set_running(interface.running);
                 continue;
             }
-            match Port::open(interface, self.metrics.clone()) {
+            match Port::open(
+                interface,
+                self.metrics.clone(),
+                self.outlet.observer.clone(),
+            ) {
                 Ok(port) => {
                     tracing::info!(
                         op = "layer2",
@@ -160,7 +223,7 @@ impl Layer2 {
         let wanted: Vec<_> = self.wanted.keys().copied().collect();
         for ip in wanted {
             self.place(now, ip);
-            if fresh {
+            if fresh && !self.yielded.contains_key(&ip) {
                 self.announcer.handle_input(now, announce::Input::Again(ip));
             }
         }

@@ -1,14 +1,18 @@
 //! One interface that announces: its sockets, and a task for each that answers.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
-use metallb_l2::{MacAddr, Responder, ndp};
+use metallb_l2::{MacAddr, Responder, Rival, ndp};
 use metallb_netio::{FRAME_MAX, Interface, MulticastGroups, PacketSocket};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::Observed;
 use crate::metrics::Layer2Metrics;
 
 /// An interface that answers for addresses. Dropping it ends its tasks and closes its sockets.
@@ -22,6 +26,37 @@ pub(super) struct Port {
     ndp: Option<Ear>,
     groups: MulticastGroups,
     metrics: Layer2Metrics,
+    rivals: Rc<Rivals>,
+}
+
+/// Where it is told which other stations have our addresses.
+#[derive(Debug)]
+struct Rivals {
+    /// When each was told of last.
+    heard: RefCell<BTreeMap<Rival, Instant>>,
+    observer: mpsc::UnboundedSender<Observed>,
+}
+
+impl Rivals {
+    /// Tells of each not more often than every second.
+    fn hear(&self, rival: Rival) {
+        let (now, mut heard) = (Instant::now(), self.heard.borrow_mut());
+        if heard
+            .get(&rival)
+            .is_some_and(|last| now < *last + RIVAL_PACE)
+        {
+            return;
+        }
+        if heard.len() >= RIVALS {
+            heard.retain(|_, last| now < *last + RIVAL_PACE);
+        }
+        // More than that in a second are somebody's invention.
+        if heard.len() < RIVALS {
+            heard.insert(rival, now);
+            // The brain is gone only when the process ends.
+            let _ = self.observer.send(Observed::Rival(rival));
+        }
+    }
 }
 
 /// A socket and the task that answers what comes in.
@@ -33,7 +68,11 @@ struct Ear {
 
 impl Port {
     /// Opens the interface. Answers for nothing yet.
-    pub(super) fn open(interface: &Interface, metrics: Layer2Metrics) -> io::Result<Self> {
+    pub(super) fn open(
+        interface: &Interface,
+        metrics: Layer2Metrics,
+        observer: mpsc::UnboundedSender<Observed>,
+    ) -> io::Result<Self> {
         let mac = interface.mac.ok_or(io::ErrorKind::InvalidInput)?;
         let responder = Responder::new(MacAddr::from(mac), interface.link_local);
         let mut port = Self {
@@ -43,11 +82,15 @@ impl Port {
             ndp: None,
             groups: MulticastGroups::new(interface.index),
             metrics,
+            rivals: Rc::new(Rivals {
+                heard: RefCell::default(),
+                observer,
+            }),
         };
         // Upstream's rule: ARP needs an interface that can broadcast, NDP one with a link-local
         // address.
         if interface.broadcast {
-            port.arp = Some(port.listen(PacketSocket::arp_requests(interface.index)?));
+            port.arp = Some(port.listen(PacketSocket::arp(interface.index)?));
         }
         Ok(port)
     }
@@ -139,7 +182,7 @@ impl Port {
 
     fn hear_solicitations(&mut self) -> io::Result<()> {
         if self.ndp.is_none() {
-            let socket = PacketSocket::solicitations(self.interface.index)?;
+            let socket = PacketSocket::neighbor_discovery(self.interface.index)?;
             self.ndp = Some(self.listen(socket));
         }
         Ok(())
@@ -151,6 +194,7 @@ impl Port {
             Rc::clone(&socket),
             Rc::clone(&self.responder),
             self.metrics.clone(),
+            Rc::clone(&self.rivals),
             self.interface.name.clone(),
         );
         Ear {
@@ -171,6 +215,7 @@ async fn answer(
     socket: Rc<PacketSocket>,
     responder: Rc<RefCell<Responder>>,
     metrics: Layer2Metrics,
+    rivals: Rc<Rivals>,
     interface: String,
 ) {
     let mut buf = vec![0; FRAME_MAX];
@@ -182,7 +227,12 @@ async fn answer(
                 return;
             }
         };
-        let answer = responder.borrow().answer(&buf[..len]);
+        let frame = &buf[..len];
+        if let Some(rival) = responder.borrow().rival(frame) {
+            metrics.conflict(rival.ip);
+            rivals.hear(rival);
+        }
+        let answer = responder.borrow().answer(frame);
         // Everything else is somebody else's address, or a frame that asks nothing.
         if let Ok(answer) = answer {
             metrics.request_received(answer.ip);
@@ -192,6 +242,64 @@ async fn answer(
                     op = "layer2", interface, ip = %answer.ip, %error, "answer not sent"
                 ),
             }
+        }
+    }
+}
+
+/// Between two words about one rival.
+const RIVAL_PACE: Duration = Duration::from_secs(1);
+/// So many are told apart.
+const RIVALS: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+
+    /// Upstream's rules for its scan, but for the exclusion by name.
+    #[test]
+    fn which_interfaces_can_announce() {
+        let plain = Interface {
+            mac: Some([2, 0, 0, 0, 0, 1]),
+            up: true,
+            broadcast: true,
+            link_local: Some(Ipv6Addr::LOCALHOST),
+            ..Interface::default()
+        };
+        let with = |change: fn(&mut Interface)| {
+            let mut interface = plain.clone();
+            change(&mut interface);
+            interface
+        };
+        for (what, interface, usable) in [
+            (
+                "a plain one, without any address of its own",
+                plain.clone(),
+                true,
+            ),
+            ("one without a carrier", with(|it| it.running = false), true),
+            ("a bridge's port", with(|it| it.master = Some(7)), false),
+            ("one that is down", with(|it| it.up = false), false),
+            (
+                "one without address resolution",
+                with(|it| it.noarp = true),
+                false,
+            ),
+            (
+                "one without an Ethernet address",
+                with(|it| it.mac = None),
+                false,
+            ),
+            ("one for IPv6 alone", with(|it| it.broadcast = false), true),
+            ("one for IPv4 alone", with(|it| it.link_local = None), true),
+            (
+                "one for neither",
+                with(|it| (it.broadcast, it.link_local) = (false, None)),
+                false,
+            ),
+        ] {
+            assert_eq!(Port::usable(&interface), usable, "{what}");
         }
     }
 }

@@ -9,6 +9,7 @@ mod bad_input;
 mod day_one;
 mod failover;
 mod frames;
+mod layer2;
 mod operator;
 mod world;
 
@@ -62,7 +63,20 @@ const DAY: &[Story<Installed>] = &[
         operator::edited_by_hand,
     ),
     (
-        "another_node_answers_after_the_cable_is_cut",
+        "layer2::the_speaker_has_no_right_but_those_it_needs",
+        layer2::confined,
+    ),
+    ("layer2::who_announces_is_shown", layer2::owner_is_shown),
+    (
+        "layer2::a_node_is_drained_and_somebody_always_answers",
+        layer2::drained,
+    ),
+    (
+        "layer2::speakers_restart_and_somebody_always_answers",
+        layer2::speakers_restart,
+    ),
+    (
+        "layer2::another_node_answers_after_the_cable_is_cut",
         failover::cable_cut,
     ),
 ];

@@ -21,6 +21,7 @@ fn own(node: u8, incarnation: u64, secret: &[u8]) -> Own {
         incarnation,
         session,
         key: Key::derive(secret),
+        state: Arc::default(),
     }
 }
 
@@ -42,10 +43,9 @@ fn sent(m: &mut Membership, to: u8) -> Vec<Arc<[u8]>> {
         .collect()
 }
 
-fn heartbeat(node: u8, incarnation: u64, secret: &[u8]) -> Arc<[u8]> {
-    let now = Instant::now();
-    let mut m = speaker(now, node, incarnation, secret);
-    m.handle_timeout(now);
+/// The first that a speaker says.
+fn greeting(node: u8, incarnation: u64, secret: &[u8]) -> Arc<[u8]> {
+    let mut m = speaker(Instant::now(), node, incarnation, secret);
     sent(&mut m, if node == 1 { 2 } else { 1 }).remove(0)
 }
 
@@ -64,12 +64,34 @@ fn hear(m: &mut Membership, now: Instant, from: u8, bytes: &[u8]) -> Option<Drop
         .map(|(reason, _)| *reason)
 }
 
+fn is_heard(m: &Membership, name: &str) -> bool {
+    m.roster.get(name).is_some_and(|it| it.heard.is_some())
+}
+
+/// Lets two talk until neither has more to say.
+fn talk(now: Instant, one: &mut Membership, two: &mut Membership) {
+    let number = |m: &Membership| m.roster.own_name()[1..].parse().unwrap();
+    let (first, second) = (number(one), number(two));
+    loop {
+        let (to_two, to_one) = (sent(one, second), sent(two, first));
+        if to_one.is_empty() && to_two.is_empty() {
+            return;
+        }
+        for bytes in to_two {
+            hear(two, now, first, &bytes);
+        }
+        for bytes in to_one {
+            hear(one, now, second, &bytes);
+        }
+    }
+}
+
 #[test]
-fn what_is_not_a_fresh_heartbeat_of_a_listed_speaker_is_dropped_and_counted() {
+fn what_is_not_a_fresh_datagram_of_a_listed_speaker_is_dropped_and_counted() {
     let now = Instant::now();
-    let good = heartbeat(2, 1, KEY);
+    let good = greeting(2, 1, KEY);
     let cases: [Case<'_>; 9] = [
-        ("a heartbeat", KEY, &good, 2, None),
+        ("a greeting", KEY, &good, 2, None),
         (
             "sealed, from another address of the node",
             KEY,
@@ -88,35 +110,35 @@ fn what_is_not_a_fresh_heartbeat_of_a_listed_speaker_is_dropped_and_counted() {
         (
             "another secret",
             KEY,
-            &heartbeat(2, 1, b"other"),
+            &greeting(2, 1, b"other"),
             2,
             Some(Dropped::Forged),
         ),
         (
             "open, where all is sealed",
             KEY,
-            &heartbeat(2, 1, b""),
+            &greeting(2, 1, b""),
             2,
             Some(Dropped::Unsealed),
         ),
         (
             "a stranger",
             KEY,
-            &heartbeat(9, 1, KEY),
+            &greeting(9, 1, KEY),
             9,
             Some(Dropped::Foreign),
         ),
         (
             "ourselves",
             KEY,
-            &heartbeat(1, 1, KEY),
+            &greeting(1, 1, KEY),
             1,
             Some(Dropped::Foreign),
         ),
         (
             "open, from elsewhere",
             b"",
-            &heartbeat(2, 1, b""),
+            &greeting(2, 1, b""),
             77,
             Some(Dropped::Foreign),
         ),
@@ -124,7 +146,7 @@ fn what_is_not_a_fresh_heartbeat_of_a_listed_speaker_is_dropped_and_counted() {
     for (what, secret, bytes, from, reason) in cases {
         let mut m = speaker(now, 1, 1, secret);
         assert_eq!(hear(&mut m, now, from, bytes), reason, "{what}");
-        assert_eq!(m.peers["n2"].is_heard(), reason.is_none(), "{what}");
+        assert_eq!(is_heard(&m, "n2"), reason.is_none(), "{what}");
     }
 }
 
@@ -132,19 +154,19 @@ fn what_is_not_a_fresh_heartbeat_of_a_listed_speaker_is_dropped_and_counted() {
 fn nobody_is_foreign_before_the_list_has_come() {
     let now = Instant::now();
     let mut m = Membership::new(now, own(1, 1, KEY), Settings::default());
-    assert_eq!(hear(&mut m, now, 2, &heartbeat(2, 1, KEY)), None);
-    assert!(m.peers.is_empty());
+    assert_eq!(hear(&mut m, now, 2, &greeting(2, 1, KEY)), None);
+    assert!(!is_heard(&m, "n2"));
 }
 
 #[test]
-fn a_heartbeat_counts_once() {
+fn a_datagram_counts_once() {
     let now = Instant::now();
     let mut m = speaker(now, 1, 1, KEY);
-    let bytes = heartbeat(2, 1, KEY);
+    let bytes = greeting(2, 1, KEY);
     assert_eq!(hear(&mut m, now, 2, &bytes), None);
     assert_eq!(hear(&mut m, now, 2, &bytes), Some(Dropped::Replayed));
     assert_eq!(
-        hear(&mut m, now, 2, &heartbeat(2, 2, KEY)),
+        hear(&mut m, now, 2, &greeting(2, 2, KEY)),
         None,
         "a new incarnation"
     );
@@ -159,16 +181,15 @@ fn a_heartbeat_counts_once() {
 fn a_speaker_whose_clock_went_back_is_told_and_raises_its_incarnation() {
     let now = Instant::now();
     let mut one = speaker(now, 1, 5, KEY);
-    assert_eq!(hear(&mut one, now, 2, &heartbeat(2, 100, KEY)), None);
-    let mut two = speaker(now, 2, 7, KEY);
-    two.handle_timeout(now);
-    let low = sent(&mut two, 1).remove(0);
-    sent(&mut one, 2);
-    assert_eq!(hear(&mut one, now, 2, &low), Some(Dropped::Replayed));
-    let correction = sent(&mut one, 2).remove(0);
-    assert_eq!(hear(&mut two, now, 1, &correction), None);
-    two.handle_timeout(now);
-    assert_eq!(hear(&mut one, now, 2, &sent(&mut two, 1).remove(0)), None);
+    let mut two = speaker(now, 2, 100, KEY);
+    talk(now, &mut one, &mut two);
+    let mut again = speaker(now, 2, 7, KEY);
+    talk(now, &mut one, &mut again);
+    again.handle_timeout(now + Duration::from_millis(20));
+    talk(now, &mut one, &mut again);
+    let record = one.roster.get("n2").unwrap().record.clone().unwrap();
+    assert!(record.incarnation > 100, "{record:?}");
+    assert_eq!(again.roster.own().incarnation, record.incarnation);
 }
 
 #[test]
@@ -183,8 +204,51 @@ fn a_leave_is_said_a_few_times_and_then_nothing_more() {
         m.handle_timeout(now + Duration::from_millis(ms));
         said += sent(&mut m, 2).len();
     }
-    assert_eq!(said, 4);
+    assert_eq!(said, 3);
     assert!(m.has_left());
+}
+
+#[test]
+fn nobody_starts_beside_one_that_has_another_key() {
+    let start = Instant::now();
+    let at = |ms| start + Duration::from_millis(ms);
+    let mut m = speaker(start, 1, 1, KEY);
+    for ms in (0..2000).step_by(100) {
+        assert_eq!(
+            hear(&mut m, at(ms), 2, &greeting(2, 1, b"x")),
+            Some(Dropped::Forged)
+        );
+        m.handle_timeout(at(ms));
+        assert_eq!(
+            m.settle,
+            Settle::Until(at(ms) + Settings::default().dead_after)
+        );
+    }
+    // A stranger can keep nobody from starting.
+    for ms in (1900..=2400).step_by(20) {
+        hear(&mut m, at(ms), 9, &greeting(2, 1, b"x"));
+        m.handle_timeout(at(ms));
+    }
+    assert_eq!(m.settle, Settle::Settled);
+}
+
+#[test]
+fn what_one_says_of_itself_reaches_the_others() {
+    let now = Instant::now();
+    let [mut one, mut two] = [1, 2].map(|node| {
+        let mut m = speaker(now, node, 1, KEY);
+        m.handle_input(
+            now,
+            Input::Peers([("n1".into(), address(1)), ("n2".into(), address(2))].into()),
+        );
+        m
+    });
+    talk(now, &mut one, &mut two);
+    one.handle_input(now, Input::State(b"eth0".as_slice().into()));
+    talk(now, &mut one, &mut two);
+    let members = two.told.clone().unwrap();
+    assert_eq!(&*members["n1"].state, b"eth0");
+    assert_eq!(&*members["n2"].state, b"");
 }
 
 #[test]
@@ -208,6 +272,6 @@ proptest! {
             m.handle_input(now, Input::Datagram { from: address(2), bytes: &bytes });
         }
         m.handle_timeout(now);
-        prop_assert!(!sealed || m.peers.values().all(|peer| !peer.is_heard()));
+        prop_assert!(!sealed || !is_heard(&m, "n2"));
     }
 }

@@ -33,8 +33,8 @@ async fn answer(addresses: &[&str], opened: mpsc::Sender<()>, mut stopped: onesh
             groups.join(ndp::solicited_node(v6)).unwrap();
         }
     }
-    let arp = PacketSocket::arp_requests(link.index).unwrap();
-    let solicitations = PacketSocket::solicitations(link.index).unwrap();
+    let arp = PacketSocket::arp(link.index).unwrap();
+    let solicitations = PacketSocket::neighbor_discovery(link.index).unwrap();
     opened.send(()).unwrap();
     let (mut request, mut asked) = ([0; FRAME_MAX], [0; FRAME_MAX]);
     loop {
@@ -133,7 +133,7 @@ fn a_neighbour_learns_of_a_move_from_the_announcement() {
     block_on(&segment.near, || async {
         let link = interface("near0", |i| i.running && i.link_local.is_some()).await;
         let mut responder = Responder::new(link.mac.unwrap().into(), link.link_local);
-        let socket = PacketSocket::arp_requests(link.index).unwrap();
+        let socket = PacketSocket::arp(link.index).unwrap();
         for address in entry.map(|text| text.parse().unwrap()) {
             responder.announce(address);
             for frame in responder.announcements(address) {
@@ -152,7 +152,7 @@ fn a_neighbour_learns_of_a_move_from_the_announcement() {
 }
 
 #[test]
-fn the_kernel_passes_on_requests_alone() {
+fn the_kernel_passes_on_arp_to_this_station_alone() {
     let Some(segment) = Segment::new() else {
         return;
     };
@@ -165,10 +165,10 @@ fn the_kernel_passes_on_requests_alone() {
             .collect::<Vec<u8>>()
     };
     let arp = "0806 0001 0800 06 04 0001 02000000000a c0000201 000000000000 c000020a";
-    let reply = arp.replace("04 0001", "04 0002");
+    let reverse = arp.replace("04 0001", "04 0003");
     let broadcast = "ffffffffffff";
     let frames = [
-        request(broadcast, &reply),
+        request(broadcast, &reverse),
         request("020000000077", arp), // another station's
         request(broadcast, &format!("8100 0064 {arp}")), // VLAN 100's
         request(broadcast, &arp.replace("0806 ", "0800 ")),
@@ -178,12 +178,12 @@ fn the_kernel_passes_on_requests_alone() {
         let link = interface("near0", |i| i.running).await;
         // In promiscuous mode the link itself takes in frames for other stations.
         ip("link set near0 promisc on");
-        let socket = PacketSocket::arp_requests(link.index).unwrap();
+        let socket = PacketSocket::arp(link.index).unwrap();
         // Our own requests are not heard.
         socket.send(&request(broadcast, arp)).await.unwrap();
         block_on(&segment.far, || async {
             let far = interface("far0", |i| i.running).await;
-            let sender = PacketSocket::arp_requests(far.index).unwrap();
+            let sender = PacketSocket::arp(far.index).unwrap();
             for frame in &frames {
                 sender.send(frame).await.unwrap();
             }
@@ -201,7 +201,7 @@ fn a_new_socket_can_send_at_once() {
     };
     block_on(&segment.near, || async {
         let link = interface("near0", |i| i.running).await;
-        let socket = PacketSocket::arp_requests(link.index).unwrap();
+        let socket = PacketSocket::arp(link.index).unwrap();
         socket.try_send(&[0xff; 60]).unwrap();
     });
 }
@@ -216,7 +216,7 @@ fn a_bridge_hears_what_its_port_hears() {
         ip("link set near0 master bridge0");
         ip("link set bridge0 up");
         let bridge = interface("bridge0", |i| i.running).await;
-        let socket = PacketSocket::arp_requests(bridge.index).unwrap();
+        let socket = PacketSocket::arp(bridge.index).unwrap();
         in_namespace(&segment.far, || {
             output("arping -r -c 1 -w 0.1 -i far0 192.0.2.10")
         });
@@ -231,7 +231,7 @@ fn a_socket_lives_through_a_link_that_goes_down_and_up() {
     };
     block_on(&segment.near, || async {
         let link = interface("near0", |i| i.running).await;
-        let socket = PacketSocket::arp_requests(link.index).unwrap();
+        let socket = PacketSocket::arp(link.index).unwrap();
         ip("link set near0 down");
         interface("near0", |i| !i.up).await;
         ip("link set near0 up");

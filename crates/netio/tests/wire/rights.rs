@@ -73,8 +73,8 @@ fn inside() {
         MulticastGroups::new(near.index)
             .join("ff02::1:ff00:10".parse().unwrap())
             .unwrap();
-        let arp = PacketSocket::arp_requests(near.index).unwrap();
-        PacketSocket::solicitations(near.index).unwrap();
+        let arp = PacketSocket::arp(near.index).unwrap();
+        PacketSocket::neighbor_discovery(near.index).unwrap();
         arp.send(&[0xff; 60]).await.unwrap();
     });
 }

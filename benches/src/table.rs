@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 /// What a figure is held against.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Bar {
+pub enum Bar {
     /// It may be so much.
     AtMost(f64),
     /// It is told for comparison.
@@ -16,7 +16,7 @@ pub(crate) enum Bar {
 
 /// All rows so far.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub struct Table {
     commit: String,
     rows: Vec<Row>,
     raw: Map<String, Value>,
@@ -37,7 +37,8 @@ impl Row {
 }
 
 impl Table {
-    pub(crate) fn new(commit: &str) -> Self {
+    /// Of what is measured on this commit.
+    pub fn new(commit: &str) -> Self {
         Self {
             commit: commit.to_owned(),
             rows: Vec::new(),
@@ -46,7 +47,7 @@ impl Table {
     }
 
     /// Adds a figure, and prints it for whoever waits.
-    pub(crate) fn row(&mut self, what: &str, unit: &'static str, value: f64, bar: Bar) {
+    pub fn row(&mut self, what: &str, unit: &'static str, value: f64, bar: Bar) {
         let row = Row {
             what: what.to_owned(),
             unit,
@@ -58,22 +59,28 @@ impl Table {
     }
 
     /// Adds the numbers from which figures were made.
-    pub(crate) fn raw(&mut self, what: &str, numbers: impl serde::Serialize) {
+    pub fn raw(&mut self, what: &str, numbers: impl serde::Serialize) {
         self.raw.insert(what.to_owned(), json!(numbers));
     }
 
-    pub(crate) fn print(&self) {
+    /// Prints all rows.
+    pub fn print(&self) {
         println!("\n{:<80} {:>16}   bar", "", "measured");
         for row in &self.rows {
             println!("{}", line(row));
         }
     }
 
-    pub(crate) fn missed(&self) -> usize {
+    /// How many bars were missed.
+    pub fn missed(&self) -> usize {
         self.rows.iter().filter(|row| row.missed()).count()
     }
 
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+    /// Writes everything as JSON.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
         let rows: Vec<_> = self
             .rows
             .iter()
@@ -131,7 +138,7 @@ fn machine() -> Value {
 }
 
 /// The middle of some numbers.
-pub(crate) fn median(numbers: &[f64]) -> f64 {
+pub fn median(numbers: &[f64]) -> f64 {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
@@ -143,6 +150,29 @@ pub(crate) fn median(numbers: &[f64]) -> f64 {
 }
 
 /// The largest of some numbers.
-pub(crate) fn worst(numbers: &[f64]) -> f64 {
+pub fn worst(numbers: &[f64]) -> f64 {
     numbers.iter().copied().fold(0.0, f64::max)
+}
+
+/// The number below which `percent` of some numbers are, or which it is: the nearest rank.
+pub fn percentile(numbers: &[f64], percent: usize) -> f64 {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_numbers_that_were_measured() {
+        let numbers: Vec<_> = (1..=20).rev().map(f64::from).collect();
+        let same = |a: f64, b: f64| assert!((a - b).abs() < f64::EPSILON, "{a} is not {b}");
+        same(percentile(&numbers, 50), 10.0);
+        same(percentile(&numbers, 99), 20.0);
+        same(percentile(&[7.0], 50), 7.0);
+        same(median(&[1.0, 2.0]), 1.5);
+    }
 }

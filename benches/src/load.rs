@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use crate::service::Service;
 use anyhow::{Context as _, Result};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, PostParams};
-use kube::{Api, Client};
-use metallb_benches::service::Service;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+use metallb_tests::Cluster;
 use serde_json::{Value, json};
 
 /// A Service of type `LoadBalancer` without node ports, of which there are too few.
-pub(crate) fn service(name: &str, annotations: &[(&str, &str)]) -> Service {
+pub fn service(name: &str, annotations: &[(&str, &str)]) -> Service {
     let annotations: BTreeMap<String, String> = annotations
         .iter()
         .map(|&(key, value)| (key.to_owned(), value.to_owned()))
@@ -38,7 +40,10 @@ pub(crate) fn service(name: &str, annotations: &[(&str, &str)]) -> Service {
 }
 
 /// Creates all, [`CLIENTS`] at a time.
-pub(crate) async fn create(api: &Api<Service>, services: Vec<Service>) -> Result<()> {
+///
+/// # Errors
+/// The API server refuses.
+pub async fn create(api: &Api<Service>, services: Vec<Service>) -> Result<()> {
     stream::iter(services)
         .map(|service| async move {
             api.create(&PostParams::default(), &service)
@@ -51,10 +56,10 @@ pub(crate) async fn create(api: &Api<Service>, services: Vec<Service>) -> Result
 }
 
 /// Deletes all, [`CLIENTS`] at a time; what is gone already is no error.
-pub(crate) async fn delete(
-    api: &Api<Service>,
-    names: impl IntoIterator<Item = String>,
-) -> Result<()> {
+///
+/// # Errors
+/// The API server refuses.
+pub async fn delete(api: &Api<Service>, names: impl IntoIterator<Item = String>) -> Result<()> {
     stream::iter(names)
         .map(|name| async move {
             match api.delete(&name, &DeleteParams::default()).await {
@@ -68,22 +73,65 @@ pub(crate) async fn delete(
         .await
 }
 
+/// A client as the programs' own, to be used inside the control plane's namespace.
+///
+/// # Errors
+/// The cluster has no kubeconfig that can be read.
+pub async fn connect(cluster: &Cluster) -> Result<Client> {
+    // rustls takes one provider for the whole process.
+    metallb_kit::tls::install_provider();
+    let kubeconfig = Kubeconfig::read_from(cluster.local_kubeconfig())?;
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    Ok(Client::try_from(config)?)
+}
+
 /// Sends one object to `path`.
-pub(crate) async fn post(client: &Client, path: &str, object: &Value) -> Result<()> {
+///
+/// # Errors
+/// The API server refuses.
+pub async fn post(client: &Client, path: &str, object: &Value) -> Result<()> {
     request(client, "POST", path, object).await
 }
 
 /// Replaces the object at `path`.
-pub(crate) async fn put(client: &Client, path: &str, object: &Value) -> Result<()> {
+///
+/// # Errors
+/// The API server refuses.
+pub async fn put(client: &Client, path: &str, object: &Value) -> Result<()> {
     request(client, "PUT", path, object).await
 }
 
+/// Merges a part into the object at `path`.
+///
+/// # Errors
+/// The API server refuses.
+pub async fn merge(client: &Client, path: &str, part: &Value) -> Result<()> {
+    send(client, "PATCH", path, "application/merge-patch+json", part).await
+}
+
+/// Deletes the object at `path`.
+///
+/// # Errors
+/// The API server refuses.
+pub async fn remove(client: &Client, path: &str) -> Result<()> {
+    request(client, "DELETE", path, &Value::Null).await
+}
+
 async fn request(client: &Client, method: &str, path: &str, object: &Value) -> Result<()> {
+    send(client, method, path, "application/json", object).await
+}
+
+async fn send(client: &Client, method: &str, path: &str, kind: &str, object: &Value) -> Result<()> {
+    let body = if object.is_null() {
+        Vec::new()
+    } else {
+        serde_json::to_vec(object)?
+    };
     let request = http::Request::builder()
         .method(method)
         .uri(path)
-        .header("content-type", "application/json")
-        .body(serde_json::to_vec(object)?)?;
+        .header("content-type", kind)
+        .body(body)?;
     client
         .request::<Value>(request)
         .await
@@ -92,4 +140,4 @@ async fn request(client: &Client, method: &str, path: &str, object: &Value) -> R
 }
 
 /// How many requests are under way at once.
-pub(crate) const CLIENTS: usize = 32;
+pub const CLIENTS: usize = 32;

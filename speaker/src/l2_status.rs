@@ -1,0 +1,224 @@
+//! `ServiceL2Status`: which Services this node announces, for `kubectl get servicel2statuses`.
+//!
+//! One object for each, made by the node that announces and removed by it when it does no more.
+//! What a node leaves behind that died, the one that takes over removes.
+
+mod writer;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::ResourceExt as _;
+use metallb_crds::names;
+use metallb_crds::v1beta1::{InterfaceInfo, ServiceL2Status, ServiceL2StatusStatus};
+use metallb_kit::watch::{Change, ObjectKey};
+use metallb_l2::Interfaces;
+
+pub(crate) use writer::{L2Statuses, Place};
+
+/// What is to be there, and what is.
+#[derive(Debug, Default)]
+struct Book {
+    node: String,
+    /// What is announced, by Service.
+    wanted: BTreeMap<ObjectKey, Vec<InterfaceInfo>>,
+    /// The objects of this node, by Service and name. More than one for a Service is too many.
+    seen: BTreeMap<ObjectKey, BTreeMap<String, Option<ServiceL2StatusStatus>>>,
+    /// The Services where the two may differ.
+    due: BTreeSet<ObjectKey>,
+}
+
+/// What to do about one Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    /// Make an object.
+    Create,
+    /// Write the status of this object.
+    Status(String, ServiceL2StatusStatus),
+    /// Delete this object.
+    Delete(String),
+}
+
+impl Book {
+    fn new(node: &str) -> Self {
+        Self {
+            node: node.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// The Service is announced on these interfaces, or not from here.
+    fn want(&mut self, service: ObjectKey, interfaces: Option<&Interfaces>) {
+        match interfaces {
+            None => drop(self.wanted.remove(&service)),
+            Some(interfaces) => drop(self.wanted.insert(service.clone(), named(interfaces))),
+        }
+        self.due.insert(service);
+    }
+
+    /// Takes in what a watch of this node's objects tells.
+    fn see(&mut self, change: Change<ServiceL2Status>) {
+        match change {
+            Change::Apply(object) => self.made(&object),
+            Change::Delete(key) => self.deleted(&key.name),
+            Change::Listing | Change::Synced => {}
+        }
+    }
+
+    fn made(&mut self, object: &ServiceL2Status) {
+        let label = |name: &str| object.labels().get(name).map_or("", String::as_str);
+        let service = ObjectKey::new(
+            label(names::SERVICE_NAMESPACE_LABEL),
+            label(names::SERVICE_NAME_LABEL),
+        );
+        let objects = self.seen.entry(service.clone()).or_default();
+        objects.insert(object.name_any(), object.status.clone());
+        self.due.insert(service);
+    }
+
+    fn deleted(&mut self, name: &str) {
+        let mut services = self.seen.iter_mut();
+        let Some((service, objects)) = services.find(|(_, it)| it.contains_key(name)) else {
+            return;
+        };
+        objects.remove(name);
+        let service = service.clone();
+        if objects.is_empty() {
+            self.seen.remove(&service);
+        }
+        self.due.insert(service);
+    }
+
+    /// The next thing to do, about which Service.
+    fn next(&mut self) -> Option<(ObjectKey, Step)> {
+        loop {
+            let service = self.due.first()?.clone();
+            if let Some(step) = self.step(&service) {
+                return Some((service, step));
+            }
+            self.due.remove(&service);
+        }
+    }
+
+    fn step(&self, service: &ObjectKey) -> Option<Step> {
+        let mut objects = self.seen.get(service).into_iter().flatten();
+        let Some(interfaces) = self.wanted.get(service) else {
+            return objects.next().map(|(name, _)| Step::Delete(name.clone()));
+        };
+        let Some((name, status)) = objects.next() else {
+            return Some(Step::Create);
+        };
+        if let Some((name, _)) = objects.next() {
+            return Some(Step::Delete(name.clone()));
+        }
+        let wanted = ServiceL2StatusStatus {
+            node: Some(self.node.clone()),
+            service_name: Some(service.name.to_string()),
+            service_namespace: Some(service.namespace.to_string()),
+            interfaces: interfaces.clone(),
+        };
+        (status.as_ref() != Some(&wanted)).then(|| Step::Status(name.clone(), wanted))
+    }
+}
+
+fn named(interfaces: &Interfaces) -> Vec<InterfaceInfo> {
+    match interfaces {
+        // Upstream's way to say that it is announced on all of them.
+        Interfaces::All => Vec::new(),
+        Interfaces::Named(names) => names
+            .iter()
+            .map(|name| InterfaceInfo {
+                name: Some(name.clone()),
+            })
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn web() -> ObjectKey {
+        ObjectKey::new("shop", "web")
+    }
+
+    fn object(name: &str, status: Option<ServiceL2StatusStatus>) -> ServiceL2Status {
+        let mut object: ServiceL2Status = serde_json::from_value(json!({
+            "metadata": {
+                "namespace": "metallb-system", "name": name,
+                "labels": {
+                    "metallb.io/node": "n1",
+                    "metallb.io/service-name": "web",
+                    "metallb.io/service-namespace": "shop",
+                },
+            },
+        }))
+        .unwrap();
+        object.status = status;
+        object
+    }
+
+    fn eth0() -> Interfaces {
+        Interfaces::Named(["eth0".to_owned()].into())
+    }
+
+    fn next(book: &mut Book) -> Option<Step> {
+        book.next().map(|(service, step)| {
+            assert_eq!(service, web());
+            step
+        })
+    }
+
+    #[test]
+    fn an_object_is_made_written_and_deleted_once() {
+        let mut book = Book::new("n1");
+        book.want(web(), Some(&eth0()));
+        assert_eq!(next(&mut book), Some(Step::Create));
+        book.made(&object("l2-a", None));
+        let Some(Step::Status(name, status)) = next(&mut book) else {
+            panic!("no status")
+        };
+        assert_eq!(
+            (name.as_str(), json!(status)),
+            (
+                "l2-a",
+                json!({
+                    "node": "n1", "serviceName": "web", "serviceNamespace": "shop",
+                    "interfaces": [{ "name": "eth0" }],
+                })
+            )
+        );
+        book.see(Change::Apply(object("l2-a", Some(status))));
+        assert_eq!(next(&mut book), None);
+        // The same again is no reason to write.
+        book.want(web(), Some(&eth0()));
+        assert_eq!(next(&mut book), None);
+        book.want(web(), Some(&Interfaces::All));
+        assert!(matches!(next(&mut book), Some(Step::Status(..))));
+        book.want(web(), None);
+        assert_eq!(next(&mut book), Some(Step::Delete("l2-a".into())));
+        book.deleted("l2-a");
+        assert_eq!(next(&mut book), None);
+        assert!(book.seen.is_empty() && book.wanted.is_empty());
+    }
+
+    #[test]
+    fn what_somebody_deletes_is_made_again_and_what_is_too_much_goes() {
+        let mut book = Book::new("n1");
+        book.want(web(), Some(&Interfaces::All));
+        book.made(&object("l2-a", None));
+        book.made(&object("l2-b", None));
+        assert_eq!(next(&mut book), Some(Step::Delete("l2-b".into())));
+        book.deleted("l2-b");
+        book.deleted("l2-a");
+        assert_eq!(next(&mut book), Some(Step::Create));
+    }
+
+    #[test]
+    fn what_an_earlier_start_left_behind_goes() {
+        let mut book = Book::new("n1");
+        book.see(Change::Apply(object("l2-a", None)));
+        assert_eq!(next(&mut book), Some(Step::Delete("l2-a".into())));
+    }
+}

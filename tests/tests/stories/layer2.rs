@@ -1,0 +1,276 @@
+//! Who announces a Service: what is shown of it, and moves that are meant.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use metallb_tests::{
+    Place, eventually,
+    faults::Target,
+    probe::OwnerWatch,
+    product::{self, NAMESPACE},
+};
+use serde_json::Value;
+
+use crate::world::{Installed, SOON};
+
+/// `kubectl get servicel2statuses` shows the node that answers, and one object for each Service,
+/// whatever happens to the object or to the speaker.
+pub(crate) fn owner_is_shown(world: &Installed) -> Result<()> {
+    let address = world.addresses()?[0];
+    let first = shown(world, "web")?;
+    ensure!(
+        first.node == world.owner(address)?.to_string(),
+        "{} is shown",
+        first.node
+    );
+    ensure!(
+        first.labels["metallb.io/node"] == first.node
+            && first.labels["metallb.io/service-namespace"] == "default",
+        "{}",
+        first.labels
+    );
+
+    world.delete(NAMESPACE, "servicel2status", &first.name)?;
+    let again = shown(world, "web")?;
+    ensure!(again.node == first.node, "made again for {}", again.node);
+
+    world.apply_service("shown", &[])?;
+    let other = shown(world, "shown")?;
+    world.delete("default", "service", "shown")?;
+    eventually("nothing is shown of a deleted Service", SOON, || {
+        let left = objects(world, "shown")?;
+        Ok(if left.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{} and {left:?}", other.name))
+        })
+    })
+}
+
+/// All speakers are replaced one after the other: somebody always answers.
+pub(crate) fn speakers_restart(world: &Installed) -> Result<()> {
+    without_a_gap(world, |watch| {
+        let owner = watch.settled(SOON)?;
+        let restart = ["-n", NAMESPACE, "rollout", "restart", SPEAKERS];
+        world.kubectl.output(&restart)?;
+        product::rolled_out(&world.kubectl, NAMESPACE, SPEAKERS)?;
+        answers_again(watch, owner)
+    })?;
+    product::available(&world.kubectl)
+}
+
+/// The addresses leave a node that gets the taint, and come back when it has lost it: somebody
+/// always answers.
+pub(crate) fn drained(world: &Installed) -> Result<()> {
+    without_a_gap(world, |watch| {
+        let owner = watch.settled(SOON)?;
+        let taint = |text: &str| {
+            let node = owner.to_string();
+            world.kubectl.output(&["taint", "node", &node, text])
+        };
+        let started = Instant::now();
+        taint("metallb.io/drain=:NoSchedule")?;
+        let next = watch.next_owner(owner, started, SOON);
+        let moved = next.and_then(|_| watch.settled(SOON));
+        taint("metallb.io/drain-")?;
+        let moved = moved?;
+        ensure!(moved != owner, "{owner} still answers");
+        answers_again(watch, owner)
+    })
+}
+
+/// Waits until the one who had the address at first alone has it again.
+pub(crate) fn answers_again(watch: &OwnerWatch, owner: Place) -> Result<()> {
+    eventually(&format!("{owner} alone answers again"), SOON * 2, || {
+        let back = watch.settled(SOON)?;
+        Ok(if back == owner {
+            Ok(())
+        } else {
+            Err(format!("{back} answers"))
+        })
+    })
+}
+
+/// Each speaker runs with `NET_RAW` alone, on a root that it cannot write to, and its account reads
+/// no Secret: the one that it needs is mounted.
+pub(crate) fn confined(world: &Installed) -> Result<()> {
+    product::rolled_out(&world.kubectl, NAMESPACE, SPEAKERS)?;
+    for node in world.cluster.nodes() {
+        let target = Target::program_in(node, "speaker");
+        let speaker = eventually(&format!("one speaker runs on {node}"), SOON, || {
+            let found = world.cluster.find(&target)?;
+            Ok(match (found.first(), found.len()) {
+                (Some(speaker), 1) => Ok(*speaker),
+                (_, count) => Err(format!("{count} do")),
+            })
+        })?;
+        let read = |file: &str| {
+            let path = format!("/proc/{}/{file}", speaker.pid());
+            std::fs::read_to_string(&path).context(path)
+        };
+        let status = read("status")?;
+        for (field, value) in [
+            ("CapEff", "0000000000002000"),
+            ("CapPrm", "0000000000002000"),
+            ("CapBnd", "0000000000002000"),
+            ("NoNewPrivs", "1"),
+            // A filter: RuntimeDefault.
+            ("Seccomp", "2"),
+        ] {
+            let line = format!("{field}:\t{value}\n");
+            ensure!(status.contains(&line), "{node}: no {line:?} in\n{status}");
+        }
+        let mounts = read("mounts")?;
+        let root = mounts
+            .lines()
+            .find(|line| line.split(' ').nth(1) == Some("/"));
+        let options = root.and_then(|line| line.split(' ').nth(3));
+        let options = options.context("it has a root")?;
+        ensure!(options.split(',').any(|it| it == "ro"), "{node}: {options}");
+    }
+    let pods = ["-n", NAMESPACE, "get", "pods", "-l", "component=speaker"];
+    let pods = world.kubectl.json(&pods)?;
+    for pod in pods["items"].as_array().into_iter().flatten() {
+        let class = &pod["spec"]["priorityClassName"];
+        ensure!(class == "system-node-critical", "{class}");
+    }
+    for (verb, what) in [
+        ("list", "secrets"),
+        ("get", "secret/metallb-webhook-cert"),
+        ("get", "secret/metallb-memberlist"),
+        ("create", "pods"),
+        ("update", "services/status"),
+        ("patch", "nodes"),
+    ] {
+        let account = format!("--as=system:serviceaccount:{NAMESPACE}:speaker");
+        let asked = ["-n", NAMESPACE, "auth", "can-i", verb, what, &account];
+        let answer = world.kubectl.command(&asked).output()?.stdout;
+        let answer = String::from_utf8_lossy(&answer);
+        ensure!(answer.trim() == "no", "may it {verb} {what}? {answer}");
+    }
+    Ok(())
+}
+
+/// While this happens, a client asks who has the address and fetches the page: somebody always
+/// answers, and every connection is made. One that is made at the moment of a move may be cut off:
+/// the node where its next packet arrives knows nothing of it.
+fn without_a_gap(world: &Installed, happens: impl FnOnce(&OwnerWatch) -> Result<()>) -> Result<()> {
+    let address = world.addresses()?[0];
+    let watch = world.cluster.watch_owner(address)?;
+    watch.settled(SOON)?;
+    let started = Instant::now();
+    let over = AtomicBool::new(false);
+    let fetched = thread::scope(|scope| {
+        let client = scope.spawn(|| fetch(world, &address.to_string(), &over));
+        let happened = happens(&watch);
+        over.store(true, Ordering::Relaxed);
+        happened?;
+        client
+            .join()
+            .unwrap_or_else(|_| Err(anyhow!("a client panicked")))
+    })?;
+    let sightings = watch.sightings();
+    let during = sightings.iter().filter(|it| it.at >= started);
+    let times: Vec<_> = during.map(|it| it.at).collect();
+    let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
+    let longest = gaps.max().context("nobody answered")?;
+    let Fetched { whole, cut_off } = fetched;
+    println!(
+        "  {} answers, {longest:.0?} between two at most; the page came {whole} times, {cut_off} \
+         connections were cut off",
+        times.len()
+    );
+    ensure!(longest < GAP, "nobody answered for {longest:.0?}");
+    ensure!(whole > 0, "the page never came");
+    ensure!(cut_off <= MOVES, "{cut_off} connections were cut off");
+    Ok(())
+}
+
+/// How often the page came, and a connection was made and then cut off.
+#[derive(Default)]
+struct Fetched {
+    whole: usize,
+    cut_off: usize,
+}
+
+/// Fetches the page over new connections until it is over.
+fn fetch(world: &Installed, address: &str, over: &AtomicBool) -> Result<Fetched> {
+    let url = format!("http://{address}/");
+    let command = ["curl", "--silent", "--show-error", "--max-time", "2", &url];
+    let mut fetched = Fetched::default();
+    while !over.load(Ordering::Relaxed) {
+        let output = world.cluster.exec(Place::Client, &command).output()?;
+        match output.status.code() {
+            Some(0) => fetched.whole += 1,
+            Some(CURL_RECV_ERROR) => fetched.cut_off += 1,
+            _ => bail!(
+                "after {} times: {}",
+                fetched.whole,
+                String::from_utf8_lossy(&output.stderr)
+            ),
+        }
+    }
+    Ok(fetched)
+}
+
+/// Waits until this node alone is shown to announce the web Service.
+pub(crate) fn is_shown(world: &Installed, node: Option<Place>) -> Result<()> {
+    let node = node.context("it is a node's")?.to_string();
+    eventually(&format!("{node} is shown"), SOON, || {
+        let shown = shown(world, "web")?;
+        Ok(if shown.node == node {
+            Ok(())
+        } else {
+            Err(shown.node)
+        })
+    })
+}
+
+/// What is shown of one Service.
+struct Shown {
+    name: String,
+    node: String,
+    labels: Value,
+}
+
+/// Waits until exactly one object says who announces the Service.
+fn shown(world: &Installed, service: &str) -> Result<Shown> {
+    eventually(
+        &format!("one object says who announces {service}"),
+        SOON,
+        || {
+            let objects = objects(world, service)?;
+            let [object] = &objects[..] else {
+                return Ok(Err(format!("{objects:?}")));
+            };
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let status = &object["status"];
+            Ok(if status["serviceName"] == service {
+                Ok(Shown {
+                    name: text(&object["metadata"]["name"]),
+                    node: text(&status["node"]),
+                    labels: object["metadata"]["labels"].clone(),
+                })
+            } else {
+                Err(object.to_string())
+            })
+        },
+    )
+}
+
+fn objects(world: &Installed, service: &str) -> Result<Vec<Value>> {
+    let selector = format!("--selector=metallb.io/service-name={service}");
+    let get = ["-n", NAMESPACE, "get", "servicel2statuses", &selector];
+    let list = world.kubectl.json(&get)?;
+    Ok(list["items"].as_array().cloned().unwrap_or_default())
+}
+
+const SPEAKERS: &str = "daemonset/speaker";
+/// The longest time without an answer: a client asks every 25 ms, and has to be scheduled.
+const GAP: Duration = Duration::from_millis(250);
+/// An address moves at most so often in one of these stories.
+const MOVES: usize = 4;
+/// curl's word for a connection that was reset while it was read from.
+const CURL_RECV_ERROR: i32 = 56;
