@@ -27,12 +27,29 @@ enum What {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Layer 2: how long nobody answers, ours beside MetalLB's speakers on one cluster; needs root.
+    L2 {
+        /// Where the raw numbers go.
+        #[arg(long, default_value = "benches/results/l2.json")]
+        out: PathBuf,
+        /// Where the distribution is drawn.
+        #[arg(long, default_value = "docs/pictures/failover.svg")]
+        picture: PathBuf,
+        /// For the bench itself, such as `--trials 5 --only hard,planned`.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
 }
 
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     match &args.what {
         None => bars(),
         Some(What::Alloc { out, arguments }) => alloc(out, arguments),
+        Some(What::L2 {
+            out,
+            picture,
+            arguments,
+        }) => l2(out, picture, arguments),
     }
 }
 
@@ -61,13 +78,8 @@ fn bars() -> Result<()> {
 
 fn alloc(out: &Path, arguments: &[String]) -> Result<()> {
     let mut steps = Steps::start();
-    let packages = ["controller", "benches"].map(|name| format!("metallb-{name}"));
-    let programs = steps.time(
-        "building the controller and the benches as in the image (minutes when cold)",
-        || image::compile("image", &packages),
-    )?;
-    let metallb = steps.time("looking for MetalLB's controller", metallb)?;
-    let out = workspace::root().join(out);
+    let programs = programs(&mut steps, "controller")?;
+    let metallb = steps.time("looking for MetalLB's controller", || metallb("controller"))?;
     let mut bench = Command::new(programs.join("alloc"));
     bench
         .arg("--controller")
@@ -76,10 +88,40 @@ fn alloc(out: &Path, arguments: &[String]) -> Result<()> {
         .arg(programs.join("null-controller"))
         .arg("--metallb")
         .arg(metallb)
-        .arg("--out")
-        .arg(&out)
-        .args(["--commit", &workspace::commit()?])
         .args(arguments);
+    measure(&mut steps, bench, out)
+}
+
+fn l2(out: &Path, picture: &Path, arguments: &[String]) -> Result<()> {
+    let mut steps = Steps::start();
+    let programs = programs(&mut steps, "speaker")?;
+    let metallb = steps.time("looking for MetalLB's speaker", || metallb("speaker"))?;
+    let mut bench = Command::new(programs.join("l2"));
+    bench
+        .arg("--speaker")
+        .arg(programs.join("speaker"))
+        .arg("--metallb")
+        .arg(metallb)
+        .arg("--picture")
+        .arg(workspace::root().join(picture))
+        .args(arguments);
+    measure(&mut steps, bench, out)
+}
+
+/// The program under measurement and the benches, built as in the image; the folder that they are
+/// in.
+fn programs(steps: &mut Steps, program: &str) -> Result<PathBuf> {
+    let packages = [program, "benches"].map(|name| format!("metallb-{name}"));
+    steps.time(
+        &format!("building the {program} and the benches as in the image (minutes when cold)"),
+        || image::compile("image", &packages),
+    )
+}
+
+fn measure(steps: &mut Steps, mut bench: Command, out: &Path) -> Result<()> {
+    let out = workspace::root().join(out);
+    bench.arg("--out").arg(&out);
+    bench.args(["--commit", &workspace::commit()?]);
     let status = steps.time("measuring", || {
         bench.status().context("cannot run the bench")
     })?;
@@ -91,25 +133,23 @@ fn alloc(out: &Path, arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// MetalLB's own controller, built by Go once and kept outside every clone.
-fn metallb() -> Result<PathBuf> {
+/// One of MetalLB's own programs, built by Go once and kept outside every clone.
+fn metallb(program: &str) -> Result<PathBuf> {
     let folder = metallb_tests::cache()?.join(format!("metallb-{METALLB}"));
-    let controller = folder.join("controller");
-    if controller.exists() {
-        return Ok(controller);
+    let built = folder.join(program);
+    if built.exists() {
+        return Ok(built);
     }
-    let package = format!("go.universe.tf/metallb/controller@{METALLB}");
+    let package = format!("go.universe.tf/metallb/{program}@{METALLB}");
     println!("    not there; three minutes or more: go install {package}");
     let status = Command::new("go")
         .args(["install", "-trimpath", &package])
         .env("GOBIN", &folder)
         .env("CGO_ENABLED", "0")
         .status()
-        .context(
-            "cannot run go, which builds MetalLB's controller; get it from https://go.dev/dl",
-        )?;
+        .context("cannot run go, which builds MetalLB's programs; get it from https://go.dev/dl")?;
     ensure!(status.success(), "go install {package} ended with {status}");
-    Ok(controller)
+    Ok(built)
 }
 
 /// The release that ours is measured beside.

@@ -1,0 +1,141 @@
+//! `cargo xtask bench l2`: how long nobody answers when a node goes, ours and MetalLB's speakers
+//! side by side on one cluster.
+//!
+//! The nodes are the embedded cluster's, with kubelet and kube-proxy. The speakers run in them as
+//! plain processes, so that both are started, stopped and starved in the same way; pods that only
+//! wait stand for them at the API server. What the client sees is taken from the wire. Exits with
+//! 1 when a bar is missed; the raw numbers go into a JSON file.
+
+mod carrier;
+mod client;
+mod crowd;
+mod endpoint;
+mod footprint;
+mod hard;
+mod picture;
+mod planned;
+mod rig;
+mod speaker;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use metallb_benches::table::Table;
+
+use crate::rig::Rig;
+use crate::speaker::Kind;
+
+/// What is measured, and how much of it.
+#[derive(Parser, Debug)]
+struct Args {
+    /// Our speaker, as it is in the image.
+    #[arg(long)]
+    speaker: PathBuf,
+    /// MetalLB's speaker; without it ours is measured alone.
+    #[arg(long)]
+    metallb: Option<PathBuf>,
+    /// Where the raw numbers go.
+    #[arg(long)]
+    out: PathBuf,
+    /// Where the distribution is drawn.
+    #[arg(long)]
+    picture: PathBuf,
+    /// The commit that is measured, for the raw numbers.
+    #[arg(long)]
+    commit: String,
+    /// How often each cause happens to our speakers.
+    #[arg(long, default_value_t = 20)]
+    trials: usize,
+    /// How often each cause happens to MetalLB's, which take longer.
+    #[arg(long, default_value_t = 5)]
+    peer_trials: usize,
+    /// How many Services exist when a speaker is started.
+    #[arg(long, default_value_t = 10_000)]
+    services: u32,
+    /// Only these: hard, planned, endpoint, crowd, footprint, start, carrier.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+}
+
+impl Args {
+    fn wants(&self, what: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == what)
+    }
+
+    /// Whose speakers are measured, and how often.
+    fn kinds(&self) -> Vec<(Kind, usize)> {
+        let peer = self
+            .metallb
+            .is_some()
+            .then_some((Kind::Metallb, self.peer_trials));
+        [(Kind::Ours, self.trials)]
+            .into_iter()
+            .chain(peer)
+            .collect()
+    }
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(&args) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(missed) => {
+            println!("\n{missed} bar(s) missed");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measures everything; gives how many bars were missed.
+fn run(args: &Args) -> Result<usize> {
+    let mut table = Table::new(&args.commit);
+    let measured = measure(args, &mut table);
+    table.print();
+    table.write(&args.out)?;
+    measured?;
+    Ok(table.missed())
+}
+
+fn measure(args: &Args, table: &mut Table) -> Result<()> {
+    let one = ["hard", "planned", "endpoint", "crowd", "footprint", "start"];
+    if one.iter().any(|what| args.wants(what)) {
+        let rig = Rig::up(args, 1)?;
+        on_one_network(args, &rig, table)?;
+        rig.down()?;
+    }
+    if args.wants("carrier") {
+        let rig = Rig::up(args, 2)?;
+        carrier::measure(args, &rig, table)?;
+        rig.down()?;
+    }
+    Ok(())
+}
+
+/// What takes one network card a node.
+fn on_one_network(args: &Args, rig: &Rig, table: &mut Table) -> Result<()> {
+    if args.wants("hard") {
+        hard::measure(args, rig, table)?;
+    }
+    if args.wants("planned") {
+        planned::measure(args, rig, table)?;
+    }
+    if args.wants("endpoint") {
+        endpoint::measure(rig, table)?;
+    }
+    if args.wants("crowd") {
+        crowd::taken_over(rig, table)?;
+    }
+    if args.wants("footprint") {
+        footprint::measure(rig, table)?;
+    }
+    if args.wants("start") {
+        crowd::started(rig, args.services, table)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,241 @@
+//! Three nodes, a client, one Service with an address, and what speakers need to find each other.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use metallb_netio::NetworkNamespace;
+use metallb_tests::{Cluster, Options, Place, Terminal, WEB, product};
+use serde_json::{Value, json};
+
+use crate::Args;
+use crate::speaker::Kind;
+
+/// The namespace of the speakers and of the configuration.
+pub(crate) const SYSTEM: &str = "metallb-system";
+/// By which the speakers find each other's pods.
+pub(crate) const LABELS: &str = "app=metallb,component=speaker";
+
+/// The cluster, and what is measured on it.
+#[derive(Debug)]
+pub(crate) struct Rig {
+    pub(crate) cluster: Cluster,
+    pub(crate) speaker: PathBuf,
+    pub(crate) metallb: Option<PathBuf>,
+    /// The card on which addresses are announced.
+    pub(crate) nic: u8,
+}
+
+impl Rig {
+    /// Makes it. With two cards, addresses are on the second one's network and heartbeats on the
+    /// first.
+    pub(crate) fn up(args: &Args, nics: u8) -> Result<Self> {
+        let options = Options {
+            name: "bench-l2".parse()?,
+            nodes: 3,
+            nics,
+            ..Options::default()
+        };
+        Cluster::down(&options.name)?;
+        let rig = Self {
+            cluster: Cluster::up(&options, &mut Terminal::start())?,
+            speaker: args.speaker.clone(),
+            metallb: args.metallb.clone(),
+            nic: nics - 1,
+        };
+        rig.configure()?;
+        Ok(rig)
+    }
+
+    pub(crate) fn down(self) -> Result<()> {
+        Cluster::down(self.cluster.name())
+    }
+
+    /// Whose speakers are measured.
+    pub(crate) fn kinds(&self) -> Vec<Kind> {
+        let peer = self.metallb.is_some().then_some(Kind::Metallb);
+        [Kind::Ours].into_iter().chain(peer).collect()
+    }
+
+    /// The address that is asked for.
+    pub(crate) fn address(&self) -> Ipv4Addr {
+        if self.nic == 0 {
+            Ipv4Addr::new(192, 0, 2, 200)
+        } else {
+            Ipv4Addr::new(198, 51, 100, 200)
+        }
+    }
+
+    /// Where datagrams are said back.
+    pub(crate) fn echo(&self) -> SocketAddr {
+        (self.address(), ECHO).into()
+    }
+
+    /// The key under which heartbeats are sealed: a folder, as a Secret is mounted.
+    pub(crate) fn key(&self) -> PathBuf {
+        self.cluster.directory().join("memberlist")
+    }
+
+    /// An administrator's kubeconfig that works on the nodes.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.cluster.directory().join("nodes.kubeconfig")
+    }
+
+    /// Runs inside the control plane's network, beside the API server.
+    pub(crate) fn beside_the_server<T: Send>(
+        &self,
+        work: impl AsyncFnOnce(kube::Client) -> Result<T> + Send,
+    ) -> Result<T> {
+        let inside = format!("/run/netns/{}", self.cluster.netns(Place::ControlPlane));
+        let namespace = NetworkNamespace::open(inside.as_ref())?;
+        namespace.run(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            runtime.block_on(async {
+                work(metallb_benches::load::connect(&self.cluster).await?).await
+            })
+        })?
+    }
+
+    /// Makes objects.
+    pub(crate) fn apply(&self, objects: &[Value]) -> Result<()> {
+        let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
+        self.cluster.apply(&list.to_string())
+    }
+
+    /// Makes a Service with this address in its status, as the controller would.
+    pub(crate) fn assign(&self, service: &str, ip: Ipv4Addr) -> Result<()> {
+        let status = json!({ "status": { "loadBalancer": { "ingress": [{ "ip": ip }] } } });
+        self.cluster.kubectl_output(&[
+            "patch",
+            "service",
+            service,
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            &status.to_string(),
+        ])?;
+        Ok(())
+    }
+
+    fn configure(&self) -> Result<()> {
+        let crds = product::path("crds").display().to_string();
+        self.cluster
+            .kubectl_output(&["apply", "--server-side", "-f", &crds])?;
+        self.cluster
+            .kubectl_output(&["wait", "--for=condition=Established", "crd", "--all"])?;
+        self.cluster
+            .kubectl_output(&["create", "namespace", SYSTEM])?;
+        self.let_metallb_read()?;
+        fs::create_dir_all(self.key())?;
+        fs::write(self.key().join("secretkey"), "a secret of these benches")?;
+        let local = fs::read_to_string(self.cluster.local_kubeconfig())?;
+        let server = Place::ControlPlane.address().v4.to_string();
+        fs::write(self.kubeconfig(), local.replace("127.0.0.1", &server))?;
+        let mut objects: Vec<_> = self.cluster.nodes().into_iter().map(pod).collect();
+        objects.extend(configuration());
+        objects.extend(web());
+        self.apply(&objects)?;
+        self.assign("web", self.address())?;
+        for node in self.cluster.nodes() {
+            let node = node.to_string();
+            self.cluster
+                .kubectl_output(&["label", "node", &node, ANNOUNCES])?;
+        }
+        product::rolled_out(&self.cluster.admin(), "default", "deployment/web")?;
+        let ready = [
+            "-n",
+            SYSTEM,
+            "wait",
+            "pods",
+            "--all",
+            "--for=condition=Ready",
+        ];
+        self.cluster
+            .kubectl_output(&ready)
+            .context("the pods that stand for speakers")?;
+        Ok(())
+    }
+
+    /// MetalLB's programs do not start without the old version of this kind.
+    fn let_metallb_read(&self) -> Result<()> {
+        let served = |version| json!({ "op": "replace", "path": format!("/spec/versions/{version}/served"), "value": true });
+        let patch = json!([served(0), served(1)]).to_string();
+        let crd = "bgppeers.metallb.io";
+        self.cluster
+            .kubectl_output(&["patch", "crd", crd, "--type=json", "-p", &patch])?;
+        Ok(())
+    }
+}
+
+/// A pod that only waits, in the place of a speaker's: the speakers find each other by these.
+fn pod(node: Place) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": speaker_pod(node), "namespace": SYSTEM,
+            "labels": { "app": "metallb", "component": "speaker" },
+        },
+        "spec": {
+            "nodeName": node.to_string(), "hostNetwork": true,
+            "tolerations": [{ "operator": "Exists" }],
+            "containers": [{
+                "name": "speaker", "image": WEB, "imagePullPolicy": "IfNotPresent", "args": ["pause"],
+            }],
+        },
+    })
+}
+
+/// The name of the pod that stands for a node's speaker.
+pub(crate) fn speaker_pod(node: Place) -> String {
+    format!("speaker-{node}")
+}
+
+fn configuration() -> [Value; 2] {
+    let object = |kind: &str, spec: Value| {
+        json!({
+            "apiVersion": "metallb.io/v1beta1", "kind": kind,
+            "metadata": { "name": "bench", "namespace": SYSTEM }, "spec": spec,
+        })
+    };
+    let (label, value) = ANNOUNCES.split_once('=').expect("a label has a value");
+    let addresses = ["192.0.2.200/32", "198.51.100.200/32", "10.0.0.0/16"];
+    [
+        object("IPAddressPool", json!({ "addresses": addresses })),
+        object(
+            "L2Advertisement",
+            json!({ "nodeSelectors": [{ "matchLabels": { label: value } }] }),
+        ),
+    ]
+}
+
+fn web() -> [Value; 2] {
+    let labels = json!({ "app": "web" });
+    let container = json!({
+        "name": "web", "image": WEB, "imagePullPolicy": "IfNotPresent",
+        "args": ["netexec", "--http-port=8080", "--udp-port=8081"],
+    });
+    [
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "web", "namespace": "default" },
+            "spec": {
+                "replicas": 2, "selector": { "matchLabels": labels },
+                "template": { "metadata": { "labels": labels }, "spec": { "containers": [container] } },
+            },
+        }),
+        json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": { "name": "web", "namespace": "default" },
+            "spec": {
+                "type": "LoadBalancer", "selector": labels, "ipFamilyPolicy": "SingleStack",
+                "ports": [{ "name": "echo", "protocol": "UDP", "port": ECHO, "targetPort": 8081 }],
+            },
+        }),
+    ]
+}
+
+/// The label of nodes that may announce.
+pub(crate) const ANNOUNCES: &str = "bench/announces=yes";
+/// The Service's port.
+const ECHO: u16 = 81;
