@@ -5,6 +5,7 @@
 //! given; `METALLB_SEED`, just this one, to see again what failed. `cargo xtask soak` sets them.
 
 mod dice;
+mod network;
 mod panics;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::time::Instant;
 use std::{env, thread};
 
 pub use dice::Dice;
+pub use network::{Network, Station, To};
 pub use panics::panic_message;
 
 /// Runs a test for each seed, on all processors: for `usual` of them, unless the environment says

@@ -1,6 +1,7 @@
 //! Whatever happens to a cluster, in the end everybody knows who is there.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use metallb_seeds::{Dice, for_each_seed};
 
@@ -18,11 +19,12 @@ impl Life {
     fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let nodes = dice.pick(&[3, 3, 4, 5, 10, 30]);
-        let mut network = Network::of(nodes).seed(seed).loss(dice.pick(&[0, 0, 1, 5]));
+        let mut network =
+            Network::by_dice(nodes, Dice::new(seed ^ 1)).loss(dice.pick(&[0, 0, 1, 5]));
         if dice.percent(20) {
             network = network.sealed();
         }
-        network.latency = dice.pick(&[50, 2000, 5000]);
+        network.wires.latency = Duration::from_micros(dice.pick(&[50, 2000, 5000]));
         for node in 0..nodes {
             network.start(node);
         }
@@ -60,19 +62,19 @@ impl Life {
             }
             4 | 5 => {
                 let sides = self.dice.pick(&[1, 2, 2, 3]);
-                for side in &mut self.network.side {
+                for side in &mut self.network.wires.side {
                     *side = u8::try_from(self.dice.below(sides)).expect("a few");
                 }
             }
             6 => {
                 // One way, or both.
                 let other = self.dice.below(self.nodes);
-                self.network.deaf.insert((node, other));
+                self.network.wires.deaf.insert((node, other));
                 if self.dice.percent(50) {
-                    self.network.deaf.insert((other, node));
+                    self.network.wires.deaf.insert((other, node));
                 }
             }
-            7 => self.network.deaf.clear(),
+            7 => self.network.wires.deaf.clear(),
             _ => {}
         }
         let time = self.dice.duration(ms(3000));
@@ -86,8 +88,8 @@ impl Life {
 
     /// Everything gets through again, and nobody stands still.
     fn calm_down(&mut self) {
-        self.network.side.fill(0);
-        self.network.deaf.clear();
+        self.network.wires.side.fill(0);
+        self.network.wires.deaf.clear();
         // Whoever is frozen thaws.
         self.network.run(ms(20_000));
         if self.running.is_empty() {
@@ -109,11 +111,11 @@ fn in_the_end_everybody_knows_who_is_there() {
         life.calm_down();
         life.network.assert_all_see(&life.running);
         // And nobody changes its mind without a reason.
-        life.network.losses.clear();
+        life.network.forget_losses();
         life.network.run(ms(10_000));
-        assert_eq!(life.network.losses, []);
+        assert_eq!(life.network.losses(), []);
     });
 }
 
 /// After this much time without a fault, all agree.
-const CALM: std::time::Duration = ms(2000);
+const CALM: Duration = ms(2000);

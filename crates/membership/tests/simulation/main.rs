@@ -5,6 +5,7 @@ mod lives;
 mod network;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use metallb_seeds::for_each_seed;
 
@@ -20,8 +21,8 @@ fn a_cluster_that_starts_agrees_within_a_heartbeat_or_two() {
         let bound = if nodes == 1 { ms(501) } else { ms(210) };
         assert!(took < bound, "{nodes} nodes took {took:?}");
         // Nobody was there before, and none seems fitter than another even for a moment.
-        assert_eq!(network.uneven, 0, "{nodes} nodes");
-        assert!(network.nodes.iter().all(|node| node.ready == all));
+        assert_eq!(network.uneven(), 0, "{nodes} nodes");
+        assert!(network.all_take_for_ready(&all));
     }
 }
 
@@ -35,9 +36,9 @@ fn who_comes_while_others_are_at_work_takes_over_when_it_says_so() {
     network.until(|network| network.all_see(&all));
     network.run(ms(1000));
     let others = BTreeSet::from([1, 2, 3]);
-    assert!(network.nodes.iter().all(|node| node.ready == others));
+    assert!(network.all_take_for_ready(&others));
     network.ready(0);
-    let took = network.until(|network| network.nodes.iter().all(|it| it.ready == all));
+    let took = network.until(|network| network.all_take_for_ready(&all));
     assert!(took <= ms(5), "it took {took:?}");
 }
 
@@ -47,9 +48,9 @@ fn a_starting_speaker_never_believes_that_it_is_alone() {
     network.kill(2);
     network.run(ms(2000));
     network.start(2);
-    let took = network.until(|network| !network.nodes[2].view.is_empty());
+    let took = network.until(|network| !network.node(2).view.is_empty());
     assert_eq!(
-        network.nodes[2].view,
+        network.node(2).view,
         BTreeSet::from([0, 1, 2]),
         "its first view"
     );
@@ -68,9 +69,9 @@ fn a_restarted_speaker_gets_its_share_only_once_it_knows_its_share() {
         network.run(ms(2000));
         network.start(1);
         let mut waited = 0;
-        while network.nodes[1].view.is_empty() {
+        while network.node(1).view.is_empty() {
             assert!(
-                !network.nodes[0].view.contains(&1),
+                !network.node(0).view.contains(&1),
                 "counted after {waited} ms, knows nobody"
             );
             network.run(ms(1));
@@ -98,7 +99,7 @@ fn a_dead_node_is_noticed_by_all_within_the_bound() {
         (50, 4, 50),
     ] {
         let mut network = Network::of(nodes).seed(seed).started();
-        network.latency = latency;
+        network.wires.latency = Duration::from_micros(latency);
         network.kill(1);
         let rest = (0..nodes).filter(|node| *node != 1).collect();
         let took = network.until(|network| network.all_see(&rest));
@@ -119,7 +120,7 @@ fn five_percent_loss_kills_nobody_and_the_dead_are_still_noticed() {
     ] {
         let mut network = Network::of(nodes).seed(seed).loss(5).started();
         network.run(ms(time));
-        assert_eq!(network.losses, [], "with {nodes} nodes, seed {seed}");
+        assert_eq!(network.losses(), [], "with {nodes} nodes, seed {seed}");
         network.kill(0);
         let rest = (1..nodes).collect();
         let took = network.until(|network| network.all_see(&rest));
@@ -130,18 +131,18 @@ fn five_percent_loss_kills_nobody_and_the_dead_are_still_noticed() {
 #[test]
 fn the_sides_of_a_partition_agree_among_themselves_and_rejoin() {
     let mut network = Network::of(50).seed(7).loss(2).started();
-    network.side = (0..50).map(|node| u8::from(node >= 20)).collect();
+    network.wires.side = (0..50).map(|node| u8::from(node >= 20)).collect();
     let (left, right) = ((0..20).collect(), (20..50).collect());
     let took = network.until(|network| network.all_see(&left) && network.all_see(&right));
     println!("the cut took {took:?}");
     assert!(took <= ms(905), "the cut took {took:?}");
-    network.losses.clear();
-    network.side.fill(0);
+    network.forget_losses();
+    network.wires.side.fill(0);
     let all = (0..50).collect();
     let took = network.until(|network| network.all_see(&all));
     println!("the healing took {took:?}");
     assert!(took <= ms(505), "the healing took {took:?}");
-    assert_eq!(network.losses, [], "nobody is lost by healing");
+    assert_eq!(network.losses(), [], "nobody is lost by healing");
 }
 
 #[test]
@@ -168,8 +169,8 @@ fn a_starved_watcher_condemns_nobody() {
         network.freeze(2, ms(freeze));
         network.run(ms(freeze + 1000));
         let blamed: Vec<_> = network
-            .losses
-            .iter()
+            .losses()
+            .into_iter()
             .filter(|(_, by, _)| *by == 2)
             .collect();
         assert!(
@@ -192,14 +193,14 @@ fn a_watcher_that_gets_little_time_condemns_nobody_and_still_sees_a_death() {
     };
     slow(&mut network, 40);
     let blamed: Vec<_> = network
-        .losses
-        .iter()
+        .losses()
+        .into_iter()
         .filter(|(_, by, _)| *by == 0)
         .collect();
     assert!(blamed.is_empty(), "{blamed:?}");
     network.kill(1);
     slow(&mut network, 20);
-    assert_eq!(network.nodes[0].view, BTreeSet::from([0, 2]));
+    assert_eq!(network.node(0).view, BTreeSet::from([0, 2]));
 }
 
 #[test]
@@ -207,7 +208,7 @@ fn a_frozen_node_is_replaced_and_welcomed_back() {
     let mut network = Network::of(4).seed(9).sealed().started();
     network.freeze(1, ms(5000));
     let rest = BTreeSet::from([0, 2, 3]);
-    let took = network.until(|n| [0, 2, 3].iter().all(|node| n.nodes[*node].view == rest));
+    let took = network.until(|n| [0, 2, 3].iter().all(|node| n.node(*node).view == rest));
     assert!(took <= ms(505), "it took {took:?}");
     network.run(ms(5100).saturating_sub(took));
     network.assert_all_see(&(0..4).collect());
@@ -228,9 +229,9 @@ fn one_that_some_still_hear_is_alive() {
     // Nothing gets through between two of ten, whichever they are: others who watch them vouch.
     for (one, other) in [(0, 1), (3, 7), (9, 2)] {
         let mut network = Network::of(10).started();
-        network.deaf.extend([(one, other), (other, one)]);
+        network.wires.deaf.extend([(one, other), (other, one)]);
         network.run(ms(10_000));
-        assert_eq!(network.losses, [], "{one} and {other}");
+        assert_eq!(network.losses(), [], "{one} and {other}");
     }
 }
 
@@ -239,37 +240,34 @@ fn one_that_hears_nobody_is_replaced_and_takes_nobody_with_it() {
     // It thinks that all are dead and tells them so.
     let mut network = Network::of(10).started();
     let deaf = (0..10).filter(|node| *node != 4).map(|node| (node, 4));
-    network.deaf.extend(deaf);
+    network.wires.deaf.extend(deaf);
     network.run(ms(10_000));
     let lost: BTreeSet<_> = network
-        .losses
-        .iter()
+        .losses()
+        .into_iter()
         .filter(|(_, by, _)| *by != 4)
-        .map(|(_, _, gone)| *gone)
+        .map(|(_, _, gone)| gone)
         .collect();
-    assert_eq!(lost, [4].into(), "{:?}", network.losses);
-    assert_eq!(network.nodes[4].view, [4].into());
-    network.deaf.clear();
-    network.losses.clear();
+    assert_eq!(lost, [4].into(), "{:?}", network.losses());
+    assert_eq!(network.node(4).view, [4].into());
+    network.wires.deaf.clear();
+    network.forget_losses();
     network.run(ms(500));
     network.assert_all_see(&(0..10).collect());
-    assert_eq!(network.losses, []);
+    assert_eq!(network.losses(), []);
 }
 
 #[test]
 fn the_load_of_one_does_not_grow_with_the_cluster() {
     for nodes in [4, 40, 160] {
         let mut network = Network::of(nodes).started();
-        network.sent = 0;
+        let before = network.wires.sent();
         network.run(ms(3000));
+        let sent = network.wires.sent() - before;
         // Three watchers, ten times a second.
         let expected = 90 * nodes as u64;
         let around = expected - nodes as u64 * 3..=expected + nodes as u64 * 3;
-        assert!(
-            around.contains(&network.sent),
-            "{nodes} nodes sent {}",
-            network.sent
-        );
+        assert!(around.contains(&sent), "{nodes} nodes sent {sent}");
     }
 }
 
@@ -278,7 +276,7 @@ fn the_same_seed_tells_the_same_story() {
     let run = || {
         let mut network = Network::of(10).seed(42).loss(40).started_or_not();
         network.run(ms(20_000));
-        (network.sent, network.losses)
+        (network.wires.sent(), network.losses())
     };
     assert_eq!(run(), run());
 }
