@@ -41,7 +41,9 @@ fn prompt(config: Config) -> kube::Result<Client> {
     tcp.set_keepalive_retries(Some(PROBES));
     tcp.set_tcp_user_timeout(Some(UNHEARD));
     let tls = config.rustls_https_connector_with_connector(tcp)?;
-    let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(tls);
+    let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+        .http1_max_buf_size(READ_AT_ONCE)
+        .build(tls);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .layer(TimeoutLayer::new(ANSWER))
@@ -54,6 +56,10 @@ fn prompt(config: Config) -> kube::Result<Client> {
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// In bytes. A connection keeps the buffer that its first list has grown, by default to more than
+/// 400 KiB, and there is one for each kind that is watched.
+const READ_AT_ONCE: usize = 64 << 10;
 
 /// How long the API server may take until it begins to answer.
 const ANSWER: Duration = Duration::from_secs(15);
