@@ -9,17 +9,7 @@ use anyhow::{Context as _, Result};
 use metallb_benches::{allocate, arp_echo, flood};
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(0) => ExitCode::SUCCESS,
-        Ok(missed) => {
-            println!("\n{missed} bar(s) missed");
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    metallb_benches::exit(run())
 }
 
 /// Measures everything; gives how many bars were missed.

@@ -78,18 +78,7 @@ impl Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    match run(&args) {
-        Ok(0) => ExitCode::SUCCESS,
-        Ok(missed) => {
-            println!("\n{missed} bar(s) missed");
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    metallb_benches::exit(run(&Args::parse()))
 }
 
 /// Measures everything; gives how many bars were missed.

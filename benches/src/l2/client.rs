@@ -12,6 +12,7 @@ use metallb_benches::wire::{ARP, arp_request, link};
 use metallb_l2::MacAddr;
 use metallb_netio::{FRAME_MAX, NetworkNamespace, plain_packet_socket};
 use metallb_tests::{Cluster, Place, eventually};
+use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 
 /// An ARP frame that says who has an address.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +44,8 @@ impl Watch {
             Ok((plain_packet_socket(card.index, ARP)?, mac))
         })??;
         socket.set_read_timeout(Some(Duration::from_millis(50)))?;
+        // A thousand addresses may be announced at once, and each frame counts.
+        set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER)?;
         let own = if nic == 0 {
             Place::Client.address().v4
         } else {
@@ -180,14 +183,15 @@ impl Stream {
         Ok(stream)
     }
 
-    /// Waits until some have come back.
+    /// Waits until a hundred more have come back.
     pub(crate) fn flows(&self) -> Result<()> {
+        let before = lock(&self.back).len();
         eventually("datagrams come back", SETTLE, || {
-            let back = lock(&self.back).len();
-            Ok(if back > 100 {
+            let more = lock(&self.back).len() - before;
+            Ok(if more >= 100 {
                 Ok(())
             } else {
-                Err(back.to_string())
+                Err(format!("{more} came back"))
             })
         })
     }
@@ -261,6 +265,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// In bytes: for tens of thousands of frames, each of which the kernel counts with its overhead.
+const RECEIVE_BUFFER: usize = 64 << 20;
 /// Between two questions.
 const PACE: Duration = Duration::from_millis(10);
 /// For how long one answers alone before it counts as settled, and how many answers that are.

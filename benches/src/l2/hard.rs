@@ -5,6 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 use metallb_benches::table::{Bar, Table, percentile, worst};
 use metallb_tests::Place;
+use metallb_tests::faults::Cable;
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -16,7 +17,7 @@ use crate::speaker::{Kind, Speakers};
 
 /// How it goes.
 #[derive(Clone, Copy, Debug)]
-enum Cause {
+pub(crate) enum Cause {
     /// Its cable is pulled.
     Cable,
     /// Nothing gets through its port any more, and it has a carrier.
@@ -41,7 +42,7 @@ impl Cause {
 
     fn happens(self, rig: &Rig, speakers: &mut Speakers<'_>, node: Place) -> Result<()> {
         match self {
-            Self::Cable => rig.cluster.cut(node),
+            Self::Cable => rig.cluster.cut(cable(rig, node)),
             Self::Port => rig.cluster.isolate(node),
             Self::Killed => speakers.end_on(node, Signal::KILL),
             Self::Stopped => {
@@ -53,7 +54,8 @@ impl Cause {
 
     fn is_over(self, rig: &Rig, speakers: &mut Speakers<'_>, node: Place) -> Result<()> {
         match self {
-            Self::Cable | Self::Port => rig.cluster.heal(node),
+            Self::Cable => rig.cluster.heal(cable(rig, node)),
+            Self::Port => rig.cluster.heal(node),
             Self::Killed => speakers.start_on(node).map(drop),
             Self::Stopped => {
                 speakers.on(node)?.signal(Signal::CONT);
@@ -101,8 +103,14 @@ pub(crate) fn measure(args: &Args, rig: &Rig, table: &mut Table) -> Result<()> {
     picture::draw(&args.picture, &lines)
 }
 
+/// The one of the card on which addresses are announced.
+fn cable(rig: &Rig, place: Place) -> Cable {
+    let nic = rig.nic;
+    Cable { place, nic }
+}
+
 /// In milliseconds.
-fn times(rig: &Rig, kind: Kind, cause: Cause, trials: usize) -> Result<Vec<f64>> {
+pub(crate) fn times(rig: &Rig, kind: Kind, cause: Cause, trials: usize) -> Result<Vec<f64>> {
     let mut speakers = Speakers::start(rig, kind)?;
     let watch = Watch::start(&rig.cluster, rig.nic, Some(rig.address()))?;
     let mut times = Vec::new();

@@ -7,6 +7,7 @@
 //! 1 when a bar is missed; the raw numbers go into a JSON file.
 
 mod carrier;
+mod changeover;
 mod client;
 mod crowd;
 mod endpoint;
@@ -54,7 +55,7 @@ struct Args {
     /// How many Services exist when a speaker is started.
     #[arg(long, default_value_t = 10_000)]
     services: u32,
-    /// Only these: hard, planned, endpoint, crowd, footprint, start, carrier.
+    /// Only these: hard, planned, changeover, endpoint, crowd, footprint, start, carrier.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }
@@ -78,18 +79,7 @@ impl Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    match run(&args) {
-        Ok(0) => ExitCode::SUCCESS,
-        Ok(missed) => {
-            println!("\n{missed} bar(s) missed");
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    metallb_benches::exit(run(&Args::parse()))
 }
 
 /// Measures everything; gives how many bars were missed.
@@ -103,7 +93,15 @@ fn run(args: &Args) -> Result<usize> {
 }
 
 fn measure(args: &Args, table: &mut Table) -> Result<()> {
-    let one = ["hard", "planned", "endpoint", "crowd", "footprint", "start"];
+    let one = [
+        "hard",
+        "planned",
+        "changeover",
+        "endpoint",
+        "crowd",
+        "footprint",
+        "start",
+    ];
     if one.iter().any(|what| args.wants(what)) {
         let rig = Rig::up(args, 1)?;
         on_one_network(args, &rig, table)?;
@@ -124,6 +122,9 @@ fn on_one_network(args: &Args, rig: &Rig, table: &mut Table) -> Result<()> {
     }
     if args.wants("planned") {
         planned::measure(args, rig, table)?;
+    }
+    if args.wants("changeover") {
+        changeover::measure(args, rig, table)?;
     }
     if args.wants("endpoint") {
         endpoint::measure(rig, table)?;

@@ -96,6 +96,7 @@ fn lost(rig: &Rig, kind: Kind, cause: Cause, trials: usize) -> Result<Vec<f64>> 
         watch.settled()?;
         cause.is_over(rig, &mut speakers, owner)?;
         back(&watch, owner)?;
+        stream.flows()?;
         let fate = stream.stop();
         println!(
             "  {} {}: {} of {} lost, {} in a row",

@@ -128,14 +128,24 @@ impl Rig {
             .kubectl_output(&["wait", "--for=condition=Established", "crd", "--all"])?;
         self.cluster
             .kubectl_output(&["create", "namespace", SYSTEM])?;
+        // Pods are refused until their account is there.
+        let account = [
+            "-n",
+            SYSTEM,
+            "wait",
+            "serviceaccount/default",
+            "--for=create",
+        ];
+        self.cluster.kubectl_output(&account)?;
         self.let_metallb_read()?;
         fs::create_dir_all(self.key())?;
         fs::write(self.key().join("secretkey"), "a secret of these benches")?;
         let local = fs::read_to_string(self.cluster.local_kubeconfig())?;
         let server = Place::ControlPlane.address().v4.to_string();
         fs::write(self.kubeconfig(), local.replace("127.0.0.1", &server))?;
-        let mut objects: Vec<_> = self.cluster.nodes().into_iter().map(pod).collect();
-        objects.extend(configuration());
+        let nodes = self.cluster.nodes().into_iter();
+        let mut objects: Vec<_> = nodes.map(|node| pod(node, Kind::Metallb)).collect();
+        objects.extend(configuration(self.nic));
         objects.extend(web());
         self.apply(&objects)?;
         self.assign("web", self.address())?;
@@ -145,6 +155,19 @@ impl Rig {
                 .kubectl_output(&["label", "node", &node, ANNOUNCES])?;
         }
         product::rolled_out(&self.cluster.admin(), "default", "deployment/web")?;
+        self.wait_for_pods()
+    }
+
+    /// Has another pod stand for a node's speaker.
+    pub(crate) fn replace_pod(&self, node: Place, kind: Kind) -> Result<()> {
+        let name = speaker_pod(node);
+        self.cluster
+            .kubectl_output(&["-n", SYSTEM, "delete", "pod", &name])?;
+        self.apply(&[pod(node, kind)])?;
+        self.wait_for_pods()
+    }
+
+    fn wait_for_pods(&self) -> Result<()> {
         let ready = [
             "-n",
             SYSTEM,
@@ -170,12 +193,17 @@ impl Rig {
     }
 }
 
-/// A pod that only waits, in the place of a speaker's: the speakers find each other by these.
-fn pod(node: Place) -> Value {
+/// A pod that only waits, in the place of a speaker's: the speakers find each other by these. Ours
+/// tell each other from MetalLB's where their pods say so.
+fn pod(node: Place, kind: Kind) -> Value {
+    let annotations = match kind {
+        Kind::Ours => json!({ HEARTBEATS: "ring" }),
+        Kind::Metallb => json!({}),
+    };
     json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {
-            "name": speaker_pod(node), "namespace": SYSTEM,
+            "name": speaker_pod(node), "namespace": SYSTEM, "annotations": annotations,
             "labels": { "app": "metallb", "component": "speaker" },
         },
         "spec": {
@@ -193,7 +221,8 @@ pub(crate) fn speaker_pod(node: Place) -> String {
     format!("speaker-{node}")
 }
 
-fn configuration() -> [Value; 2] {
+/// What is announced, and on which card: addresses of one network mean nothing on the other.
+fn configuration(nic: u8) -> [Value; 2] {
     let object = |kind: &str, spec: Value| {
         json!({
             "apiVersion": "metallb.io/v1beta1", "kind": kind,
@@ -202,12 +231,13 @@ fn configuration() -> [Value; 2] {
     };
     let (label, value) = ANNOUNCES.split_once('=').expect("a label has a value");
     let addresses = ["192.0.2.200/32", "198.51.100.200/32", "10.0.0.0/16"];
+    let advertisement = json!({
+        "interfaces": [format!("eth{nic}")],
+        "nodeSelectors": [{ "matchLabels": { label: value } }],
+    });
     [
         object("IPAddressPool", json!({ "addresses": addresses })),
-        object(
-            "L2Advertisement",
-            json!({ "nodeSelectors": [{ "matchLabels": { label: value } }] }),
-        ),
+        object("L2Advertisement", advertisement),
     ]
 }
 
@@ -237,5 +267,7 @@ fn web() -> [Value; 2] {
 
 /// The label of nodes that may announce.
 pub(crate) const ANNOUNCES: &str = "bench/announces=yes";
+/// The mark of our pods.
+const HEARTBEATS: &str = "metallb.io/heartbeats";
 /// The Service's port.
 const ECHO: u16 = 81;
