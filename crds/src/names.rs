@@ -41,6 +41,10 @@ pub const V1BETA2_SPEC: &str = "metallb.io/v1beta2-spec";
 /// it. Ours; MetalLB has none.
 pub const DRAIN_TAINT: &str = "metallb.io/drain";
 
+/// Annotation of our speakers' pods, whatever the value: they hear each other's heartbeats. Pods
+/// without it beside such are MetalLB's own speakers, which have another way.
+pub const HEARTBEATS: &str = "metallb.io/heartbeats";
+
 /// Node label: load balancers leave this node out, whatever the value.
 pub const EXCLUDE_FROM_EXTERNAL_LOAD_BALANCERS: &str =
     "node.kubernetes.io/exclude-from-external-load-balancers";

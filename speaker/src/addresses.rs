@@ -60,6 +60,11 @@ impl Addresses {
         }
     }
 
+    /// How many Services want something announced.
+    pub(crate) fn services(&self) -> usize {
+        self.by_service.len()
+    }
+
     /// Whether somebody wants it announced.
     pub(crate) fn is_wanted(&self, ip: IpAddr) -> bool {
         self.by_ip.contains_key(&ip)

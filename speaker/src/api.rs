@@ -102,11 +102,12 @@ pub(crate) struct Taint {
 
 #[derive(Deserialize, Clone, Debug, Default)]
 pub(crate) struct NodeStatus {
-    pub(crate) conditions: Option<Vec<NodeCondition>>,
+    pub(crate) conditions: Option<Vec<Condition>>,
 }
 
+/// Of a Node or a Pod.
 #[derive(Deserialize, Clone, Debug, Default)]
-pub(crate) struct NodeCondition {
+pub(crate) struct Condition {
     #[serde(rename = "type")]
     pub(crate) type_: String,
     pub(crate) status: String,
@@ -135,4 +136,5 @@ pub(crate) struct PodStatus {
     #[serde(rename = "podIP")]
     pub(crate) pod_ip: Option<String>,
     pub(crate) phase: Option<String>,
+    pub(crate) conditions: Option<Vec<Condition>>,
 }

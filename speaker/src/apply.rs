@@ -1,5 +1,5 @@
 //! Does the difference between what was decided before and what is decided now: commands to the
-//! protocol thread, Events, metrics, one line of log.
+//! protocol thread first, then what users read of it: Events, metrics, one line of log.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,6 +32,16 @@ pub(crate) struct Apply {
     announced: AnnouncedMetric,
     publish: Publish,
     show: Show,
+    unsaid: Vec<Unsaid>,
+}
+
+/// What is in effect, and not told of yet.
+struct Unsaid {
+    key: ObjectKey,
+    /// That of the Service, for Events.
+    uid: Option<String>,
+    before: Option<Decision>,
+    decision: Decision,
 }
 
 impl fmt::Debug for Apply {
@@ -50,33 +60,62 @@ impl Apply {
         publish: Publish,
         show: Show,
     ) -> Self {
-        let (decided, addresses) = (BTreeMap::new(), Addresses::default());
         Self {
             node,
-            decided,
-            addresses,
+            decided: BTreeMap::new(),
+            addresses: Addresses::default(),
             commands,
             announced,
             publish,
             show,
+            unsaid: Vec::new(),
         }
     }
 
-    /// Puts a decision into effect. `uid` is that of the Service, for Events.
-    pub(crate) fn apply(&mut self, key: &ObjectKey, uid: Option<&str>, decision: Decision) {
-        let before = self.decided.get(key);
-        if before == Some(&decision) {
+    /// Puts a decision into effect. `uid` is that of the Service. What users read of it waits for
+    /// [`say`](Self::say), so that of many addresses none waits for words about another.
+    pub(crate) fn act(&mut self, key: &ObjectKey, uid: Option<&str>, decision: Decision) {
+        if self.decided.get(key) == Some(&decision) {
             return;
         }
-        let old = before.and_then(announced).cloned();
-        let new = announced(&decision).cloned();
-        log(key, before, &decision);
-        self.tell(key, &decision);
-        self.count(key, old.as_ref(), new.as_ref());
-        if old.as_ref().map(|it| &it.interfaces) != new.as_ref().map(|it| &it.interfaces) {
-            (self.show)(key, new.as_ref().map(|it| &it.interfaces));
+        self.command(key, &decision);
+        let before = match &decision {
+            Decision::Withhold(Reason::ServiceDeleted | Reason::NotLoadBalancer) => {
+                self.decided.remove(key)
+            }
+            _ => self.decided.insert(key.clone(), decision.clone()),
+        };
+        self.unsaid.push(Unsaid {
+            key: key.clone(),
+            uid: uid.map(str::to_owned),
+            before,
+            decision,
+        });
+    }
+
+    /// Tells users of all that was put into effect.
+    pub(crate) fn say(&mut self) {
+        for unsaid in std::mem::take(&mut self.unsaid) {
+            self.say_one(&unsaid);
         }
-        match &decision {
+    }
+
+    fn say_one(&self, unsaid: &Unsaid) {
+        let Unsaid {
+            key,
+            uid,
+            before,
+            decision,
+        } = unsaid;
+        let uid = uid.as_deref();
+        let old = before.as_ref().and_then(announced);
+        let new = announced(decision);
+        log(key, before.as_ref(), decision);
+        self.count(key, old, new);
+        if old.map(|it| &it.interfaces) != new.map(|it| &it.interfaces) {
+            (self.show)(key, new.map(|it| &it.interfaces));
+        }
+        match decision {
             Decision::Announce(new) if old.is_none_or(|old| old.ips != new.ips) => {
                 let message = nodes_message(&self.node);
                 self.event(key, uid, EventType::Normal, "nodeAssigned", &message);
@@ -89,14 +128,11 @@ impl Apply {
             }
             Decision::Announce(_) | Decision::Withhold(_) => {}
         }
-        match decision {
-            Decision::Withhold(Reason::ServiceDeleted | Reason::NotLoadBalancer) => {
-                self.decided.remove(key);
-            }
-            decision => {
-                self.decided.insert(key.clone(), decision);
-            }
-        }
+    }
+
+    /// Of how many Services addresses are announced.
+    pub(crate) fn announced(&self) -> usize {
+        self.addresses.services()
     }
 
     /// Announces an address again, if it is announced.
@@ -118,14 +154,14 @@ impl Apply {
         self.event(key, uid, EventType::Warning, "addressConflict", &text);
     }
 
-    fn tell(&mut self, key: &ObjectKey, decision: &Decision) {
+    fn command(&mut self, key: &ObjectKey, decision: &Decision) {
         let mut commands = Vec::new();
         self.addresses.want(key, announced(decision), &mut commands);
         for mut command in commands {
-            if let (Command::Withdraw(ip), Decision::Withhold(Reason::NotOwner)) =
-                (&command, decision)
+            if let Command::Withdraw(ip) = command
+                && is_taken_over(decision)
             {
-                command = Command::Yield(*ip);
+                command = Command::Yield(ip);
             }
             // The thread is gone only when the process ends.
             let _ = self.commands.send(command);
@@ -161,6 +197,14 @@ fn announced(decision: &Decision) -> Option<&Announcement> {
         Decision::Announce(announcement) => Some(announcement),
         Decision::NoInterface(_) | Decision::Withhold(_) => None,
     }
+}
+
+/// Whether another speaker announces instead.
+fn is_taken_over(decision: &Decision) -> bool {
+    matches!(
+        decision,
+        Decision::Withhold(Reason::NotOwner | Reason::UpstreamAnnounces)
+    )
 }
 
 fn nodes_message(node: &str) -> String {
@@ -265,8 +309,10 @@ mod tests {
         /// The Events and the number of commands that follow.
         fn apply(&mut self, decision: Decision) -> (Vec<String>, usize) {
             self.apply
-                .apply(&ObjectKey::new("ns", "web"), Some("u1"), decision);
+                .act(&ObjectKey::new("ns", "web"), Some("u1"), decision);
             let commands = std::iter::from_fn(|| self.commands.try_recv().ok()).count();
+            assert!(self.events.borrow().is_empty(), "the network comes first");
+            self.apply.say();
             (self.events.borrow_mut().split_off(0), commands)
         }
 

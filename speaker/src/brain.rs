@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, watch};
 use crate::api;
 use crate::apply::Apply;
 use crate::decide::{Decision, Own, decide};
+use crate::drain::{DRAINED, Drain};
 use crate::hold_down::HoldDown;
 use crate::index::{Heard, Index, Touched};
 use crate::protocol::Observed;
@@ -66,6 +67,7 @@ pub(crate) struct Brain {
     pub(crate) ready: watch::Sender<bool>,
     /// Until when others keep what they have taken over from this node.
     pub(crate) hold_down: HoldDown,
+    pub(crate) drain: Drain,
     pub(crate) metrics: ClientMetrics,
     /// Where it is said whether the configuration is good; tests may go without.
     pub(crate) reporter: Option<Reporter>,
@@ -102,6 +104,7 @@ impl Brain {
                 },
                 Some(item) = news.next() => self.learn(item, &mut pending),
                 () = sleep::until(self.hold_down.poll_timeout()) => {}
+                () = sleep::until(self.drain.poll_timeout(Instant::now())) => {}
                 () = sleep::until(self.index.rivals.poll_timeout()) => {
                     self.index.expire_rivals(Instant::now());
                     self.take_contested(&mut pending);
@@ -120,6 +123,7 @@ impl Brain {
             }
             self.settle(&pending);
             self.come_back();
+            self.tell_of_drain();
         }
     }
 
@@ -129,6 +133,16 @@ impl Brain {
         let ready = self.hold_down.update(Instant::now(), fit);
         self.ready
             .send_if_modified(|before| ready != std::mem::replace(before, ready));
+    }
+
+    /// Says whether this node can be stopped, while somebody wants to stop it.
+    fn tell_of_drain(&mut self) {
+        let drains = self.index.is_draining(&self.own.node);
+        let announced = self.apply.announced();
+        let note = self.drain.update(Instant::now(), drains, announced);
+        if let Some(reporter) = &self.reporter {
+            reporter.note(DRAINED, note);
+        }
     }
 
     fn observe(&mut self, observed: Observed, pending: &mut Pending) {
@@ -199,6 +213,10 @@ impl Brain {
             Touched::Service(key) => drop(pending.services.insert(key, None)),
             Touched::Gone(key, reason) => drop(pending.services.insert(key, Some(reason))),
             Touched::Speakers => self.tell_speakers(),
+            Touched::EverythingAndSpeakers => {
+                pending.everything = true;
+                self.tell_speakers();
+            }
         }
     }
 
@@ -206,7 +224,7 @@ impl Brain {
     /// we could announce what falls to us.
     fn tell_speakers(&self) {
         if self.unknown.iter().all(|kind| *kind == Kind::Alive) {
-            self.speakers.send_replace(self.index.speakers());
+            self.speakers.send_replace(self.index.speakers.peers());
         }
     }
 
@@ -232,12 +250,11 @@ impl Brain {
         if !self.unknown.is_empty() {
             return;
         }
-        self.report();
         let mut keys = BTreeSet::new();
         for (key, reason) in &pending.services {
             match reason {
                 Some(reason) if !self.index.services.contains_key(key) => {
-                    self.apply.apply(key, None, Decision::Withhold(*reason));
+                    self.apply.act(key, None, Decision::Withhold(*reason));
                 }
                 _ => drop(keys.insert(key.clone())),
             }
@@ -251,12 +268,14 @@ impl Brain {
                 keys.remove(&key);
                 let service = self.index.services.get(&key);
                 let uid = service.and_then(|service| service.uid.as_deref());
-                self.apply.apply(&key, uid, decision);
+                self.apply.act(&key, uid, decision);
             }
         }
         for ip in &pending.again {
             self.apply.remind(*ip);
         }
+        self.apply.say();
+        self.report();
     }
 
     /// Says what is no good, when that is news.
@@ -323,6 +342,7 @@ mod tests {
             speakers: watch::channel(BTreeMap::new()).0,
             ready: watch::channel(false).0,
             hold_down: HoldDown::default(),
+            drain: Drain::default(),
             metrics: ClientMetrics::register(&metrics),
             reporter: None,
             reported: None,

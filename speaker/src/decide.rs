@@ -48,6 +48,11 @@ pub(crate) struct Announcement {
 pub(crate) fn decide(index: &Index, own: &Own, key: &ObjectKey) -> Vec<(ObjectKey, Decision)> {
     let keys = index.group(key);
     let claims: Vec<_> = keys.iter().map(|key| Claim::of(index, key)).collect();
+    // Beside MetalLB's own speakers, in a cluster that changes over.
+    let upstreams = claims
+        .iter()
+        .flatten()
+        .any(|claim| claim.check(index).is_ok() && claim.is_upstreams(index, own));
     let mut candidates = Common::default();
     let joined: Vec<_> = claims
         .iter()
@@ -64,6 +69,9 @@ pub(crate) fn decide(index: &Index, own: &Own, key: &ObjectKey) -> Vec<(ObjectKe
         let announcement = claim.and_then(|claim| {
             claim.check(index)?;
             let interfaces = claim.interfaces(index, own)?;
+            if upstreams {
+                return Err(Reason::UpstreamAnnounces);
+            }
             let owner = owner.filter(|owner| owner.node == own.node && joined.is_some());
             let owner = owner.filter(|_| !index.rivals.outrank(&own.node, claim.ips));
             let owner = owner.ok_or(Reason::NotOwner)?;

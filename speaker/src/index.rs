@@ -5,6 +5,7 @@ mod configuration;
 mod endpoints;
 mod holders;
 mod rivals;
+mod speakers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -25,6 +26,7 @@ pub(crate) use configuration::Configuration;
 pub(crate) use endpoints::Endpoints;
 use holders::Holders;
 pub(crate) use rivals::{Heard, Rivals};
+pub(crate) use speakers::Speakers;
 
 /// Everything that a decision depends on.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ pub(crate) struct Index {
     pub(crate) endpoints: Endpoints,
     pub(crate) nodes: BTreeMap<Box<str>, Node>,
     pub(crate) configuration: Configuration,
-    speakers: BTreeMap<ObjectKey, Speaker>,
+    pub(crate) speakers: Speakers,
     /// The nodes whose speakers are not dead, with what they say of themselves if we understand it;
     /// `None` when nobody watches that, and all nodes count.
     members: Option<Members>,
@@ -99,13 +101,6 @@ pub(crate) struct Node {
     not_ready: bool,
 }
 
-/// A speaker's Pod that runs somewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Speaker {
-    node: String,
-    ip: IpAddr,
-}
-
 /// What has to be decided anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Touched {
@@ -118,11 +113,13 @@ pub(crate) enum Touched {
     Everything,
     /// None, but the speakers to exchange heartbeats with are others.
     Speakers,
+    /// All Services, and the speakers to exchange heartbeats with.
+    EverythingAndSpeakers,
 }
 
 impl Index {
-    /// An empty index of Services of `class`.
-    pub(crate) fn new(class: Option<String>) -> Self {
+    /// An empty index of Services of `class`. `pod` is the name of our own pod, if it is one.
+    pub(crate) fn new(class: Option<String>, pod: Option<&str>) -> Self {
         Self {
             class,
             services: BTreeMap::new(),
@@ -132,7 +129,7 @@ impl Index {
             endpoints: Endpoints::default(),
             nodes: BTreeMap::new(),
             configuration: Configuration::default(),
-            speakers: BTreeMap::new(),
+            speakers: Speakers::of(pod),
             members: None,
             rivals: Rivals::default(),
             interfaces: BTreeSet::new(),
@@ -203,24 +200,11 @@ impl Index {
 
     /// Takes in a speaker's Pod.
     pub(crate) fn pod(&mut self, change: Change<api::Pod>) -> Touched {
-        let changed = match change {
-            Change::Listing | Change::Synced => false,
-            Change::Delete(key) => self.speakers.remove(&key).is_some(),
-            Change::Apply(object) => {
-                let key = ObjectKey::of(&object);
-                match Speaker::parse(&object) {
-                    None => self.speakers.remove(&key).is_some(),
-                    Some(speaker) => {
-                        let known = self.speakers.insert(key, speaker.clone());
-                        known.as_ref() != Some(&speaker)
-                    }
-                }
-            }
-        };
-        if changed {
-            Touched::Speakers
-        } else {
-            Touched::Nothing
+        let touches = self.speakers.apply(change);
+        match (touches.upstream, touches.peers) {
+            (true, _) => Touched::EverythingAndSpeakers,
+            (false, true) => Touched::Speakers,
+            (false, false) => Touched::Nothing,
         }
     }
 
@@ -273,13 +257,18 @@ impl Index {
         let member = self.members.as_ref().and_then(|it| it.get(node));
         let state = member.and_then(|member| member.state.as_ref());
         let fitness = state.map_or(Fitness::Able, |state| state.fitness(ips, interfaces));
-        let drains = self.nodes.get(node).is_some_and(|node| node.draining);
+        let drains = self.is_draining(node);
         match member.map(|member| member.presence) {
             _ if drains => fitness.min(Fitness::Leaving),
             Some(Presence::Leaving) => fitness.min(Fitness::Leaving),
             Some(Presence::Returning) => fitness.min(Fitness::Returning),
             Some(Presence::Ready) | None => fitness,
         }
+    }
+
+    /// Whether somebody wants to stop the node.
+    pub(crate) fn is_draining(&self, node: &str) -> bool {
+        self.nodes.get(node).is_some_and(|node| node.draining)
     }
 
     /// Whether the node's kubelet says that it is not ready.
@@ -334,14 +323,6 @@ impl Index {
         let after = self.holders.group(key);
         let others = before.into_iter().chain(after).filter(|it| it != key);
         self.contested.extend(others);
-    }
-
-    /// All speakers, by their nodes.
-    pub(crate) fn speakers(&self) -> BTreeMap<String, IpAddr> {
-        self.speakers
-            .values()
-            .map(|speaker| (speaker.node.clone(), speaker.ip))
-            .collect()
     }
 
     fn forget(&mut self, key: ObjectKey, reason: Reason) -> Touched {
@@ -413,21 +394,6 @@ impl From<api::Node> for Node {
             draining: taints.iter().any(|taint| taint.key == names::DRAIN_TAINT),
             labels: object.metadata.labels.unwrap_or_default(),
         }
-    }
-}
-
-impl Speaker {
-    /// Nothing for a Pod that has no node or address yet, and for one that has ended: an evicted
-    /// Pod stays in the list.
-    fn parse(pod: &api::Pod) -> Option<Self> {
-        if matches!(pod.status.phase.as_deref(), Some("Failed" | "Succeeded")) {
-            return None;
-        }
-        let node = pod.spec.node_name.clone()?;
-        Some(Self {
-            node,
-            ip: pod.status.pod_ip.as_deref()?.parse().ok()?,
-        })
     }
 }
 

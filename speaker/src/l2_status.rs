@@ -23,6 +23,8 @@ struct Book {
     wanted: BTreeMap<ObjectKey, Vec<InterfaceInfo>>,
     /// The objects of this node, by Service and name. More than one for a Service is too many.
     seen: BTreeMap<ObjectKey, BTreeMap<String, Option<ServiceL2StatusStatus>>>,
+    /// Whose each of these objects is, by its name.
+    whose: BTreeMap<String, ObjectKey>,
     /// The Services where the two may differ.
     due: BTreeSet<ObjectKey>,
 }
@@ -70,20 +72,30 @@ impl Book {
             label(names::SERVICE_NAMESPACE_LABEL),
             label(names::SERVICE_NAME_LABEL),
         );
+        let name = object.name_any();
+        if let Some(before) = self.whose.insert(name.clone(), service.clone())
+            && before != service
+        {
+            // Somebody changed its labels.
+            self.unsee(before, &name);
+        }
         let objects = self.seen.entry(service.clone()).or_default();
-        objects.insert(object.name_any(), object.status.clone());
+        objects.insert(name, object.status.clone());
         self.due.insert(service);
     }
 
     fn deleted(&mut self, name: &str) {
-        let mut services = self.seen.iter_mut();
-        let Some((service, objects)) = services.find(|(_, it)| it.contains_key(name)) else {
-            return;
-        };
-        objects.remove(name);
-        let service = service.clone();
-        if objects.is_empty() {
-            self.seen.remove(&service);
+        if let Some(service) = self.whose.remove(name) {
+            self.unsee(service, name);
+        }
+    }
+
+    fn unsee(&mut self, service: ObjectKey, name: &str) {
+        if let Some(objects) = self.seen.get_mut(&service) {
+            objects.remove(name);
+            if objects.is_empty() {
+                self.seen.remove(&service);
+            }
         }
         self.due.insert(service);
     }
@@ -200,7 +212,22 @@ mod tests {
         assert_eq!(next(&mut book), Some(Step::Delete("l2-a".into())));
         book.deleted("l2-a");
         assert_eq!(next(&mut book), None);
-        assert!(book.seen.is_empty() && book.wanted.is_empty());
+        assert!(book.seen.is_empty() && book.whose.is_empty() && book.wanted.is_empty());
+    }
+
+    #[test]
+    fn an_object_whose_labels_somebody_changes_is_that_services_no_more() {
+        let mut book = Book::new("n1");
+        book.want(web(), Some(&Interfaces::All));
+        book.made(&object("l2-a", None));
+        let mut others = object("l2-a", None);
+        let label = names::SERVICE_NAME_LABEL.to_owned();
+        others.labels_mut().insert(label, "other".to_owned());
+        book.see(Change::Apply(others));
+        let other = ObjectKey::new("shop", "other");
+        assert_eq!(book.next(), Some((other, Step::Delete("l2-a".into()))));
+        book.deleted("l2-a");
+        assert_eq!(book.next(), Some((web(), Step::Create)));
     }
 
     #[test]

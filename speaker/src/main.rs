@@ -6,6 +6,7 @@ mod apply;
 mod args;
 mod brain;
 mod decide;
+mod drain;
 mod exclude;
 mod hold_down;
 mod index;

@@ -150,6 +150,7 @@ async fn run(
                 secret,
                 metrics,
                 observer,
+                alive: BTreeSet::new(),
             };
             if let Err(error) = shell.run(told, leave).await {
                 tracing::error!(op = "heartbeat", %error, "no more heartbeats");

@@ -12,6 +12,8 @@ pub(crate) enum Reason {
     /// for both.
     AddressInUse,
     NotOwner,
+    /// A speaker of MetalLB's own, which knows nothing of us, can announce it. Ours.
+    UpstreamAnnounces,
     /// No frame gets through on any interface, here and wherever it could be announced. Ours;
     /// upstream asks only whether there is an interface.
     InterfaceDown,
@@ -30,6 +32,7 @@ impl Reason {
             Self::IpNotAllowed => "ipNotAllowed",
             Self::AddressInUse => "addressInUse",
             Self::NotOwner => "notOwner",
+            Self::UpstreamAnnounces => "upstreamAnnounces",
             Self::InterfaceDown => "interfaceDown",
             Self::SharedIpWithServiceSelector => "sharedIPWithServiceSelector",
             Self::NoMatchingAdvertisement => "noMatchingAdvertisement",

@@ -33,6 +33,7 @@ use crate::apply::Apply;
 use crate::args::{Args, Memberlist};
 use crate::brain::{Brain, Kind, News};
 use crate::decide;
+use crate::drain::Drain;
 use crate::exclude::Exclude;
 use crate::hold_down::HoldDown;
 use crate::index::Index;
@@ -113,13 +114,14 @@ async fn run(args: Args) -> Result<()> {
     })
     .context("cannot start the protocol thread")?;
 
-    let state = identity(&node, &namespace, args.pod_name.clone());
+    let pod = args.pod_name.clone().filter(|name| !name.is_empty());
+    let state = identity(&node, &namespace, pod.clone());
     let reporter = Reporter::start(client.clone(), state);
     let events = Events::start(client.clone(), "metallb-speaker", None);
     let place = l2_status::Place {
         namespace: namespace.clone(),
         node: node.clone(),
-        pod: args.pod_name.clone().filter(|name| !name.is_empty()),
+        pod: pod.clone(),
     };
     let statuses = L2Statuses::start(client.clone(), place);
     let apply = Apply::new(
@@ -132,7 +134,7 @@ async fn run(args: Args) -> Result<()> {
         Box::new(move |service, interfaces| statuses.tell(service, interfaces)),
     );
     let brain = Brain {
-        index: Index::new(args.class()),
+        index: Index::new(args.class(), pod.as_deref()),
         own: decide::Own {
             node,
             ignore_exclude_lb: args.ignore_exclude_lb,
@@ -143,6 +145,7 @@ async fn run(args: Args) -> Result<()> {
         speakers: started.speakers,
         ready: started.ready,
         hold_down: HoldDown::default(),
+        drain: Drain::default(),
         metrics: ClientMetrics::register(&metrics),
         reporter: Some(reporter),
         reported: None,
@@ -186,7 +189,7 @@ fn identity(node: &str, namespace: &str, pod: Option<String>) -> Identity {
         namespace: namespace.to_owned(),
         name: format!("speaker-{node}"),
         labels: labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
-        pod: pod.filter(|name| !name.is_empty()),
+        pod,
         condition: SPEAKER_CONDITION,
         field_manager: "configReconciler",
     }

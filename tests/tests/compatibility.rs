@@ -21,7 +21,9 @@ const TABLES: &[(&str, u32)] = &[
     ("A", 5),
     ("E", 13),
     // Which node announces, and how.
-    ("L", 38),
+    ("L", 39),
+    // What the RFCs ask for.
+    ("N", 13),
     // Known oddities.
     ("Q", 30),
 ];

@@ -41,23 +41,55 @@ pub struct Identity {
 /// Says what is to be said, for as long as it lives.
 #[derive(Debug)]
 pub struct Reporter {
-    report: watch::Sender<Option<Report>>,
+    told: watch::Sender<Told>,
+}
+
+/// All that is to be said.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    report: Option<Report>,
+    /// By the types of their conditions.
+    notes: BTreeMap<&'static str, Note>,
+}
+
+/// One more condition, beside that of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Whether what the condition's type says is so.
+    pub is_so: bool,
+    /// Why, in one word.
+    pub reason: &'static str,
+    /// The same for people.
+    pub message: String,
 }
 
 impl Reporter {
     /// Says nothing yet.
     pub fn start(client: Client, identity: Identity) -> Self {
-        let (report, reports) = watch::channel(None);
-        tokio::spawn(Keeper::new(client, identity).run(reports));
-        Self { report }
+        let (told, news) = watch::channel(Told::default());
+        tokio::spawn(Keeper::new(client, identity).run(news));
+        Self { told }
     }
 
     /// From now on says this; nothing leaves the object to another.
     pub fn report(&self, report: Option<Report>) {
-        self.report.send_if_modified(|before| {
-            let changed = *before != report;
-            *before = report;
+        self.told.send_if_modified(|told| {
+            let changed = told.report != report;
+            told.report = report;
             changed
+        });
+    }
+
+    /// From now on has this condition too, as long as there is something to report; or has it no
+    /// more.
+    pub fn note(&self, condition: &'static str, note: Option<Note>) {
+        self.told.send_if_modified(|told| match note {
+            Some(note) if told.notes.get(condition) == Some(&note) => false,
+            Some(note) => {
+                told.notes.insert(condition, note);
+                true
+            }
+            None => told.notes.remove(condition).is_some(),
         });
     }
 }
@@ -94,15 +126,15 @@ impl Keeper {
         }
     }
 
-    async fn run(mut self, mut reports: watch::Receiver<Option<Report>>) {
+    async fn run(mut self, mut news: watch::Receiver<Told>) {
         let own = format!("metadata.name={}", self.identity.name);
         let config = watcher::Config::default().fields(&own);
         let mut changes: BoxStream<'static, Change<ConfigurationState>> =
             watch_with(self.states.clone(), config);
         let mut failures = 0_u32;
         loop {
-            let report = reports.borrow_and_update().clone();
-            let step = report.and_then(|report| self.step(&report));
+            let told = news.borrow_and_update().clone();
+            let step = self.step(&told);
             let mut again_at = None;
             if let Some(step) = step {
                 match timeout(REQUEST, self.perform(step)).await {
@@ -119,7 +151,7 @@ impl Keeper {
             }
             tokio::select! {
                 Some(change) = changes.next() => self.see(change),
-                news = reports.changed() => if news.is_err() {
+                told = news.changed() => if told.is_err() {
                     return;
                 },
                 () = sleep::until(again_at) => {}
@@ -136,11 +168,9 @@ impl Keeper {
         }
     }
 
-    fn step(&self, report: &Report) -> Option<Step> {
+    fn step(&self, told: &Told) -> Option<Step> {
         // Whether there is one is not known before the first list.
-        if !self.synced {
-            return None;
-        }
+        let report = told.report.as_ref().filter(|_| self.synced)?;
         let Some(state) = &self.seen else {
             return Some(Step::Object);
         };
@@ -156,33 +186,47 @@ impl Keeper {
             return Some(Step::Object);
         }
         let now = Time(Timestamp::now());
-        let wanted = self.status(report, state, now);
+        let wanted = self.status(report, &told.notes, state, &now);
         (state.status.as_ref() != Some(&wanted)).then_some(Step::Status(wanted))
     }
 
-    /// The status, dated when the condition changed last.
+    /// The status, each condition dated when it changed last.
     fn status(
         &self,
         report: &Report,
+        notes: &BTreeMap<&'static str, Note>,
         state: &ConfigurationState,
-        now: Time,
+        now: &Time,
     ) -> ConfigurationStateStatus {
-        let mut conditions = state.status.iter().flat_map(|status| &status.conditions);
-        let before = conditions
-            .find(|it| it.type_ == self.identity.condition && it.status == report.status)
-            .map(|it| it.last_transition_time.clone());
+        let condition = |type_: &str, status: &str, reason: &str, message: &str| {
+            let mut conditions = state.status.iter().flat_map(|status| &status.conditions);
+            let before = conditions
+                .find(|it| it.type_ == type_ && it.status == status)
+                .map(|it| it.last_transition_time.clone());
+            Condition {
+                type_: type_.to_owned(),
+                status: status.to_owned(),
+                reason: reason.to_owned(),
+                message: message.to_owned(),
+                last_transition_time: before.unwrap_or_else(|| now.clone()),
+                observed_generation: None,
+            }
+        };
+        let first = condition(
+            self.identity.condition,
+            report.status,
+            report.reason,
+            &report.message,
+        );
+        let notes = notes.iter().map(|(type_, note)| {
+            let status = if note.is_so { "True" } else { "False" };
+            condition(type_, status, note.reason, &note.message)
+        });
         let summary = Some(report.error_summary.clone()).filter(|it| !it.is_empty());
         ConfigurationStateStatus {
             result: Some(report.result),
             error_summary: summary,
-            conditions: vec![Condition {
-                type_: self.identity.condition.to_owned(),
-                status: report.status.to_owned(),
-                reason: report.reason.to_owned(),
-                message: report.message.clone(),
-                last_transition_time: before.unwrap_or(now),
-                observed_generation: None,
-            }],
+            conditions: std::iter::once(first).chain(notes).collect(),
         }
     }
 
@@ -312,13 +356,20 @@ mod tests {
         }
     }
 
-    fn invalid(message: &str) -> Report {
-        Report {
+    fn invalid(message: &str) -> Told {
+        told(Report {
             result: ConfigurationResult::Invalid,
             error_summary: message.to_owned(),
             status: "False",
             reason: "ConfigurationError",
             message: message.to_owned(),
+        })
+    }
+
+    fn told(report: Report) -> Told {
+        Told {
+            report: Some(report),
+            notes: BTreeMap::new(),
         }
     }
 
@@ -347,6 +398,27 @@ mod tests {
         // The same again is no news.
         reporter.report(Some(Report::of(&[])));
         assert_eq!(server.rest().await, [Value::Null; 0]);
+        // What else there is to say comes beside it, and goes again.
+        let note = || Note {
+            is_so: true,
+            reason: "NothingAnnounced",
+            message: "it can be stopped".to_owned(),
+        };
+        for _ in 0..2 {
+            reporter.note("Drained", Some(note()));
+        }
+        let patches = server.rest().await;
+        assert_eq!(patches.len(), 1);
+        let conditions = &patches[0]["status"]["conditions"];
+        assert_eq!(conditions[0]["reason"], "Reconciled");
+        assert_eq!(
+            (&conditions[1]["type"], &conditions[1]["status"]),
+            (&json!("Drained"), &json!("True"))
+        );
+        reporter.note("Drained", None);
+        let patches = server.rest().await;
+        let conditions = patches[0]["status"]["conditions"].as_array();
+        assert_eq!(conditions.map(Vec::len), Some(1));
     }
 
     #[tokio::test]
@@ -383,7 +455,7 @@ mod tests {
         let pod = own_pod::owner(&keeper.client, "metallb-system", Some("me")).await;
         keeper.owners = Some(pod.unwrap().into_iter().collect());
         assert_eq!(keeper.step(&invalid("bad")), None);
-        for (report, is_dated_anew) in [(invalid("worse"), false), (Report::of(&[]), true)] {
+        for (report, is_dated_anew) in [(invalid("worse"), false), (told(Report::of(&[])), true)] {
             let Some(Step::Status(status)) = keeper.step(&report) else {
                 panic!("{report:?}")
             };

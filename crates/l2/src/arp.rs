@@ -91,19 +91,16 @@ pub fn reply(request: &Request, mac: MacAddr) -> Vec<u8> {
 
 /// Both forms of gratuitous ARP for `ip`: request, then reply, both to everybody.
 ///
-/// Some stations learn from the one form only, some from the other. As upstream, sender and target
-/// address are the announced one and the target hardware address is broadcast.
+/// Some stations learn from the one form only, some from the other. Sender and target address are
+/// the announced one. The request is upstream's and RFC 5227's; the reply names our own hardware
+/// address as the target's too, since Linux takes no other reply for gratuitous, where upstream says
+/// broadcast and is not heard.
 pub fn gratuitous(ip: Ipv4Addr, mac: MacAddr) -> [Vec<u8>; 2] {
-    [ArpOperations::Request, ArpOperations::Reply].map(|operation| {
-        encode(
-            MacAddr::broadcast(),
-            operation,
-            mac,
-            ip,
-            MacAddr::broadcast(),
-            ip,
-        )
-    })
+    let forms = [
+        (ArpOperations::Request, MacAddr::broadcast()),
+        (ArpOperations::Reply, mac),
+    ];
+    forms.map(|(operation, target)| encode(MacAddr::broadcast(), operation, mac, ip, target, ip))
 }
 
 fn encode(
@@ -164,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reply_goes_to_the_asker_alone() {
+    fn rfc_826_the_reply_goes_to_the_asker_alone() {
         let request = decode(&bytes(ARP_REQUEST)).unwrap();
         let wanted = "02000000000a 02000000000b 0806 0001 0800 06 04 0002
             02000000000b c000020a 02000000000a c0000201";
@@ -172,11 +169,12 @@ mod tests {
     }
 
     #[test]
-    fn gratuitous_arp_has_both_forms() {
-        let wanted = ["0001", "0002"].map(|operation| {
+    fn rfc_5227_an_announcement_is_a_request_and_a_reply_that_linux_takes() {
+        let forms = [("0001", "ffffffffffff"), ("0002", "02000000000b")];
+        let wanted = forms.map(|(operation, target)| {
             bytes(&format!(
                 "ffffffffffff 02000000000b 0806 0001 0800 06 04 {operation}
-                 02000000000b c000020a ffffffffffff c000020a"
+                 02000000000b c000020a {target} c000020a"
             ))
         });
         assert_eq!(gratuitous(Ipv4Addr::new(192, 0, 2, 10), OWN), wanted);

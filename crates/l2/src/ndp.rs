@@ -285,7 +285,7 @@ mod tests {
         8800 2840 20000000 20010db8000000000000000000000010 0201 02000000000b";
 
     #[test]
-    fn a_captured_solicitation_is_read() {
+    fn rfc_4861_a_captured_solicitation_is_read() {
         assert_eq!(
             decode(&bytes(SOLICITATION)).unwrap(),
             Solicitation {
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_goes_to_the_asker_alone_and_does_not_override() {
+    fn rfc_4861_the_answer_goes_to_the_asker_alone_and_does_not_override() {
         let asked = decode(&bytes(SOLICITATION)).unwrap();
         let wanted = "02000000000a 02000000000b 86dd 60000000 0020 3a ff
             20010db8000000000000000000000010 20010db8000000000000000000000001
@@ -307,13 +307,13 @@ mod tests {
     }
 
     #[test]
-    fn an_announcement_overrides_and_goes_to_all() {
+    fn rfc_9131_an_announcement_overrides_and_goes_to_all() {
         let ip = "2001:db8::10".parse().unwrap();
         assert_eq!(unsolicited(ip, OWN, OWN_LINK_LOCAL), bytes(TOLD_TO_ALL));
     }
 
     #[test]
-    fn without_a_link_layer_option_the_answer_goes_to_the_sender_of_the_frame() {
+    fn rfc_4861_without_a_link_layer_option_the_answer_goes_to_the_sender_of_the_frame() {
         let asked = decode(&bytes(UNICAST_PROBE)).unwrap();
         assert_eq!(asked.sender_mac, CLIENT);
         assert_eq!(asked.destination, OWN);
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_for_duplicates_is_answered_to_all() {
+    fn rfc_4862_a_check_for_duplicates_is_answered_to_all() {
         let asked = decode(&bytes(DUPLICATE_CHECK)).unwrap();
         assert!(asked.source.is_unspecified());
         let answer = advertisement(&asked, OWN, OWN_LINK_LOCAL);
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn every_check_of_rfc_4861_section_7_1_1_holds() {
+    fn rfc_4861_every_check_of_section_7_1_1_holds() {
         const UNSPECIFIED: [u8; 16] = [0; 16];
         // Each edit leaves the checksum right, so that the one check alone is at work.
         let set = |at: usize, new: &'static [u8]| {

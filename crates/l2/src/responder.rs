@@ -177,6 +177,17 @@ mod tests {
     }
 
     #[test]
+    fn rfc_5227_a_probe_is_answered() {
+        // Section 2.1.1: the sender's address is zero, as it has none yet.
+        let mut probe = bytes(ARP_REQUEST);
+        probe[28..32].fill(0);
+        let answer = responder().answer(&probe).unwrap();
+        assert_eq!(answer.frame[..6], CLIENT.octets());
+        assert_eq!(answer.frame[28..32], [192, 0, 2, 10], "whose it is");
+        assert_eq!(answer.frame[38..42], [0; 4], "who asked");
+    }
+
+    #[test]
     fn it_is_silent_before_it_is_told_and_after() {
         let mut responder = Responder::new(OWN, Some(OWN_LINK_LOCAL));
         let request = bytes(ARP_REQUEST);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use metallb_crds::names::HEARTBEATS;
 use metallb_crds::v1beta1::{Config, LogLevel, MetalLBSpec};
 use serde_json::{Value, json};
 
@@ -15,9 +16,11 @@ pub(super) fn labels(component: Component) -> Value {
 
 /// A pod template with what the user sets by [`Config`]; the component adds the rest.
 pub(super) fn template(component: Component, config: Option<&Config>) -> Value {
-    let annotations = config
-        .map(|c| &c.annotations)
-        .filter(|annotations| !annotations.is_empty());
+    let mut annotations = config.map(|c| c.annotations.clone()).unwrap_or_default();
+    if component == Component::Speaker {
+        annotations.insert(HEARTBEATS.to_owned(), "ring".to_owned());
+    }
+    let annotations = Some(annotations).filter(|annotations| !annotations.is_empty());
     let priority = config.and_then(|c| non_empty(c.priority_class_name.as_deref()));
     // A node under pressure shall not lose its addresses first. Upstream gives no class.
     let usual = (component == Component::Speaker).then_some("system-node-critical");

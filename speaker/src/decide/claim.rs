@@ -87,9 +87,7 @@ impl<'a> Claim<'a> {
     /// 5. and 6. The nodes that could announce it.
     pub(super) fn candidates(&self, index: &'a Index, own: &Own) -> Vec<Candidate<'a>> {
         let nodes = index.nodes.iter().filter(|(name, node)| {
-            self.is_candidate(index, own, name, node)
-                // 6. Local: only where an endpoint is.
-                && (!self.service.local || index.endpoints.serve_on(self.key, name))
+            self.is_candidate(index, own, name, node) && self.can_serve_on(index, name)
         });
         nodes
             .filter_map(|(name, node)| {
@@ -105,6 +103,22 @@ impl<'a> Claim<'a> {
             .collect()
     }
 
+    /// Whether a speaker of MetalLB's own could announce it.
+    pub(super) fn is_upstreams(&self, index: &Index, own: &Own) -> bool {
+        let mut nodes = index.nodes.iter();
+        nodes.any(|(name, node)| {
+            index.speakers.is_upstream(name)
+                && is_good(own, node)
+                && self.can_serve_on(index, name)
+                && self.interfaces_on(node).is_some()
+        })
+    }
+
+    /// 6. Local: only where an endpoint is.
+    fn can_serve_on(&self, index: &Index, node: &str) -> bool {
+        !self.service.local || index.endpoints.serve_on(self.key, node)
+    }
+
     /// 5. Alive, with a network, and not excluded by its label.
     ///
     /// Ours: one that is heard to announce it counts as alive; and we go on while we are about to
@@ -115,9 +129,7 @@ impl<'a> Claim<'a> {
             Some(Presence::Leaving) => *name == own.node,
             None => index.rivals.announces(name, self.ips),
         };
-        is_there
-            && !node.network_unavailable
-            && (own.ignore_exclude_lb || !node.labels.contains_key(EXCLUDE))
+        is_there && is_good(own, node)
     }
 
     pub(super) fn announcement(&self, interfaces: Interfaces) -> Announcement {
@@ -143,4 +155,9 @@ impl<'a> Claim<'a> {
             .map(|it| of(it))
             .reduce(|all, these| all.union(&these))
     }
+}
+
+/// With a network, and not excluded by its label.
+fn is_good(own: &Own, node: &Node) -> bool {
+    !node.network_unavailable && (own.ignore_exclude_lb || !node.labels.contains_key(EXCLUDE))
 }

@@ -437,3 +437,53 @@ fn services_that_share_addresses_have_one_owner() {
     assert_eq!(cluster.announcers_of("web"), ["c"]);
     assert_eq!(cluster.announcers_of("other"), [""; 0]);
 }
+
+#[test]
+fn beside_metallbs_own_speakers_only_what_none_of_theirs_can_announce() {
+    let zone = json!({ "nodeSelectors": [{ "matchLabels": { "zone": "x" } }] });
+    let withheld_by = |cluster: &Cluster| {
+        let nodes = ["a", "b", "c"].into_iter();
+        let reasons = nodes.map(|node| withheld(&cluster.decide(node)));
+        reasons.collect::<Vec<_>>()
+    };
+    let theirs = [Some("upstreamAnnounces"); 3];
+    // One of theirs is enough, wherever it stands in the order.
+    let mut cluster = three().upstream(&["a", "b", "c"]);
+    for left in [&["a", "b"][..], &["b"]] {
+        assert_eq!(withheld_by(&cluster), theirs);
+        cluster = cluster.upstream(left);
+    }
+    assert_eq!(withheld_by(&cluster), theirs);
+    assert_eq!(
+        cluster.upstream(&[]).announcers(),
+        ["c"],
+        "the last is gone"
+    );
+    // Those of theirs that may not announce it do not count.
+    let excluded = json!({ "node.kubernetes.io/exclude-from-external-load-balancers": "" });
+    let cluster = three().node("b", excluded).upstream(&["b"]);
+    assert_eq!(cluster.announcers(), ["c"]);
+    let cluster = three().no_network("b").upstream(&["b"]);
+    assert_eq!(cluster.announcers(), ["c"]);
+    let cluster = three()
+        .advertisement("all", zone)
+        .node("c", json!({ "zone": "x" }));
+    assert_eq!(cluster.upstream(&["b"]).announcers(), ["c"]);
+    let local = three().local("web").endpoints("web", &["a", "c"]);
+    assert_eq!(local.upstream(&["b"]).announcers(), ["c"]);
+}
+
+#[test]
+fn who_shares_an_address_that_metallbs_own_announce_waits_too() {
+    let sharing = || json!({ "annotations": { "metallb.io/allow-shared-ip": "key" } });
+    let cluster = three()
+        .service("web", sharing())
+        .service("other", sharing())
+        .endpoints("other", &["a", "b", "c"])
+        .local_again("web")
+        .endpoints("web", &["a", "c"]);
+    assert_eq!(cluster.announcers_of("other"), cluster.announcers());
+    // There "other" alone is theirs, and so is its address.
+    let cluster = cluster.upstream(&["b"]);
+    assert_eq!(cluster.announcers(), [""; 0]);
+}

@@ -24,7 +24,7 @@ pub(crate) struct Cluster {
 impl Cluster {
     pub(crate) fn of(nodes: &[&str]) -> Self {
         let mut cluster = Self {
-            index: Index::new(None),
+            index: Index::new(None, Some("speaker-ours")),
             ignore_exclude_lb: false,
         };
         for node in nodes {
@@ -109,6 +109,32 @@ impl Cluster {
         let taints = json!([{ "key": "metallb.io/drain", "effect": "NoSchedule" }]);
         let node = json!({ "metadata": { "name": name }, "spec": { "taints": taints } });
         self.index.node(apply(node));
+        self
+    }
+
+    /// On these nodes and no others run MetalLB's own speakers.
+    pub(crate) fn upstream(mut self, nodes: &[&str]) -> Self {
+        let pod = |name: &str, node: &str, annotations: Value, works: &str| {
+            apply(json!({
+                "metadata": { "namespace": "metallb-system", "name": name, "annotations": annotations },
+                "spec": { "nodeName": node },
+                "status": {
+                    "podIP": "10.0.0.1", "conditions": [{ "type": "Ready", "status": works }],
+                },
+            }))
+        };
+        let mark = json!({ "metallb.io/heartbeats": "ring" });
+        self.index.pod(pod("speaker-ours", "ours", mark, "True"));
+        let all: Vec<_> = self.index.nodes.keys().cloned().collect();
+        for node in all {
+            let works = if nodes.contains(&&*node) {
+                "True"
+            } else {
+                "False"
+            };
+            let name = format!("theirs-{node}");
+            self.index.pod(pod(&name, &node, json!({}), works));
+        }
         self
     }
 

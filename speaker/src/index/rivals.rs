@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_is_told_of_once_when_it_stays_and_answered_every_ten_seconds() {
+    fn rfc_5227_a_stranger_is_told_of_once_and_answered_every_ten_seconds() {
         let start = Instant::now();
         let (mut rivals, stranger) = (rivals(), rival(MacAddr(2, 0, 0, 0, 0, 0x66)));
         for (seconds, lasts, defend) in [

@@ -33,7 +33,7 @@ fn services_of_other_types_and_classes_are_not_ours() {
         (None, "ClusterIP", None, false),
         (None, "NodePort", None, false),
     ] {
-        let mut index = Index::new(own.map(str::to_owned));
+        let mut index = Index::new(own.map(str::to_owned), None);
         let touched = index.service(apply(typed(type_, class)));
         assert_eq!(
             touched == touches_web(),
@@ -225,7 +225,7 @@ fn a_status_of_a_pool_changes_nothing() {
 
 #[test]
 fn speakers_are_the_pods_that_run_somewhere() {
-    let mut index = Index::new(None);
+    let mut index = Index::new(None, None);
     let pod = |name: &str, node: Option<&str>, ip: Option<&str>, phase: &str| {
         apply(json!({
             "metadata": { "namespace": "metallb-system", "name": name },
@@ -256,7 +256,7 @@ fn speakers_are_the_pods_that_run_somewhere() {
         index.pod(pod("p2", Some("b"), Some("fd00::2"), "Running")),
         Touched::Speakers
     );
-    let speakers = index.speakers();
+    let speakers = index.speakers.peers();
     assert_eq!(speakers.keys().collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(
         index.pod(pod("p1", Some("a"), Some("10.0.0.1"), "Failed")),

@@ -1,14 +1,16 @@
 //! The shell around [`Membership`]: a UDP socket, the clock, and the file of the key.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::sleep;
 use metallb_l2::NodeState;
-use metallb_membership::{Input, Key, Membership, Output, STATE_MAX};
+use metallb_membership::{Input, Key, Membership, Output, Presence, STATE_MAX};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
@@ -23,6 +25,8 @@ pub(super) struct Shell {
     pub(super) secret: Option<PathBuf>,
     pub(super) metrics: HeartbeatMetrics,
     pub(super) observer: mpsc::UnboundedSender<Observed>,
+    /// The nodes that the log named last.
+    pub(super) alive: BTreeSet<Arc<str>>,
 }
 
 impl Shell {
@@ -95,22 +99,31 @@ impl Shell {
             match output {
                 // A heartbeat that cannot go out now is as good as lost; the next one comes soon.
                 Output::Send { to, bytes } => drop(socket.try_send_to(&bytes, to)),
-                Output::Members(members) => {
-                    tracing::info!(
-                        op = "memberlist", event = "membersChanged", members = ?members.keys(),
-                        "speakers that are alive"
-                    );
-                    let member = |member: &metallb_membership::Member| Member {
-                        presence: member.presence,
-                        state: NodeState::decode(&member.state),
-                    };
-                    let members = members
-                        .iter()
-                        .map(|(node, it)| ((&**node).into(), member(it)));
-                    let _ = self.observer.send(Observed::Members(members.collect()));
-                }
+                Output::Members(members) => self.tell_of(&members),
             }
         }
+    }
+
+    fn tell_of(&mut self, members: &metallb_membership::Members) {
+        let stay = members
+            .iter()
+            .filter(|(_, it)| it.presence != Presence::Leaving);
+        let alive: BTreeSet<_> = stay.map(|(node, _)| node.clone()).collect();
+        if self.alive != alive {
+            tracing::info!(
+                op = "memberlist", event = "membersChanged", members = ?alive,
+                "speakers that are alive"
+            );
+            self.alive = alive;
+        }
+        let member = |member: &metallb_membership::Member| Member {
+            presence: member.presence,
+            state: NodeState::decode(&member.state),
+        };
+        let members = members
+            .iter()
+            .map(|(node, it)| ((&**node).into(), member(it)));
+        let _ = self.observer.send(Observed::Members(members.collect()));
     }
 
     fn look_for_another_key(&mut self) {

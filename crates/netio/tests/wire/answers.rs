@@ -80,7 +80,7 @@ fn ndisc6_hears_the_nodes_mac() {
 }
 
 #[test]
-fn a_kernel_finds_the_node_and_stays_sure_of_it() {
+fn rfc_4861_a_kernel_finds_the_node_and_stays_sure_of_it() {
     let Some(segment) = Segment::new() else {
         return;
     };
@@ -105,7 +105,7 @@ fn a_kernel_finds_the_node_and_stays_sure_of_it() {
 }
 
 #[test]
-fn a_kernel_that_wants_the_same_address_notices() {
+fn rfc_4862_a_kernel_that_wants_the_same_address_notices() {
     let Some(segment) = Segment::new() else {
         return;
     };
