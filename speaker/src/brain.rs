@@ -77,7 +77,7 @@ pub(crate) struct Brain {
 
 /// What has to be decided anew.
 #[derive(Debug, Default)]
-struct Pending {
+pub(crate) struct Pending {
     everything: bool,
     /// With the reason, for those that are gone.
     services: BTreeMap<ObjectKey, Option<Reason>>,
@@ -99,60 +99,72 @@ impl Brain {
             tokio::select! {
                 biased;
                 seen = observed.recv() => match seen {
-                    Some(seen) => self.observe(seen, &mut pending),
+                    Some(seen) => self.observe(Instant::now(), seen, &mut pending),
                     None => return,
                 },
                 Some(item) = news.next() => self.learn(item, &mut pending),
-                () = sleep::until(self.hold_down.poll_timeout()) => {}
-                () = sleep::until(self.drain.poll_timeout(Instant::now())) => {}
-                () = sleep::until(self.index.rivals.poll_timeout()) => {
-                    self.index.expire_rivals(Instant::now());
-                    self.take_contested(&mut pending);
-                }
+                () = sleep::until(self.poll_timeout()) => {}
                 else => return,
             }
             // What comes together is decided together, within reason.
             for _ in 0..BATCH {
                 if let Ok(seen) = observed.try_recv() {
-                    self.observe(seen, &mut pending);
+                    self.observe(Instant::now(), seen, &mut pending);
                 } else if let Some(Some(item)) = news.next().now_or_never() {
                     self.learn(item, &mut pending);
                 } else {
                     break;
                 }
             }
-            self.settle(&pending);
-            self.come_back();
-            self.tell_of_drain();
+            self.conclude(Instant::now(), pending);
         }
     }
 
+    /// When [`conclude`](Self::conclude) is due without any news.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let hold_down = self.hold_down.poll_timeout().into_iter();
+        hold_down
+            .chain(self.drain.poll_timeout())
+            .chain(self.index.rivals.poll_timeout())
+            .min()
+    }
+
+    /// Does what follows from the news, and from the time.
+    pub(crate) fn conclude(&mut self, now: Instant, mut pending: Pending) {
+        self.index.expire_rivals(now);
+        self.take_contested(&mut pending);
+        self.settle(&pending);
+        self.come_back(now);
+        self.tell_of_drain(now);
+    }
+
     /// Says that this node may take over again, once it may.
-    fn come_back(&mut self) {
+    fn come_back(&mut self, now: Instant) {
         let fit = self.unknown.is_empty() && !self.index.is_not_ready(&self.own.node);
-        let ready = self.hold_down.update(Instant::now(), fit);
+        let ready = self.hold_down.update(now, fit);
         self.ready
             .send_if_modified(|before| ready != std::mem::replace(before, ready));
     }
 
     /// Says whether this node can be stopped, while somebody wants to stop it.
-    fn tell_of_drain(&mut self) {
+    fn tell_of_drain(&mut self, now: Instant) {
         let drains = self.index.is_draining(&self.own.node);
         let announced = self.apply.announced();
-        let note = self.drain.update(Instant::now(), drains, announced);
+        let note = self.drain.update(now, drains, announced);
         if let Some(reporter) = &self.reporter {
             reporter.note(DRAINED, note);
         }
     }
 
-    fn observe(&mut self, observed: Observed, pending: &mut Pending) {
+    /// Takes in what the protocol thread tells.
+    pub(crate) fn observe(&mut self, now: Instant, observed: Observed, pending: &mut Pending) {
         let touched = match observed {
             Observed::Members(members) => {
                 self.known(Kind::Alive, pending);
                 self.index.members(members)
             }
             Observed::Rival(rival) => {
-                self.hear(rival, pending);
+                self.hear(now, rival, pending);
                 Touched::Nothing
             }
             Observed::Interfaces(names) => {
@@ -164,8 +176,8 @@ impl Brain {
     }
 
     /// Another station has an address of ours.
-    fn hear(&mut self, rival: Rival, pending: &mut Pending) {
-        match self.index.rival(Instant::now(), &self.own.node, rival) {
+    fn hear(&mut self, now: Instant, rival: Rival, pending: &mut Pending) {
+        match self.index.rival(now, &self.own.node, rival) {
             Heard::Nothing => {}
             Heard::Node => drop(pending.again.insert(rival.ip)),
             Heard::Stranger { lasts, defend } => {
@@ -188,7 +200,8 @@ impl Brain {
         }
     }
 
-    fn learn(&mut self, news: News, pending: &mut Pending) {
+    /// Takes in what the watches tell.
+    pub(crate) fn learn(&mut self, news: News, pending: &mut Pending) {
         self.metrics.updates.inc();
         let synced = news.synced();
         let touched = match news {

@@ -11,6 +11,8 @@ pub(crate) const DRAINED: &str = "Drained";
 #[derive(Debug, Default)]
 pub(crate) struct Drain {
     empty_since: Option<Instant>,
+    /// It has been said that the node can be stopped.
+    over: bool,
 }
 
 impl Drain {
@@ -22,6 +24,7 @@ impl Drain {
         let is_so = self
             .empty_since
             .is_some_and(|since| now >= since + HANDED_OVER);
+        self.over = is_so;
         drains.then(|| Note {
             is_so,
             reason: match (is_so, is_empty) {
@@ -43,9 +46,9 @@ impl Drain {
     }
 
     /// When [`update`](Self::update) has something else to say.
-    pub(crate) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
-        let at = self.empty_since? + HANDED_OVER;
-        (at > now).then_some(at)
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let since = self.empty_since.filter(|_| !self.over)?;
+        Some(since + HANDED_OVER)
     }
 }
 
@@ -78,7 +81,8 @@ mod tests {
             let brief = note.as_ref().map(|note| (note.is_so, note.reason));
             assert_eq!(brief, said, "{ms} ms");
         }
-        assert_eq!(drain.poll_timeout(at(1600)), Some(at(2600)));
-        assert_eq!(drain.poll_timeout(at(2600)), None);
+        assert_eq!(drain.poll_timeout(), Some(at(2600)));
+        drain.update(at(2600), true, 0);
+        assert_eq!(drain.poll_timeout(), None);
     }
 }

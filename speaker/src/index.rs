@@ -259,8 +259,8 @@ impl Index {
         let fitness = state.map_or(Fitness::Able, |state| state.fitness(ips, interfaces));
         let drains = self.is_draining(node);
         match member.map(|member| member.presence) {
+            Some(Presence::Leaving) => fitness.min(Fitness::Stopping),
             _ if drains => fitness.min(Fitness::Leaving),
-            Some(Presence::Leaving) => fitness.min(Fitness::Leaving),
             Some(Presence::Returning) => fitness.min(Fitness::Returning),
             Some(Presence::Ready) | None => fitness,
         }

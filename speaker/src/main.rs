@@ -17,6 +17,8 @@ mod protocol;
 mod reason;
 mod run;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 
 use std::process::ExitCode;

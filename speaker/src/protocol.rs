@@ -11,9 +11,11 @@
 //! The channels are unbounded because neither side may wait for the other; what is in them is
 //! bounded by what changes. All loops are cancel-safe: a message is either taken or still there.
 
-mod heartbeat;
+pub(crate) mod heartbeat;
+pub(crate) mod held;
 mod layer2;
 mod port;
+pub(crate) mod rival_pace;
 mod running;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +23,7 @@ use std::io;
 use std::net::{IpAddr, UdpSocket};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use metallb_kit::ready::Condition;
 use metallb_kit::shutdown::CancellationToken;
@@ -34,6 +36,7 @@ use crate::addresses::Command;
 use crate::exclude::Exclude;
 use crate::index::Members;
 use crate::metrics::{HeartbeatMetrics, Layer2Metrics};
+use held::HANDOVER;
 
 /// What the thread needs to know at its start.
 #[derive(Debug)]
@@ -183,7 +186,3 @@ async fn run(
         () = layer2.run(commands) => {}
     }
 }
-
-/// How long we go on answering for what another takes over. It learns of that within milliseconds
-/// and announces at once; this leaves room for lost datagrams and busy nodes.
-const HANDOVER: Duration = Duration::from_millis(300);

@@ -41,6 +41,8 @@ enum Part {
     Election,
     /// Speakers on a failing network.
     Membership,
+    /// The same, and who owns an address.
+    Ownership,
     /// Property tests of all cores.
     Properties,
     /// Fuzz targets, where `cargo fuzz` can be had.
@@ -56,7 +58,7 @@ struct LongTest {
 }
 
 /// Named in every run; the numbers are some minutes to an hour each, on two processors.
-const LONG_TESTS: [LongTest; 5] = [
+const LONG_TESTS: [LongTest; 6] = [
     LongTest {
         part: Part::Model,
         seeds: 1_000_000,
@@ -76,6 +78,11 @@ const LONG_TESTS: [LongTest; 5] = [
         part: Part::Membership,
         seeds: 100_000,
         arguments: "--package metallb-membership --test simulation in_the_end",
+    },
+    LongTest {
+        part: Part::Ownership,
+        seeds: 100_000,
+        arguments: "--package metallb-speaker an_address_has_one_owner",
     },
     LongTest {
         part: Part::Properties,

@@ -50,6 +50,8 @@ pub enum Interfaces {
 pub enum Fitness {
     /// It has none of the interfaces, or no frame gets through on any of them.
     Unable,
+    /// It is about to stop: the others do not count it any more.
+    Stopping,
     /// It can announce some of the addresses.
     Partly,
     /// Its addresses are to move away, as somebody wants to stop it.
@@ -267,8 +269,8 @@ mod tests {
 
     #[test]
     fn who_has_just_come_back_is_less_fit() {
-        use Fitness::{Able, Leaving, Partly, Returning, Unable};
-        assert!([Unable, Partly, Leaving, Returning, Able].is_sorted());
+        use Fitness::{Able, Leaving, Partly, Returning, Stopping, Unable};
+        assert!([Unable, Stopping, Partly, Leaving, Returning, Able].is_sorted());
     }
 
     #[test]

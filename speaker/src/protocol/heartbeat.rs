@@ -15,7 +15,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use super::{Observed, Told};
-use crate::index::Member;
+use crate::index::{Member, Members};
 use crate::metrics::HeartbeatMetrics;
 
 /// What it works with.
@@ -116,14 +116,7 @@ impl Shell {
             );
             self.alive = alive;
         }
-        let member = |member: &metallb_membership::Member| Member {
-            presence: member.presence,
-            state: NodeState::decode(&member.state),
-        };
-        let members = members
-            .iter()
-            .map(|(node, it)| ((&**node).into(), member(it)));
-        let _ = self.observer.send(Observed::Members(members.collect()));
+        let _ = self.observer.send(Observed::Members(understood(members)));
     }
 
     fn look_for_another_key(&mut self) {
@@ -134,6 +127,18 @@ impl Shell {
             Err(error) => tracing::debug!(op = "heartbeat", %error, "cannot read the secret"),
         }
     }
+}
+
+/// The members, as far as we understand what they say of themselves.
+pub(crate) fn understood(members: &metallb_membership::Members) -> Members {
+    let member = |member: &metallb_membership::Member| Member {
+        presence: member.presence,
+        state: NodeState::decode(&member.state),
+    };
+    let members = members.iter();
+    members
+        .map(|(node, it)| ((&**node).into(), member(it)))
+        .collect()
 }
 
 /// How often the secret is looked at. A kubelet takes a minute or two to show another one.

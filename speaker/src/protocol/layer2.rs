@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use metallb_kit::ready::Condition;
 use metallb_kit::sleep;
-use metallb_l2::{Announcer, Interfaces, NodeState, announce};
+use metallb_l2::NodeState;
 use metallb_netio::{Interface, LinkWatch};
 use tokio::sync::{mpsc, watch};
 
+use super::Observed;
+use super::held::{self, Held};
 use super::port::Port;
 use super::running::Running;
-use super::{HANDOVER, Observed};
 use crate::addresses::Command;
 use crate::exclude::Exclude;
 use crate::metrics::Layer2Metrics;
@@ -24,10 +25,7 @@ pub(super) struct Layer2 {
     metrics: Layer2Metrics,
     ready: Condition,
     outlet: Outlet,
-    announcer: Announcer,
-    wanted: BTreeMap<IpAddr, Interfaces>,
-    /// Those of them that another node takes over, and how long they are still answered for.
-    yielded: BTreeMap<IpAddr, Instant>,
+    held: Held,
     ports: BTreeMap<u32, Port>,
     /// What the kernel told last.
     interfaces: BTreeMap<u32, Interface>,
@@ -57,9 +55,7 @@ impl Layer2 {
             metrics,
             ready,
             outlet,
-            announcer: Announcer::new(seed),
-            wanted: BTreeMap::new(),
-            yielded: BTreeMap::new(),
+            held: Held::new(seed),
             running: Running::default(),
             ports: BTreeMap::new(),
             interfaces: BTreeMap::new(),
@@ -71,9 +67,7 @@ impl Layer2 {
     pub(super) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
         let (mut links, mut reopen): (Option<LinkWatch>, _) = (None, Instant::now());
         loop {
-            while let Some(announce::Output::Announce { ip }) = self.announcer.poll_output() {
-                self.ports.values().for_each(|port| port.tell(ip));
-            }
+            self.do_what_is_due();
             let changed = async {
                 if links.is_none() {
                     sleep::until(Some(reopen)).await;
@@ -89,17 +83,14 @@ impl Layer2 {
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
-                    Some(command) => self.command(Instant::now(), command),
+                    Some(command) => self.held.handle_input(Instant::now(), command),
                     None => return,
                 },
-                () = sleep::until(self.announcer.poll_timeout()) => {
-                    self.announcer.handle_timeout(Instant::now());
+                () = sleep::until(self.held.poll_timeout()) => {
+                    self.held.handle_timeout(Instant::now());
                 }
                 () = sleep::until(self.retry) => self.update(Instant::now()),
                 () = sleep::until(self.running.poll_timeout()) => self.say(Instant::now()),
-                () = sleep::until(self.yielded.values().min().copied()) => {
-                    self.end_yielded(Instant::now());
-                }
                 changed = changed => match changed {
                     Ok(interfaces) => {
                         self.interfaces = interfaces;
@@ -116,36 +107,15 @@ impl Layer2 {
         }
     }
 
-    fn command(&mut self, now: Instant, command: Command) {
-        match command {
-            Command::Announce(ip, interfaces) => {
-                self.wanted.insert(ip, interfaces);
-                self.yielded.remove(&ip);
-                self.place(now, ip);
-                self.announcer.handle_input(now, announce::Input::Start(ip));
+    fn do_what_is_due(&mut self) {
+        while let Some(output) = self.held.poll_output() {
+            match output {
+                held::Output::Place(ip) => drop(self.place(Instant::now(), ip)),
+                held::Output::Tell(ip) => self.ports.values().for_each(|port| port.tell(ip)),
+                held::Output::Withdraw(ip) => {
+                    self.ports.values_mut().for_each(|port| port.withdraw(ip));
+                }
             }
-            Command::Withdraw(ip) => self.withdraw(now, ip),
-            Command::Again(ip) => self.announcer.handle_input(now, announce::Input::Again(ip)),
-            Command::Yield(ip) => {
-                self.announcer.handle_input(now, announce::Input::Stop(ip));
-                self.yielded.insert(ip, now + HANDOVER);
-            }
-        }
-    }
-
-    fn withdraw(&mut self, now: Instant, ip: IpAddr) {
-        self.announcer.handle_input(now, announce::Input::Stop(ip));
-        self.wanted.remove(&ip);
-        self.yielded.remove(&ip);
-        self.ports.values_mut().for_each(|port| port.withdraw(ip));
-    }
-
-    /// Withdraws what another node must have taken over by now.
-    fn end_yielded(&mut self, now: Instant) {
-        let due = self.yielded.iter().filter(|(_, until)| **until <= now);
-        let due: Vec<_> = due.map(|(ip, _)| *ip).collect();
-        for ip in due {
-            self.withdraw(now, ip);
         }
     }
 
@@ -220,20 +190,21 @@ impl Layer2 {
                 Err(error) => self.failed(now, &interface.name, &error),
             }
         }
-        let wanted: Vec<_> = self.wanted.keys().copied().collect();
-        for ip in wanted {
-            self.place(now, ip);
-            if fresh && !self.yielded.contains_key(&ip) {
-                self.announcer.handle_input(now, announce::Input::Again(ip));
+        let held: Vec<_> = self.held.ips().collect();
+        for ip in held {
+            let added = self.place(now, ip);
+            if added || fresh {
+                // Nothing for those that another node takes over.
+                self.held.handle_input(now, Command::Again(ip));
             }
         }
         self.ready.set(self.retry.is_none());
     }
 
-    /// Lets exactly the wanted ports answer for `ip`.
-    fn place(&mut self, now: Instant, ip: IpAddr) {
-        let Some(interfaces) = self.wanted.get(&ip) else {
-            return;
+    /// Lets exactly the wanted ports answer for `ip`; true if one of them did not before.
+    fn place(&mut self, now: Instant, ip: IpAddr) -> bool {
+        let Some(interfaces) = self.held.interfaces(ip) else {
+            return false;
         };
         let (mut failed, mut added) = (None, false);
         for port in self.ports.values_mut() {
@@ -250,10 +221,7 @@ impl Layer2 {
             self.failed(now, &name, &error);
             self.ready.set(false);
         }
-        if added {
-            // Nothing if it is not announced yet; else the new port has to be told of.
-            self.announcer.handle_input(now, announce::Input::Again(ip));
-        }
+        added
     }
 
     fn failed(&mut self, now: Instant, interface: &str, error: &std::io::Error) {

@@ -1,18 +1,18 @@
 //! One interface that announces: its sockets, and a task for each that answers.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use metallb_l2::{MacAddr, Responder, Rival, ndp};
+use metallb_l2::{MacAddr, Responder, ndp};
 use metallb_netio::{FRAME_MAX, Interface, MulticastGroups, PacketSocket};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::Observed;
+use super::rival_pace::RivalPace;
 use crate::metrics::Layer2Metrics;
 
 /// An interface that answers for addresses. Dropping it ends its tasks and closes its sockets.
@@ -26,37 +26,14 @@ pub(super) struct Port {
     ndp: Option<Ear>,
     groups: MulticastGroups,
     metrics: Layer2Metrics,
-    rivals: Rc<Rivals>,
+    gossip: Rc<Gossip>,
 }
 
 /// Where it is told which other stations have our addresses.
 #[derive(Debug)]
-struct Rivals {
-    /// When each was told of last.
-    heard: RefCell<BTreeMap<Rival, Instant>>,
+struct Gossip {
+    pace: RefCell<RivalPace>,
     observer: mpsc::UnboundedSender<Observed>,
-}
-
-impl Rivals {
-    /// Tells of each not more often than every second.
-    fn hear(&self, rival: Rival) {
-        let (now, mut heard) = (Instant::now(), self.heard.borrow_mut());
-        if heard
-            .get(&rival)
-            .is_some_and(|last| now < *last + RIVAL_PACE)
-        {
-            return;
-        }
-        if heard.len() >= RIVALS {
-            heard.retain(|_, last| now < *last + RIVAL_PACE);
-        }
-        // More than that in a second are somebody's invention.
-        if heard.len() < RIVALS {
-            heard.insert(rival, now);
-            // The brain is gone only when the process ends.
-            let _ = self.observer.send(Observed::Rival(rival));
-        }
-    }
 }
 
 /// A socket and the task that answers what comes in.
@@ -82,8 +59,8 @@ impl Port {
             ndp: None,
             groups: MulticastGroups::new(interface.index),
             metrics,
-            rivals: Rc::new(Rivals {
-                heard: RefCell::default(),
+            gossip: Rc::new(Gossip {
+                pace: RefCell::default(),
                 observer,
             }),
         };
@@ -194,7 +171,7 @@ impl Port {
             Rc::clone(&socket),
             Rc::clone(&self.responder),
             self.metrics.clone(),
-            Rc::clone(&self.rivals),
+            Rc::clone(&self.gossip),
             self.interface.name.clone(),
         );
         Ear {
@@ -215,7 +192,7 @@ async fn answer(
     socket: Rc<PacketSocket>,
     responder: Rc<RefCell<Responder>>,
     metrics: Layer2Metrics,
-    rivals: Rc<Rivals>,
+    gossip: Rc<Gossip>,
     interface: String,
 ) {
     let mut buf = vec![0; FRAME_MAX];
@@ -230,7 +207,10 @@ async fn answer(
         let frame = &buf[..len];
         if let Some(rival) = responder.borrow().rival(frame) {
             metrics.conflict(rival.ip);
-            rivals.hear(rival);
+            if gossip.pace.borrow_mut().lets_pass(Instant::now(), rival) {
+                // The brain is gone only when the process ends.
+                let _ = gossip.observer.send(Observed::Rival(rival));
+            }
         }
         let answer = responder.borrow().answer(frame);
         // Everything else is somebody else's address, or a frame that asks nothing.
@@ -245,11 +225,6 @@ async fn answer(
         }
     }
 }
-
-/// Between two words about one rival.
-const RIVAL_PACE: Duration = Duration::from_secs(1);
-/// So many are told apart.
-const RIVALS: usize = 1024;
 
 #[cfg(test)]
 mod tests {
