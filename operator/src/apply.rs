@@ -175,7 +175,7 @@ impl Applier {
         let status = json!({
             "apiVersion": "metallb.io/v1beta1",
             "kind": "MetalLB",
-            "metadata": { "name": report.metallb.name, "uid": metallb.uid() },
+            "metadata": { "name": &*report.metallb.name, "uid": metallb.uid() },
             "status": {
                 "conditions": report.conditions,
                 "observedGeneration": report.generation,

@@ -121,7 +121,7 @@ impl Index {
                     .insert(Key::new(kind, operand.name.clone()), operand);
             }
             News::Operand(kind, Change::Delete(key)) => {
-                self.operands.remove(&Key::new(kind, key.name));
+                self.operands.remove(&Key::new(kind, &*key.name));
             }
             News::Operand(kind, Change::Synced) => self.synced(Source::Operands(kind)),
             News::Pod(Change::Apply(pod)) => {

@@ -25,8 +25,9 @@ pub(crate) enum Command {
 /// Who wants which address announced, and where.
 #[derive(Debug, Default)]
 pub(crate) struct Addresses {
-    by_ip: BTreeMap<IpAddr, BTreeMap<ObjectKey, Interfaces>>,
-    by_service: BTreeMap<ObjectKey, Vec<IpAddr>>,
+    /// Nearly always one.
+    by_ip: BTreeMap<IpAddr, Vec<(ObjectKey, Interfaces)>>,
+    by_service: BTreeMap<ObjectKey, Box<[IpAddr]>>,
 }
 
 impl Addresses {
@@ -41,13 +42,11 @@ impl Addresses {
         let ips = announcement.map(|it| it.ips.as_slice()).unwrap_or_default();
         let before = match ips {
             [] => self.by_service.remove(key),
-            _ => self.by_service.insert(key.clone(), ips.to_vec()),
+            _ => self.by_service.insert(key.clone(), ips.into()),
         };
         for ip in before.unwrap_or_default() {
             if !ips.contains(&ip) {
-                self.change(ip, commands, |wants| {
-                    wants.remove(key);
-                });
+                self.change(ip, commands, |wants| wants.retain(|(it, _)| it != key));
             }
         }
         let Some(Announcement { interfaces, .. }) = announcement else {
@@ -55,7 +54,9 @@ impl Addresses {
         };
         for ip in ips {
             self.change(*ip, commands, |wants| {
-                wants.insert(key.clone(), interfaces.clone());
+                wants.retain(|(it, _)| it != key);
+                wants.reserve_exact(1);
+                wants.push((key.clone(), interfaces.clone()));
             });
         }
     }
@@ -74,7 +75,7 @@ impl Addresses {
         &mut self,
         ip: IpAddr,
         commands: &mut Vec<Command>,
-        change: impl FnOnce(&mut BTreeMap<ObjectKey, Interfaces>),
+        change: impl FnOnce(&mut Vec<(ObjectKey, Interfaces)>),
     ) {
         let wants = self.by_ip.entry(ip).or_default();
         let before = union(wants);
@@ -91,10 +92,10 @@ impl Addresses {
     }
 }
 
-fn union(wants: &BTreeMap<ObjectKey, Interfaces>) -> Option<Interfaces> {
-    wants.values().fold(None, |all: Option<Interfaces>, these| {
-        Some(all.map_or_else(|| these.clone(), |all| all.union(these)))
-    })
+fn union(wants: &[(ObjectKey, Interfaces)]) -> Option<Interfaces> {
+    let mut wants = wants.iter().map(|(_, interfaces)| interfaces);
+    let first = wants.next()?.clone();
+    Some(wants.fold(first, Interfaces::union))
 }
 
 #[cfg(test)]

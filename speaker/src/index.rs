@@ -179,7 +179,7 @@ impl Index {
     pub(crate) fn node(&mut self, change: Change<api::Node>) -> Touched {
         let changed = match change {
             Change::Listing | Change::Synced => false,
-            Change::Delete(key) => self.nodes.remove(&key.name).is_some(),
+            Change::Delete(key) => self.nodes.remove(&*key.name).is_some(),
             Change::Apply(object) => {
                 let name = object.name_any().into_boxed_str();
                 let node = Node::from(object);

@@ -108,13 +108,13 @@ fn l2(out: &Path, picture: &Path, arguments: &[String]) -> Result<()> {
     measure(&mut steps, bench, out)
 }
 
-/// The program under measurement and the benches, built as in the image; the folder that they are
-/// in.
+/// The program under measurement and the benches, built as in a released image; the folder that
+/// they are in.
 fn programs(steps: &mut Steps, program: &str) -> Result<PathBuf> {
     let packages = [program, "benches"].map(|name| format!("metallb-{name}"));
     steps.time(
-        &format!("building the {program} and the benches as in the image (minutes when cold)"),
-        || image::compile("image", &packages),
+        &format!("building the {program} and the benches as users get them (minutes when cold)"),
+        || image::compile("release", &packages),
     )
 }
 

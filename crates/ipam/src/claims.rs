@@ -17,8 +17,8 @@ use crate::sharing::{Share, agree};
 #[derive(Debug, Default)]
 pub struct Claims {
     services: HashMap<ServiceKey, Claim>,
-    /// Who shows an address, by age.
-    on: BTreeMap<IpAddr, BTreeSet<(i64, ServiceKey)>>,
+    /// Who shows an address, by age: nearly always one.
+    on: BTreeMap<IpAddr, Vec<(i64, ServiceKey)>>,
 }
 
 #[derive(Debug)]
@@ -43,8 +43,11 @@ impl Claims {
             return others;
         }
         for ip in ips {
-            let on = self.on.entry(*ip).or_default();
-            on.insert((created, service.clone()));
+            let (on, entry) = (self.on.entry(*ip).or_default(), (created, service.clone()));
+            if let Err(at) = on.binary_search(&entry) {
+                on.reserve_exact(1);
+                on.insert(at, entry);
+            }
         }
         let ips = ips.into();
         let claim = Claim {
@@ -63,7 +66,7 @@ impl Claims {
         if let Some(claim) = self.services.remove(service) {
             for ip in &claim.ips {
                 if let Some(on) = self.on.get_mut(ip) {
-                    on.remove(&(claim.created, service.clone()));
+                    on.retain(|(_, it)| it != service);
                     if on.is_empty() {
                         self.on.remove(ip);
                     }

@@ -35,13 +35,13 @@ pub enum Change<K> {
     Synced,
 }
 
-/// An object's namespace (empty if it has none) and name.
+/// An object's namespace (empty if it has none) and name. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey {
     /// The namespace; empty for cluster-scoped objects.
-    pub namespace: Box<str>,
+    pub namespace: Arc<str>,
     /// The name.
-    pub name: Box<str>,
+    pub name: Arc<str>,
 }
 
 impl ObjectKey {

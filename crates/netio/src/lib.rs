@@ -8,12 +8,14 @@
 //! alone: packet sockets need it, the rest needs nothing. Only [`NetworkNamespace`], which is for
 //! tests and benches, needs more.
 
+mod alarm;
 mod filter;
 mod groups;
 mod link;
 mod namespace;
 mod packet;
 
+pub use alarm::Alarm;
 pub use groups::MulticastGroups;
 pub use link::{Interface, LinkError, LinkWatch};
 pub use namespace::NetworkNamespace;

@@ -9,7 +9,8 @@ use crate::api;
 #[derive(Debug, Default)]
 pub(crate) struct Endpoints {
     slices: BTreeMap<ObjectKey, Slice>,
-    by_service: BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
+    /// Nearly always one.
+    by_service: BTreeMap<ObjectKey, Vec<ObjectKey>>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -17,7 +18,8 @@ struct Slice {
     service: ObjectKey,
     /// An endpoint without a node serves as well.
     serves: bool,
-    nodes: BTreeSet<Box<str>>,
+    /// In order, each once.
+    nodes: Box<[Box<str>]>,
 }
 
 impl Endpoints {
@@ -34,10 +36,9 @@ impl Endpoints {
         // The label may name another Service than before; it cannot by the API's own rules.
         self.delete(&key);
         let service = slice.service.clone();
-        self.by_service
-            .entry(service.clone())
-            .or_default()
-            .insert(key.clone());
+        let slices = self.by_service.entry(service.clone()).or_default();
+        slices.reserve_exact(1);
+        slices.push(key.clone());
         self.slices.insert(key, slice);
         Some(service)
     }
@@ -46,7 +47,7 @@ impl Endpoints {
     pub(crate) fn delete(&mut self, key: &ObjectKey) -> Option<ObjectKey> {
         let Slice { service, .. } = self.slices.remove(key)?;
         if let Some(slices) = self.by_service.get_mut(&service) {
-            slices.remove(key);
+            slices.retain(|it| it != key);
             if slices.is_empty() {
                 self.by_service.remove(&service);
             }
@@ -62,7 +63,7 @@ impl Endpoints {
     /// Whether an endpoint of the Service on that node can serve.
     pub(crate) fn serve_on(&self, service: &ObjectKey, node: &str) -> bool {
         self.slices_of(service)
-            .any(|slice| slice.nodes.contains(node))
+            .any(|slice| slice.nodes.binary_search_by(|it| (**it).cmp(node)).is_ok())
     }
 
     fn slices_of(&self, service: &ObjectKey) -> impl Iterator<Item = &Slice> {
@@ -83,13 +84,11 @@ impl Slice {
                 .flatten()
                 .filter(|it| can_serve(it.conditions))
         };
-        let nodes = serving()
-            .filter_map(|it| it.node_name.as_deref().map(Into::into))
-            .collect();
+        let nodes: BTreeSet<&str> = serving().filter_map(|it| it.node_name.as_deref()).collect();
         Self {
             service,
             serves: serving().next().is_some(),
-            nodes,
+            nodes: nodes.into_iter().map(Into::into).collect(),
         }
     }
 }

@@ -8,8 +8,9 @@ use metallb_kit::watch::ObjectKey;
 /// The Services that show each address.
 #[derive(Debug, Default)]
 pub(crate) struct Holders {
-    by_ip: BTreeMap<IpAddr, BTreeSet<ObjectKey>>,
-    by_service: BTreeMap<ObjectKey, Vec<IpAddr>>,
+    /// Nearly always one.
+    by_ip: BTreeMap<IpAddr, Vec<ObjectKey>>,
+    by_service: BTreeMap<ObjectKey, Box<[IpAddr]>>,
 }
 
 impl Holders {
@@ -17,18 +18,22 @@ impl Holders {
     pub(crate) fn show(&mut self, key: &ObjectKey, ips: &[IpAddr]) {
         let before = match ips {
             [] => self.by_service.remove(key),
-            _ => self.by_service.insert(key.clone(), ips.to_vec()),
+            _ => self.by_service.insert(key.clone(), ips.into()),
         };
         for ip in before.unwrap_or_default() {
             if let Some(holders) = self.by_ip.get_mut(&ip) {
-                holders.remove(key);
+                holders.retain(|it| it != key);
                 if holders.is_empty() {
                     self.by_ip.remove(&ip);
                 }
             }
         }
         for ip in ips {
-            self.by_ip.entry(*ip).or_default().insert(key.clone());
+            let holders = self.by_ip.entry(*ip).or_default();
+            if let Err(at) = holders.binary_search(key) {
+                holders.reserve_exact(1);
+                holders.insert(at, key.clone());
+            }
         }
     }
 

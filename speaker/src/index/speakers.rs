@@ -97,7 +97,7 @@ impl Speakers {
     fn are_told_apart(&self) -> bool {
         let Some(own) = &self.own else { return false };
         let mut pods = self.pods.iter();
-        pods.any(|(key, it)| key.name == *own && it.marked)
+        pods.any(|(key, it)| *key.name == **own && it.marked)
     }
 }
 

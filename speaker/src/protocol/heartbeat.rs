@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metallb_kit::shutdown::CancellationToken;
-use metallb_kit::sleep;
 use metallb_l2::NodeState;
 use metallb_membership::{Input, Key, Membership, Output, Presence, STATE_MAX};
+use metallb_netio::Alarm;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
@@ -44,12 +44,14 @@ impl Shell {
         let mut buf = vec![0; 2048];
         let mut leaving = false;
         let mut look = tokio::time::interval(LOOK);
+        let mut alarm = Alarm::new()?;
         while !self.membership.has_left() {
             self.do_what_it_wants(&socket);
             tokio::select! {
                 // What is due is done, however much comes in.
                 biased;
-                () = sleep::until(self.membership.poll_timeout()) => {
+                due = alarm.until(self.membership.poll_timeout()) => {
+                    due?;
                     // What has come in already counts, though.
                     for _ in 0..BATCH {
                         let Ok((len, from)) = socket.try_recv_from(&mut buf) else { break };

@@ -66,6 +66,7 @@ impl Layer2 {
     /// Runs until the brain is gone.
     pub(super) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
         let (mut links, mut reopen): (Option<LinkWatch>, _) = (None, Instant::now());
+        let mut batch = Vec::new();
         loop {
             self.do_what_is_due();
             let changed = async {
@@ -82,10 +83,14 @@ impl Layer2 {
             };
             tokio::select! {
                 biased;
-                command = commands.recv() => match command {
-                    Some(command) => self.held.handle_input(Instant::now(), command),
-                    None => return,
-                },
+                count = commands.recv_many(&mut batch, COMMANDS) => {
+                    if count == 0 {
+                        return;
+                    }
+                    for command in batch.drain(..) {
+                        self.held.handle_input(Instant::now(), command);
+                    }
+                }
                 () = sleep::until(self.held.poll_timeout()) => {
                     self.held.handle_timeout(Instant::now());
                 }
@@ -108,15 +113,17 @@ impl Layer2 {
     }
 
     fn do_what_is_due(&mut self) {
+        let mut told = Vec::new();
         while let Some(output) = self.held.poll_output() {
             match output {
                 held::Output::Place(ip) => drop(self.place(Instant::now(), ip)),
-                held::Output::Tell(ip) => self.ports.values().for_each(|port| port.tell(ip)),
+                held::Output::Tell(ip) => told.push(ip),
                 held::Output::Withdraw(ip) => {
                     self.ports.values_mut().for_each(|port| port.withdraw(ip));
                 }
             }
         }
+        self.ports.values().for_each(|port| port.tell(&told));
     }
 
     /// Says which interfaces there are, to the brain and to all nodes.
@@ -233,5 +240,7 @@ impl Layer2 {
     }
 }
 
+/// How many commands are taken before they are acted on.
+const COMMANDS: usize = 1024;
 /// The pause before what failed is tried again.
 const RETRY: Duration = Duration::from_secs(5);

@@ -140,20 +140,32 @@ impl Port {
         }
     }
 
-    /// Tells the segment where `ip` is, if this port announces it.
-    pub(super) fn tell(&self, ip: IpAddr) {
+    /// Tells the segment where these are, as far as this port announces them. A station that learns
+    /// from the first form of the announcement waits for no second form of others.
+    pub(super) fn tell(&self, ips: &[IpAddr]) {
+        let frames = |ip: &IpAddr| self.responder.borrow().announcements(*ip);
+        let all: Vec<_> = ips.iter().map(|ip| (*ip, frames(ip))).collect();
+        let most = all.iter().map(|(_, frames)| frames.len()).max();
+        for form in 0..most.unwrap_or(0) {
+            for (ip, frames) in &all {
+                if let Some(frame) = frames.get(form) {
+                    self.send(*ip, frame);
+                }
+            }
+        }
+    }
+
+    fn send(&self, ip: IpAddr, frame: &[u8]) {
         let ear = if ip.is_ipv4() { &self.arp } else { &self.ndp };
         let Some(Ear { socket, .. }) = ear else {
             return;
         };
-        for frame in self.responder.borrow().announcements(ip) {
-            match socket.try_send(&frame) {
-                Ok(()) => self.metrics.gratuitous_sent(ip),
-                Err(error) => tracing::debug!(
-                    op = "gratuitousAnnounce", interface = self.name(), %ip, %error,
-                    "announcement not sent"
-                ),
-            }
+        match socket.try_send(frame) {
+            Ok(()) => self.metrics.gratuitous_sent(ip),
+            Err(error) => tracing::debug!(
+                op = "gratuitousAnnounce", interface = self.name(), %ip, %error,
+                "announcement not sent"
+            ),
         }
     }
 
