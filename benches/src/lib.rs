@@ -3,6 +3,7 @@
 
 pub mod allocate;
 pub mod arp_echo;
+pub mod busy;
 pub mod flood;
 pub mod load;
 pub mod segment;

@@ -14,6 +14,12 @@ pub const LOAD_BALANCER_IPS: &str = "metallb.io/loadBalancerIPs";
 /// Service annotation: Services with the same key may share an address.
 pub const ALLOW_SHARED_IP: &str = "metallb.io/allow-shared-ip";
 
+// --- Annotations that users put on an IPAddressPool ---
+
+/// IPAddressPool annotation, `true` or `false`: before an address is announced for the first time,
+/// ask the segment whether another station has it. Ours; MetalLB has none.
+pub const PROBE_BEFORE_USE: &str = "metallb.io/probe-before-use";
+
 // --- Annotations that we put on a Service ---
 
 /// Service annotation, written by the controller: the pool that the address came from.

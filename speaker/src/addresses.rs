@@ -14,6 +14,10 @@ use crate::decide::Announcement;
 pub(crate) enum Command {
     /// Answer for the address on these interfaces and on no others.
     Announce(IpAddr, Interfaces),
+    /// The same, once nobody else on the segment seems to have it.
+    Probe(IpAddr, Interfaces),
+    /// Another station has it. If it is still probed for, it is asked for again later.
+    Refuse(IpAddr),
     /// Answer for the address no longer.
     Withdraw(IpAddr),
     /// The same, but another node takes over: answer until it must have said so.
@@ -124,8 +128,7 @@ mod tests {
             let texts = commands.iter().map(|command| match command {
                 Command::Announce(ip, interfaces) => format!("announce {ip} on {interfaces}"),
                 Command::Withdraw(ip) => format!("withdraw {ip}"),
-                Command::Yield(ip) => format!("yield {ip}"),
-                Command::Again(ip) => format!("again {ip}"),
+                other => format!("{other:?}"),
             });
             texts.collect::<Vec<_>>()
         };

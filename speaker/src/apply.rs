@@ -1,7 +1,7 @@
 //! Does the difference between what was decided before and what is decided now: commands to the
 //! protocol thread first, then what users read of it: Events, metrics, one line of log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -28,6 +28,8 @@ pub(crate) struct Apply {
     /// What was decided last.
     decided: BTreeMap<ObjectKey, Decision>,
     addresses: Addresses,
+    /// What is not announced before it is known that nobody else has it.
+    probed: BTreeSet<IpAddr>,
     commands: mpsc::UnboundedSender<Command>,
     announced: AnnouncedMetric,
     publish: Publish,
@@ -64,6 +66,7 @@ impl Apply {
             node,
             decided: BTreeMap::new(),
             addresses: Addresses::default(),
+            probed: BTreeSet::new(),
             commands,
             announced,
             publish,
@@ -73,12 +76,19 @@ impl Apply {
     }
 
     /// Puts a decision into effect. `uid` is that of the Service. What users read of it waits for
-    /// [`say`](Self::say), so that of many addresses none waits for words about another.
-    pub(crate) fn act(&mut self, key: &ObjectKey, uid: Option<&str>, decision: Decision) {
+    /// [`say`](Self::say), so that of many addresses none waits for words about another. `probe`
+    /// says that addresses are asked for before they are used.
+    pub(crate) fn act(
+        &mut self,
+        key: &ObjectKey,
+        uid: Option<&str>,
+        decision: Decision,
+        probe: bool,
+    ) {
         if self.decided.get(key) == Some(&decision) {
             return;
         }
-        self.command(key, &decision);
+        self.command(key, &decision, probe);
         let before = match &decision {
             Decision::Withhold(Reason::ServiceDeleted | Reason::NotLoadBalancer) => {
                 self.decided.remove(key)
@@ -143,26 +153,71 @@ impl Apply {
         }
     }
 
+    /// Whether the address is not announced yet, as somebody else may have it.
+    pub(crate) fn is_probed(&self, ip: IpAddr) -> bool {
+        self.probed.contains(&ip)
+    }
+
+    /// Another station has an address. If it is not announced yet, it is not.
+    pub(crate) fn refuse(&self, ip: IpAddr) {
+        if self.is_probed(ip) {
+            // The thread is gone only when the process ends.
+            let _ = self.commands.send(Command::Refuse(ip));
+        }
+    }
+
+    /// Nobody had an address that was asked for, which these Services show.
+    pub(crate) fn begun<'a>(&mut self, ip: IpAddr, keys: impl Iterator<Item = &'a ObjectKey>) {
+        if !self.probed.remove(&ip) {
+            return;
+        }
+        tracing::info!(op = "layer2", %ip, "nobody else has the address: it is announced");
+        for key in keys {
+            if let Some(it) = self.decided.get(key).and_then(announced) {
+                (self.show)(key, Some(&it.interfaces));
+            }
+        }
+    }
+
     /// Says that a station that is no node uses the address of a Service.
     pub(crate) fn conflict(&self, key: &ObjectKey, uid: Option<&str>, rival: Rival) {
         let Rival { ip, mac } = rival;
         tracing::warn!(op = "layer2", service = key.to_string(), %ip, %mac, "address conflict");
+        let (used, then) = if self.is_probed(ip) {
+            (self.show)(key, None);
+            (
+                "used",
+                "; until then it is not announced, and asked for every 10 s",
+            )
+        } else {
+            ("also used", "")
+        };
         let text = format!(
-            "the address \"{ip}\" is also used by {mac}, which is no node of this cluster: find that \
-             station and give it another address"
+            "the address \"{ip}\" is {used} by {mac}, which is no node of this cluster: find that \
+             station and give it another address{then}"
         );
         self.event(key, uid, EventType::Warning, "addressConflict", &text);
     }
 
-    fn command(&mut self, key: &ObjectKey, decision: &Decision) {
+    fn command(&mut self, key: &ObjectKey, decision: &Decision, probe: bool) {
         let mut commands = Vec::new();
         self.addresses.want(key, announced(decision), &mut commands);
-        for mut command in commands {
-            if let Command::Withdraw(ip) = command
-                && is_taken_over(decision)
-            {
-                command = Command::Yield(ip);
-            }
+        for command in commands {
+            let command = match command {
+                Command::Announce(ip, interfaces) if probe => {
+                    self.probed.insert(ip);
+                    Command::Probe(ip, interfaces)
+                }
+                Command::Withdraw(ip) => {
+                    self.probed.remove(&ip);
+                    if is_taken_over(decision) {
+                        Command::Yield(ip)
+                    } else {
+                        Command::Withdraw(ip)
+                    }
+                }
+                other => other,
+            };
             // The thread is gone only when the process ends.
             let _ = self.commands.send(command);
         }
@@ -309,7 +364,7 @@ mod tests {
         /// The Events and the number of commands that follow.
         fn apply(&mut self, decision: Decision) -> (Vec<String>, usize) {
             self.apply
-                .act(&ObjectKey::new("ns", "web"), Some("u1"), decision);
+                .act(&ObjectKey::new("ns", "web"), Some("u1"), decision, false);
             let commands = std::iter::from_fn(|| self.commands.try_recv().ok()).count();
             assert!(self.events.borrow().is_empty(), "the network comes first");
             self.apply.say();

@@ -9,7 +9,7 @@ use futures::stream::{BoxStream, StreamExt as _};
 use futures::{FutureExt as _, stream};
 use metallb_config::{Rejected, Report};
 use metallb_crds::v1beta1::{IPAddressPool, L2Advertisement};
-use metallb_kit::configuration_state::Reporter;
+use metallb_kit::configuration_state::{Note, Reporter};
 use metallb_kit::metrics::ClientMetrics;
 use metallb_kit::ready::Condition;
 use metallb_kit::sleep;
@@ -136,6 +136,7 @@ impl Brain {
         self.settle(&pending);
         self.come_back(now);
         self.tell_of_drain(now);
+        self.tell_of_strangers();
     }
 
     /// Says that this node may take over again, once it may.
@@ -156,6 +157,29 @@ impl Brain {
         }
     }
 
+    /// Says which addresses are used by stations that are no nodes.
+    fn tell_of_strangers(&self) {
+        let Some(reporter) = &self.reporter else {
+            return;
+        };
+        let strangers = self.index.rivals.strangers();
+        let told = strangers.take(STRANGERS).map(|Rival { ip, mac }| {
+            let is_not = if self.apply.is_probed(ip) {
+                ", and so not announced"
+            } else {
+                ""
+            };
+            format!("{ip} is used by {mac}{is_not}")
+        });
+        let told: Vec<_> = told.collect();
+        let note = (!told.is_empty()).then(|| Note {
+            is_so: true,
+            reason: "UsedByAnotherStation",
+            message: told.join("; "),
+        });
+        reporter.note(ADDRESS_CONFLICT, note);
+    }
+
     /// Takes in what the protocol thread tells.
     pub(crate) fn observe(&mut self, now: Instant, observed: Observed, pending: &mut Pending) {
         let touched = match observed {
@@ -165,6 +189,11 @@ impl Brain {
             }
             Observed::Rival(rival) => {
                 self.hear(now, rival, pending);
+                Touched::Nothing
+            }
+            Observed::Begun(ip) => {
+                self.index.rivals.is_free(ip);
+                self.apply.begun(ip, self.index.holders(ip));
                 Touched::Nothing
             }
             Observed::Interfaces(names) => {
@@ -177,10 +206,12 @@ impl Brain {
 
     /// Another station has an address of ours.
     fn hear(&mut self, now: Instant, rival: Rival, pending: &mut Pending) {
-        match self.index.rival(now, &self.own.node, rival) {
+        let probes = self.apply.is_probed(rival.ip);
+        match self.index.rival(now, &self.own.node, rival, probes) {
             Heard::Nothing => {}
             Heard::Node => drop(pending.again.insert(rival.ip)),
             Heard::Stranger { lasts, defend } => {
+                self.apply.refuse(rival.ip);
                 if defend {
                     pending.again.insert(rival.ip);
                 }
@@ -267,7 +298,8 @@ impl Brain {
         for (key, reason) in &pending.services {
             match reason {
                 Some(reason) if !self.index.services.contains_key(key) => {
-                    self.apply.act(key, None, Decision::Withhold(*reason));
+                    self.apply
+                        .act(key, None, Decision::Withhold(*reason), false);
                 }
                 _ => drop(keys.insert(key.clone())),
             }
@@ -281,7 +313,12 @@ impl Brain {
                 keys.remove(&key);
                 let service = self.index.services.get(&key);
                 let uid = service.and_then(|service| service.uid.as_deref());
-                self.apply.act(&key, uid, decision);
+                let probe = match &decision {
+                    Decision::Announce(it) => self.index.wants_probes(&key, &it.ips),
+                    Decision::NoInterface(_) | Decision::Withhold(_) => false,
+                };
+                self.apply.act(&key, uid, decision, probe);
+                self.index.is_in_use(&key);
             }
         }
         for ip in &pending.again {
@@ -319,6 +356,10 @@ impl News {
     }
 }
 
+/// The condition of `ConfigurationState` that tells of strangers with our addresses, and how many
+/// it names.
+const ADDRESS_CONFLICT: &str = "AddressConflict";
+const STRANGERS: usize = 10;
 /// How much news is taken in before it is acted on.
 const BATCH: usize = 512;
 

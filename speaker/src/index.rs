@@ -39,6 +39,10 @@ pub(crate) struct Index {
     /// Services that others with their addresses have something to do with: those count for more
     /// or less than before, or share with others.
     contested: BTreeSet<ObjectKey>,
+    /// All Services are being told anew: what is new to us need not be new.
+    listing: bool,
+    /// Services that have got an address which nobody had, and nobody has announced yet.
+    fresh: BTreeSet<ObjectKey>,
     pub(crate) endpoints: Endpoints,
     pub(crate) nodes: BTreeMap<Box<str>, Node>,
     pub(crate) configuration: Configuration,
@@ -126,6 +130,8 @@ impl Index {
             claims: Claims::default(),
             holders: Holders::default(),
             contested: BTreeSet::new(),
+            listing: false,
+            fresh: BTreeSet::new(),
             endpoints: Endpoints::default(),
             nodes: BTreeMap::new(),
             configuration: Configuration::default(),
@@ -139,8 +145,9 @@ impl Index {
     /// Takes in a Service.
     pub(crate) fn service(&mut self, change: Change<api::Service>) -> Touched {
         match change {
-            Change::Listing | Change::Synced => Touched::Nothing,
-            Change::Delete(key) => self.forget(key, Reason::ServiceDeleted),
+            Change::Listing => self.listing = true,
+            Change::Synced => self.listing = false,
+            Change::Delete(key) => return self.forget(key, Reason::ServiceDeleted),
             Change::Apply(object) => {
                 let key = ObjectKey::of(&object);
                 let ours = object.spec.type_.as_deref() == Some("LoadBalancer")
@@ -152,10 +159,32 @@ impl Index {
                 if self.services.get(&key) == Some(&service) {
                     return Touched::Nothing;
                 }
+                if !self.listing && service.ips().iter().any(|ip| self.is_new(*ip)) {
+                    self.fresh.insert(key.clone());
+                }
                 self.claim(&key, &service);
                 self.services.insert(key.clone(), service);
-                Touched::Service(key)
+                return Touched::Service(key);
             }
+        }
+        Touched::Nothing
+    }
+
+    fn is_new(&self, ip: IpAddr) -> bool {
+        self.holders.of(ip).next().is_none()
+    }
+
+    /// Whether nobody has announced these addresses before, and their pool wants them to be probed
+    /// for then.
+    pub(crate) fn wants_probes(&self, key: &ObjectKey, ips: &[IpAddr]) -> bool {
+        let pool = || self.configuration.config().pool_of(ips);
+        self.fresh.contains(key) && pool().is_some_and(|pool| pool.probe_before_use)
+    }
+
+    /// Somebody announces the Service now, if anybody can.
+    pub(crate) fn is_in_use(&mut self, key: &ObjectKey) {
+        if self.endpoints.serve(key) {
+            self.fresh.remove(key);
         }
     }
 
@@ -222,10 +251,11 @@ impl Index {
     }
 
     /// Another station says on the wire that it has an address that is announced from here.
-    pub(crate) fn rival(&mut self, now: Instant, own: &str, rival: Rival) -> Heard {
+    /// `probes` says that it is not, but is to be if nobody else has it.
+    pub(crate) fn rival(&mut self, now: Instant, own: &str, rival: Rival, probes: bool) -> Heard {
         let members = self.members.as_ref();
         let presence = |node: &str| Some(members?.get(node)?.presence);
-        let heard = self.rivals.hear(now, own, rival, presence);
+        let heard = self.rivals.hear(now, own, rival, probes, presence);
         if heard == Heard::Node {
             self.contested.extend(self.holders.of(rival.ip).cloned());
         }
@@ -306,10 +336,7 @@ impl Index {
     }
 
     fn claim(&mut self, key: &ObjectKey, service: &Service) {
-        let ips = match &service.ingress {
-            Ingress::Ips(ips) => ips.as_slice(),
-            Ingress::None | Ingress::Invalid => &[],
-        };
+        let ips = service.ips();
         self.hold(key, ips);
         let (key, share) = (service_key(key), service.share.clone());
         let others = self.claims.show(&key, service.created, ips, share);
@@ -326,12 +353,23 @@ impl Index {
     }
 
     fn forget(&mut self, key: ObjectKey, reason: Reason) -> Touched {
+        self.fresh.remove(&key);
         self.hold(&key, &[]);
         let others = self.claims.hide(&service_key(&key));
         self.contested.extend(others.iter().map(object_key));
         match self.services.remove(&key) {
             Some(_) => Touched::Gone(key, reason),
             None => Touched::Nothing,
+        }
+    }
+}
+
+impl Service {
+    /// Its addresses, as far as its status has any.
+    fn ips(&self) -> &[IpAddr] {
+        match &self.ingress {
+            Ingress::Ips(ips) => ips,
+            Ingress::None | Ingress::Invalid => &[],
         }
     }
 }

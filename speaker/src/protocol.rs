@@ -83,8 +83,10 @@ pub(crate) struct Protocol {
 pub(crate) enum Observed {
     /// The nodes whose speakers are alive, and what they say of themselves.
     Members(Members),
-    /// Another station says that it has an address that is announced here.
+    /// Another station says that it has an address that is announced here, or is to be.
     Rival(Rival),
+    /// Nobody had an address that was probed for: it is announced now.
+    Begun(IpAddr),
     /// The interfaces that may announce, by name, whether they are up or not.
     Interfaces(BTreeSet<String>),
 }
@@ -101,6 +103,7 @@ pub(crate) fn start(setup: Setup) -> io::Result<Protocol> {
     let thread = std::thread::Builder::new()
         .name("protocol".to_owned())
         .spawn(move || {
+            raise_priority();
             let (state, state_told) = watch::channel(NodeState::default());
             let told = Told {
                 speakers: speakers_told,
@@ -117,6 +120,16 @@ pub(crate) fn start(setup: Setup) -> io::Result<Protocol> {
         observed,
         thread,
     })
+}
+
+/// Before other work on a busy node, where the pod may: with the capability `SYS_NICE`. Without it
+/// late timers are stretched, and nobody is blamed for them.
+fn raise_priority() {
+    // By Linux's rules that is the calling thread alone.
+    match metallb_netio::raise_priority() {
+        Ok(()) => tracing::info!(op = "startup", "the protocol thread has a raised priority"),
+        Err(error) => tracing::debug!(op = "startup", %error, "no raised priority"),
+    }
 }
 
 /// What the heartbeats depend on.

@@ -17,7 +17,7 @@ use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::watch::Change;
 use metallb_membership::{Key, Own, Settings};
 use metallb_netio::NetworkNamespace;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::apply::Apply;
 use crate::brain::{Brain, News};
@@ -53,6 +53,13 @@ struct Speaker {
 impl Lan {
     /// None, with the reason printed, where there are no rights to make one.
     fn of(nodes: &[&'static str]) -> Option<Self> {
+        let mut lan = Self::wired()?;
+        lan.start(nodes, &json!({}));
+        Some(lan)
+    }
+
+    /// Without nodes.
+    fn wired() -> Option<Self> {
         let bridge = match NetworkNamespace::create() {
             Ok(namespace) => namespace,
             Err(error) => {
@@ -62,30 +69,34 @@ impl Lan {
         };
         bridge.run(|| ip("link add lan type bridge")).unwrap();
         bridge.run(|| ip("link set lan up")).unwrap();
-        let mut lan = Self {
+        Some(Self {
             client: plug(&bridge, "user", "192.0.2.200", "2001:db8::200"),
             bridge,
             speakers: Vec::new(),
-        };
+        })
+    }
+
+    /// Plugs in nodes and starts their speakers; the pool has these annotations.
+    fn start(&mut self, nodes: &[&'static str], annotations: &Value) {
         let plugged = nodes.iter().enumerate().map(|(at, &name)| {
             let (v4, v6) = (node_address(at).to_string(), format!("2001:db8::{at}a"));
-            Arc::new(plug(&lan.bridge, name, &v4, &v6))
+            Arc::new(plug(&self.bridge, name, &v4, &v6))
         });
         // All are there before the first speaks, so that none believes that it is alone.
         let plugged: Vec<_> = plugged.collect();
         for (at, (&name, namespace)) in nodes.iter().zip(plugged).enumerate() {
             let address = node_address(at);
             let node = Arc::clone(&namespace);
-            let all = nodes.to_vec();
+            let news = news(nodes, annotations);
             let shutdown = CancellationToken::new();
             let token = shutdown.clone();
             let metrics = Metrics::new();
             let own = metrics.clone();
             let thread = std::thread::spawn(move || {
                 let bind = SocketAddr::new(address, 7946);
-                node.run(|| speak(name, bind, &all, &own, token)).unwrap()
+                node.run(|| speak(name, bind, news, &own, token)).unwrap()
             });
-            lan.speakers.push(Speaker {
+            self.speakers.push(Speaker {
                 name,
                 namespace,
                 shutdown,
@@ -93,7 +104,6 @@ impl Lan {
                 thread,
             });
         }
-        Some(lan)
     }
 
     /// The node that answers the client for the address first, within so many milliseconds.
@@ -219,7 +229,7 @@ fn node_address(at: usize) -> IpAddr {
 fn speak(
     name: &str,
     bind: SocketAddr,
-    nodes: &[&'static str],
+    news: Vec<News>,
     metrics: &Metrics,
     shutdown: CancellationToken,
 ) -> Vec<String> {
@@ -271,7 +281,7 @@ fn speak(
         reporter: None,
         reported: None,
     };
-    let news = futures::stream::iter(news(nodes))
+    let news = futures::stream::iter(news)
         .chain(futures::stream::pending())
         .boxed();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -285,11 +295,13 @@ fn speak(
 }
 
 /// What the watches tell of a cluster with a Service that has `IPS`.
-fn news(nodes: &[&'static str]) -> Vec<News> {
+fn news(nodes: &[&'static str], annotations: &Value) -> Vec<News> {
     let endpoint = json!([{ "nodeName": nodes[0] }]);
     let mut news = vec![
         News::Pool(apply(json!({
-            "metadata": { "namespace": "metallb-system", "name": "pool" },
+            "metadata": {
+                "namespace": "metallb-system", "name": "pool", "annotations": annotations,
+            },
             "spec": { "addresses": ["192.0.2.1/32", "2001:db8::1/128"] },
         }))),
         News::L2Advertisement(apply(json!({
@@ -456,4 +468,40 @@ fn a_stranger_with_the_address_is_told_of() {
     assert_eq!(events, ["nodeAssigned", "addressConflict"]);
     let counted = "metallb_layer2_conflicts_total{ip=\"192.0.2.1\"} 7";
     assert!(metrics.contains(counted), "{metrics}");
+}
+
+#[test]
+fn rfc_5227_an_address_that_a_stranger_has_is_used_when_it_is_free() {
+    let Some(mut lan) = Lan::wired() else { return };
+    let stranger = plug(&lan.bridge, "x", IPS[0], IPS[1]);
+    lan.start(&["a"], &json!({ "metallb.io/probe-before-use": "true" }));
+    for ip in IPS {
+        let heard = format!("metallb_layer2_conflicts_total{{ip=\"{ip}\"}}");
+        lan.until_measured("a", &heard);
+        assert_eq!(lan.answering(ip, 1000).as_deref(), Some("x"));
+    }
+    // The stranger is given other addresses.
+    stranger.run(|| ip("address flush dev eth0")).unwrap();
+    lan.until_answered_by("a");
+    let (metrics, events) = lan.stop("a");
+    let both = ["addressConflict"; 2];
+    assert_eq!(events, [&["nodeAssigned"], &both[..]].concat());
+    assert!(
+        metrics.contains("metallb_layer2_gratuitous_sent"),
+        "{metrics}"
+    );
+}
+
+#[test]
+fn rfc_5227_an_address_that_nobody_has_is_used_after_a_second() {
+    let Some(mut lan) = Lan::wired() else { return };
+    let start = Instant::now();
+    lan.start(&["a"], &json!({ "metallb.io/probe-before-use": "true" }));
+    lan.until_answered_by("a");
+    assert!(
+        start.elapsed() >= Duration::from_millis(900),
+        "it was asked for"
+    );
+    let (_, events) = lan.stop("a");
+    assert_eq!(events, ["nodeAssigned"]);
 }

@@ -71,6 +71,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "metallb-l2",
             "metallb-membership",
             "metallb-netio",
+            "metallb-seeds",
             "metallb-tests",
         ],
     ),

@@ -23,7 +23,7 @@ const TABLES: &[(&str, u32)] = &[
     // Which node announces, and how.
     ("L", 39),
     // What the RFCs ask for.
-    ("N", 13),
+    ("N", 14),
     // Known oddities.
     ("Q", 30),
 ];

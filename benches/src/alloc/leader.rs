@@ -1,10 +1,9 @@
 //! The leading controller ends, or does not although both cores are busy.
 
-use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use metallb_benches::service;
+use metallb_benches::{busy, service};
 use rustix::process::Signal;
 
 use crate::program::{Kind, Program, name};
@@ -53,10 +52,7 @@ pub(crate) async fn busy(rig: &Rig, table: &mut Table) -> Result<()> {
     rig.leader(&name(Kind::Ours(1))).await?;
     let other = Program::start(rig, Kind::Ours(2)).await?;
     let before = transitions(rig).await?;
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    let load: Vec<_> = (0..2 * cores)
-        .map(|_| Burner::start(rig.busy_for))
-        .collect::<Result<_>>()?;
+    let load = busy::every_core_twice(rig.busy_for)?;
     // The time for which it must hold, not a wait for something.
     tokio::time::sleep(rig.busy_for).await;
     drop(load);
@@ -72,27 +68,6 @@ async fn transitions(rig: &Rig) -> Result<i32> {
     let lease = rig.lease().await?;
     let count = lease["spec"]["leaseTransitions"].as_i64().unwrap_or(0);
     Ok(i32::try_from(count)?)
-}
-
-/// A process that takes all of a core that it can get.
-struct Burner(Child);
-
-impl Burner {
-    fn start(limit: Duration) -> Result<Self> {
-        // However this process ends, it ends too, by its limit of processor time.
-        let limit = (limit.as_secs() + 60).to_string();
-        let script = ["-c", "ulimit -t $0; while :; do :; done", &limit];
-        let child = Command::new("sh").args(script).spawn();
-        Ok(Self(child.context("cannot run sh")?))
-    }
-}
-
-impl Drop for Burner {
-    fn drop(&mut self) {
-        // Both fail only when it has ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 impl Rig {

@@ -6,6 +6,7 @@
 //! wait stand for them at the API server. What the client sees is taken from the wire. Exits with
 //! 1 when a bar is missed; the raw numbers go into a JSON file.
 
+mod calm;
 mod carrier;
 mod changeover;
 mod client;
@@ -13,6 +14,7 @@ mod crowd;
 mod endpoint;
 mod footprint;
 mod hard;
+mod hours;
 mod picture;
 mod planned;
 mod rig;
@@ -55,7 +57,10 @@ struct Args {
     /// How many Services exist when a speaker is started.
     #[arg(long, default_value_t = 10_000)]
     services: u32,
-    /// Only these: hard, planned, changeover, endpoint, crowd, footprint, start, carrier.
+    /// How long nothing may move at 1 % loss while all cores are busy, in minutes.
+    #[arg(long, default_value_t = 3)]
+    minutes: u64,
+    /// Only these: hard, planned, changeover, calm, endpoint, crowd, footprint, start, carrier.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }
@@ -97,6 +102,7 @@ fn measure(args: &Args, table: &mut Table) -> Result<()> {
         "hard",
         "planned",
         "changeover",
+        "calm",
         "endpoint",
         "crowd",
         "footprint",
@@ -125,6 +131,9 @@ fn on_one_network(args: &Args, rig: &Rig, table: &mut Table) -> Result<()> {
     }
     if args.wants("changeover") {
         changeover::measure(args, rig, table)?;
+    }
+    if args.wants("calm") {
+        calm::measure(args, rig, table)?;
     }
     if args.wants("endpoint") {
         endpoint::measure(rig, table)?;

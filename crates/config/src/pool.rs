@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use kube::ResourceExt;
+use metallb_crds::names::PROBE_BEFORE_USE;
 use metallb_crds::v1beta1;
 
 use crate::range::{AddrRange, Family, RangeError};
@@ -23,6 +24,8 @@ pub struct Pool {
     pub auto_assign: bool,
     /// Whether IPv4 addresses that end in .0 and .255 stay unused.
     pub avoid_buggy_ips: bool,
+    /// Whether the segment is asked for an address before it is announced for the first time.
+    pub probe_before_use: bool,
     /// The Services that it is for; nothing says all of them.
     pub service_allocation: Option<ServiceAllocation>,
     ranges: Vec<AddrRange>,
@@ -50,6 +53,16 @@ pub enum PoolError {
     /// No addresses at all.
     #[error("pool has no prefixes defined: list at least one CIDR or range in addresses")]
     NoAddresses,
+    /// The annotation that says whether to probe is neither `true` nor `false`.
+    #[error(
+        "invalid annotation metallb.io/probe-before-use in pool {pool:?}: {text:?} is neither \"true\" nor \"false\""
+    )]
+    ProbeBeforeUse {
+        /// The pool's name.
+        pool: String,
+        /// The annotation's value.
+        text: String,
+    },
     /// An entry of `addresses` that is no range.
     #[error("invalid CIDR {text:?} in pool {pool:?}: {error}")]
     Address {
@@ -123,6 +136,7 @@ impl Pool {
             labels: Labels::new(),
             auto_assign: true,
             avoid_buggy_ips: false,
+            probe_before_use: false,
             service_allocation: None,
             ranges,
             finest,
@@ -208,10 +222,21 @@ impl TryFrom<&v1beta1::IPAddressPool> for Pool {
             labels: object.labels().clone(),
             auto_assign: spec.auto_assign,
             avoid_buggy_ips: spec.avoid_buggy_ips,
+            probe_before_use: probe_before_use(object)?,
             service_allocation,
             ..Self::new(name, ranges)?
         })
     }
+}
+
+fn probe_before_use(object: &v1beta1::IPAddressPool) -> Result<bool, PoolError> {
+    let Some(text) = object.annotations().get(PROBE_BEFORE_USE) else {
+        return Ok(false);
+    };
+    text.parse().map_err(|_| PoolError::ProbeBeforeUse {
+        pool: object.name_any(),
+        text: text.clone(),
+    })
 }
 
 fn service_allocation(

@@ -89,6 +89,30 @@ pub fn reply(request: &Request, mac: MacAddr) -> Vec<u8> {
     )
 }
 
+/// The frame that asks whether anybody has `ip`, and claims nothing (RFC 5227 section 2.1.1).
+pub fn probe(ip: Ipv4Addr, mac: MacAddr) -> Vec<u8> {
+    encode(
+        MacAddr::broadcast(),
+        ArpOperations::Request,
+        mac,
+        Ipv4Addr::UNSPECIFIED,
+        MacAddr::zero(),
+        ip,
+    )
+}
+
+/// The address that another station probes for, and that station.
+///
+/// # Errors
+/// The frame is no ARP probe.
+pub fn probed(frame: &[u8]) -> Result<(Ipv4Addr, MacAddr), DropReason> {
+    let request = decode(frame)?;
+    if !request.sender_ip.is_unspecified() {
+        return Err(DropReason::NotRequest);
+    }
+    Ok((request.target, request.sender_mac))
+}
+
 /// Both forms of gratuitous ARP for `ip`: request, then reply, both to everybody.
 ///
 /// Some stations learn from the one form only, some from the other. Sender and target address are

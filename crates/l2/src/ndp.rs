@@ -5,8 +5,8 @@ use std::net::Ipv6Addr;
 use pnet::packet::Packet;
 use pnet::packet::ethernet::{EtherTypes, Ethernet, EthernetPacket, MutableEthernetPacket};
 use pnet::packet::icmpv6::ndp::{
-    Icmpv6Codes, MutableNeighborAdvertPacket, NdpOptionType, NdpOptionTypes, NeighborAdvertFlags,
-    NeighborAdvertPacket, NeighborSolicitPacket,
+    Icmpv6Codes, MutableNeighborAdvertPacket, MutableNeighborSolicitPacket, NdpOptionType,
+    NdpOptionTypes, NeighborAdvertFlags, NeighborAdvertPacket, NeighborSolicitPacket,
 };
 use pnet::packet::icmpv6::{self, Icmpv6Packet, Icmpv6Type, Icmpv6Types};
 use pnet::packet::ip::IpNextHeaderProtocols;
@@ -169,6 +169,21 @@ pub fn unsolicited(ip: Ipv6Addr, mac: MacAddr, link_local: Ipv6Addr) -> Vec<u8> 
     encode((mac, link_local), to, ip, NeighborAdvertFlags::Override)
 }
 
+/// The frame that asks whether anybody has `ip`, and claims nothing (RFC 4862 section 5.4.2).
+pub fn probe(ip: Ipv6Addr, mac: MacAddr) -> Vec<u8> {
+    let (from, to) = (Ipv6Addr::UNSPECIFIED, solicited_node(ip));
+    let mut frame = vec![0; ETHERNET_LEN + IPV6_LEN + NeighborSolicitPacket::minimum_packet_size()];
+    let message = envelope(&mut frame, (mac, from), (multicast_mac(to), to));
+    let mut solicit =
+        MutableNeighborSolicitPacket::new(message).expect("frame has room for the message");
+    solicit.set_icmpv6_type(Icmpv6Types::NeighborSolicit);
+    solicit.set_target_addr(ip);
+    let icmp = Icmpv6Packet::new(solicit.packet()).expect("a solicitation is an ICMPv6 message");
+    let checksum = icmpv6::checksum(&icmp, &from, &to);
+    solicit.set_checksum(checksum);
+    frame
+}
+
 /// The group to join in order to receive solicitations for `ip` (RFC 4291 section 2.7.1).
 pub fn solicited_node(ip: Ipv6Addr) -> Ipv6Addr {
     let [.., a, b, c] = ip.octets();
@@ -224,6 +239,28 @@ fn encode(
     flags: u8,
 ) -> Vec<u8> {
     let mut frame = vec![0; FRAME_LEN];
+    let message = envelope(&mut frame, (mac, from), (to_mac, to));
+    // The option by hand: the library's option type overflows on long ones.
+    let option = &mut message[NeighborAdvertPacket::minimum_packet_size()..];
+    option[..2].copy_from_slice(&[NdpOptionTypes::TargetLLAddr.0, 1]);
+    option[2..].copy_from_slice(&mac.octets());
+    let mut advert =
+        MutableNeighborAdvertPacket::new(message).expect("frame has room for the message");
+    advert.set_icmpv6_type(Icmpv6Types::NeighborAdvert);
+    advert.set_flags(flags);
+    advert.set_target_addr(target);
+    let icmp = Icmpv6Packet::new(advert.packet()).expect("an advertisement is an ICMPv6 message");
+    let checksum = icmpv6::checksum(&icmp, &from, &to);
+    advert.set_checksum(checksum);
+    frame
+}
+
+/// Writes what is around an `ICMPv6` message that takes all of the rest of `frame`; gives that rest.
+fn envelope(
+    frame: &mut [u8],
+    (mac, from): (MacAddr, Ipv6Addr),
+    (to_mac, to): (MacAddr, Ipv6Addr),
+) -> &mut [u8] {
     let (ethernet, rest) = frame.split_at_mut(ETHERNET_LEN);
     let (ip, message) = rest.split_at_mut(IPV6_LEN);
     MutableEthernetPacket::new(ethernet)
@@ -240,26 +277,14 @@ fn encode(
             version: 6,
             traffic_class: 0,
             flow_label: 0,
-            payload_length: u16::try_from(MESSAGE_LEN).expect("message is small"),
+            payload_length: u16::try_from(message.len()).expect("message is small"),
             next_header: IpNextHeaderProtocols::Icmpv6,
             hop_limit: HOP_LIMIT,
             source: from,
             destination: to,
             payload: Vec::new(),
         });
-    // The option by hand: the library's option type overflows on long ones.
-    let option = &mut message[NeighborAdvertPacket::minimum_packet_size()..];
-    option[..2].copy_from_slice(&[NdpOptionTypes::TargetLLAddr.0, 1]);
-    option[2..].copy_from_slice(&mac.octets());
-    let mut advert =
-        MutableNeighborAdvertPacket::new(message).expect("frame has room for the message");
-    advert.set_icmpv6_type(Icmpv6Types::NeighborAdvert);
-    advert.set_flags(flags);
-    advert.set_target_addr(target);
-    let icmp = Icmpv6Packet::new(advert.packet()).expect("an advertisement is an ICMPv6 message");
-    let checksum = icmpv6::checksum(&icmp, &from, &to);
-    advert.set_checksum(checksum);
-    frame
+    message
 }
 
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);

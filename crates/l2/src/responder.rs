@@ -15,6 +15,8 @@ pub struct Responder {
     mac: MacAddr,
     link_local: Option<Ipv6Addr>,
     announced: HashSet<IpAddr>,
+    /// Those that are to be announced if nobody else has them.
+    probed: HashSet<IpAddr>,
 }
 
 /// A frame to send, and whom it speaks for.
@@ -42,17 +44,27 @@ impl Responder {
             mac,
             link_local,
             announced: HashSet::new(),
+            probed: HashSet::new(),
         }
     }
 
     /// Answer for `ip` from now on. False if it did already.
     pub fn announce(&mut self, ip: IpAddr) -> bool {
+        self.probed.remove(&ip.to_canonical());
         self.announced.insert(ip.to_canonical())
     }
 
-    /// No longer answer for `ip`. False if it did not.
+    /// Hear from now on who else has `ip`, and do not answer for it yet. False if it did already,
+    /// or answers.
+    pub fn listen(&mut self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        !self.announced.contains(&ip) && self.probed.insert(ip)
+    }
+
+    /// No longer answer for `ip`, or hear who has it. False if it did neither.
     pub fn withdraw(&mut self, ip: IpAddr) -> bool {
-        self.announced.remove(&ip.to_canonical())
+        let ip = ip.to_canonical();
+        self.announced.remove(&ip) | self.probed.remove(&ip)
     }
 
     /// Whether this interface answers for `ip`.
@@ -60,9 +72,15 @@ impl Responder {
         self.announced.contains(&ip.to_canonical())
     }
 
-    /// The addresses that this interface answers for, in no order.
-    pub fn announced(&self) -> impl Iterator<Item = IpAddr> {
-        self.announced.iter().copied()
+    /// Whether this interface answers for `ip`, or is to.
+    pub fn concerns(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.announced.contains(&ip) || self.probed.contains(&ip)
+    }
+
+    /// The addresses that this interface answers for, or is to, in no order.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.announced.iter().chain(&self.probed).copied()
     }
 
     /// What to send back for a received frame.
@@ -81,8 +99,11 @@ impl Responder {
     }
 
     /// Another station that says in a received frame that it has an address which is announced
-    /// here.
+    /// here; or, while we ask whether anybody has it, that it asks the same.
     pub fn rival(&self, frame: &[u8]) -> Option<Rival> {
+        if let Some(rival) = self.other_asker(frame) {
+            return Some(rival);
+        }
         let (ip, mac) = match arp::sender(frame) {
             Ok((ip, mac)) => (IpAddr::V4(ip), mac),
             Err(DropReason::NotNeighborDiscovery) => {
@@ -91,7 +112,31 @@ impl Responder {
             }
             Err(_) => return None,
         };
-        (mac != self.mac && self.announced.contains(&ip)).then_some(Rival { ip, mac })
+        (mac != self.mac && self.concerns(ip)).then_some(Rival { ip, mac })
+    }
+
+    /// RFC 5227 section 2.1.1, RFC 4862 section 5.4.3: two that begin to use an address at once.
+    fn other_asker(&self, frame: &[u8]) -> Option<Rival> {
+        if self.probed.is_empty() {
+            return None;
+        }
+        let (ip, mac) = if let Ok((ip, mac)) = arp::probed(frame) {
+            (IpAddr::V4(ip), mac)
+        } else {
+            let asked = ndp::decode(frame).ok()?;
+            let asks = asked.source.is_unspecified();
+            asks.then_some((IpAddr::V6(asked.target), asked.sender_mac))?
+        };
+        (mac != self.mac && self.probed.contains(&ip)).then_some(Rival { ip, mac })
+    }
+
+    /// The frame that asks whether anybody has `ip`. None where it is announced, or could not be.
+    pub fn probe(&self, ip: IpAddr) -> Option<Vec<u8>> {
+        match ip.to_canonical() {
+            ip if !self.probed.contains(&ip) => None,
+            IpAddr::V4(ip) => Some(arp::probe(ip, self.mac)),
+            IpAddr::V6(ip) => self.link_local.map(|_| ndp::probe(ip, self.mac)),
+        }
     }
 
     /// The frames that tell the whole segment that `ip` is here now: two forms of gratuitous ARP, or
@@ -185,6 +230,39 @@ mod tests {
         assert_eq!(answer.frame[..6], CLIENT.octets());
         assert_eq!(answer.frame[28..32], [192, 0, 2, 10], "whose it is");
         assert_eq!(answer.frame[38..42], [0; 4], "who asked");
+    }
+
+    #[test]
+    fn rfc_5227_an_address_that_another_has_or_asks_for_is_heard_of_before_it_is_used() {
+        let (mut ours, mut theirs) = (
+            Responder::new(OWN, Some(OWN_LINK_LOCAL)),
+            Responder::new(CLIENT, Some(OWN_LINK_LOCAL)),
+        );
+        for address in ["192.0.2.10", "2001:db8::10"] {
+            let rival = Rival {
+                ip: ip(address),
+                mac: CLIENT,
+            };
+            assert!(ours.listen(ip(address)) && !ours.listen(ip(address)));
+            let probe = ours.probe(ip(address)).unwrap();
+            assert_eq!(ours.rival(&probe), None, "our own");
+            assert!(theirs.answer(&probe).is_err(), "nobody has it");
+            // Another asks at the same time: neither may use it.
+            theirs.listen(ip(address));
+            let other = theirs.probe(ip(address)).unwrap();
+            assert_eq!(ours.rival(&other), Some(rival));
+            assert!(ours.answer(&other).is_err(), "we do not have it yet");
+            // Another has it.
+            theirs.announce(ip(address));
+            let answer = theirs.answer(&probe).unwrap();
+            assert_eq!(ours.rival(&answer.frame), Some(rival));
+            // Now it is ours, and who asks is answered instead.
+            ours.announce(ip(address));
+            assert_eq!(ours.probe(ip(address)), None);
+            assert_eq!(ours.rival(&other), None);
+            assert!(ours.answer(&other).is_ok());
+            assert!(ours.withdraw(ip(address)));
+        }
     }
 
     #[test]

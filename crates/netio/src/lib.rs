@@ -15,7 +15,7 @@ mod link;
 mod namespace;
 mod packet;
 
-pub use alarm::Alarm;
+pub use alarm::{Alarm, raise_priority};
 pub use groups::MulticastGroups;
 pub use link::{Interface, LinkError, LinkWatch};
 pub use namespace::NetworkNamespace;

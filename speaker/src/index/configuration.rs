@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use kube::{Resource, ResourceExt};
 use metallb_config::{AddrRange, Config, Kind, Objects, Parsed, Pool, Rejected, reparse};
+use metallb_crds::names::PROBE_BEFORE_USE;
 use metallb_crds::v1beta1::{IPAddressPool, L2Advertisement};
 use metallb_kit::watch::{Change, ObjectKey};
 
@@ -22,7 +23,10 @@ impl Configuration {
     /// Takes in a pool.
     pub(crate) fn pool(&mut self, change: Change<IPAddressPool>) -> Touched {
         let same = |old: &IPAddressPool, new: &IPAddressPool| {
-            old.spec == new.spec && old.labels() == new.labels()
+            let annotation = |it: &IPAddressPool| it.annotations().get(PROBE_BEFORE_USE).cloned();
+            old.spec == new.spec
+                && old.labels() == new.labels()
+                && annotation(old) == annotation(new)
         };
         if take_in(&mut self.pools, change, same) {
             self.parse()

@@ -73,17 +73,18 @@ impl Rivals {
         }
     }
 
-    /// Another station says that it has an address of ours. `presence` is that of each node, nothing
-    /// if it seems dead.
+    /// Another station says that it has an address of ours, or one that we ask for before we use it
+    /// (`probes`). `presence` is that of each node, nothing if it seems dead.
     pub(super) fn hear(
         &mut self,
         now: Instant,
         own: &str,
         rival: Rival,
+        probes: bool,
         presence: impl Fn(&str) -> Option<Presence>,
     ) -> Heard {
         let Some(name) = self.cards.get(&rival.mac) else {
-            return self.hear_stranger(now, rival);
+            return self.hear_stranger(now, rival, probes);
         };
         let presence = presence(name);
         if **name == *own || presence == Some(Presence::Leaving) {
@@ -110,7 +111,7 @@ impl Rivals {
         Heard::Node
     }
 
-    fn hear_stranger(&mut self, now: Instant, rival: Rival) -> Heard {
+    fn hear_stranger(&mut self, now: Instant, rival: Rival, probes: bool) -> Heard {
         if self.strangers.len() >= STRANGERS && !self.strangers.contains_key(&rival) {
             self.strangers.retain(|_, it| now < it.last + FORGOTTEN);
             if self.strangers.len() >= STRANGERS {
@@ -132,16 +133,29 @@ impl Rivals {
             (stranger.first, stranger.told) = (now, false);
         }
         stranger.last = now;
-        let lasts = !stranger.told && now >= stranger.first + LASTS;
+        // What we do not have yet cannot be a frame that was late.
+        let lasts = !stranger.told && (probes || now >= stranger.first + LASTS);
         stranger.told |= lasts;
         // RFC 5227 section 2.4(c): not more often, or two that defend never end.
-        let defend = stranger
-            .defended
-            .is_none_or(|at| now >= at + DEFEND_INTERVAL);
+        let defend = !probes
+            && stranger
+                .defended
+                .is_none_or(|at| now >= at + DEFEND_INTERVAL);
         if defend {
             stranger.defended = Some(now);
         }
         Heard::Stranger { lasts, defend }
+    }
+
+    /// The strangers that were told of, and not quiet for long since.
+    pub(crate) fn strangers(&self) -> impl Iterator<Item = Rival> {
+        let told = self.strangers.iter().filter(|(_, it)| it.told);
+        told.map(|(rival, _)| *rival)
+    }
+
+    /// Nobody has the address any more: it was asked for in vain.
+    pub(crate) fn is_free(&mut self, ip: IpAddr) {
+        self.strangers.retain(|rival, _| rival.ip != ip);
     }
 
     /// Whether a node announces one of these addresses.
@@ -178,12 +192,16 @@ impl Rivals {
         }
         self.nodes
             .retain(|_, it| it.until.is_some() || now < it.last + FORGOTTEN);
+        self.strangers
+            .retain(|_, it| !it.told || now < it.last + FORGOTTEN);
         due
     }
 
     /// When [`expire`](Self::expire) is due.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.nodes.values().filter_map(|it| it.until).min()
+        let nodes = self.nodes.values().filter_map(|it| it.until);
+        let told = self.strangers.values().filter(|it| it.told);
+        nodes.chain(told.map(|it| it.last + FORGOTTEN)).min()
     }
 }
 
@@ -254,17 +272,17 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let (mut rivals, ips) = (rivals(), [rival(CARD).ip]);
         let dead = |_: &str| None;
-        let own = rivals.hear(at(0), "c", rival(CARD), dead);
+        let own = rivals.hear(at(0), "c", rival(CARD), false, dead);
         assert_eq!(own, Heard::Nothing);
         let leaving = |_: &str| Some(Presence::Leaving);
-        let gone = rivals.hear(at(0), "a", rival(CARD), leaving);
+        let gone = rivals.hear(at(0), "a", rival(CARD), false, leaving);
         assert_eq!(gone, Heard::Nothing, "a frame that was on its way");
         assert!(!rivals.announces("c", &ips));
         let mut now = 0;
         for patience in [2, 4, 8, 16, 32, 60, 60] {
             // Another word within that time is no reason to be more patient.
             for _ in 0..2 {
-                let heard = rivals.hear(at(now), "a", rival(CARD), dead);
+                let heard = rivals.hear(at(now), "a", rival(CARD), false, dead);
                 assert_eq!(heard, Heard::Node);
             }
             assert!(rivals.announces("c", &ips) && !rivals.announces("b", &ips));
@@ -276,14 +294,14 @@ mod tests {
         }
         // When it has been quiet for long, it begins anew.
         rivals.expire(at(now + 600));
-        rivals.hear(at(now + 600), "a", rival(CARD), dead);
+        rivals.hear(at(now + 600), "a", rival(CARD), false, dead);
         assert_eq!(rivals.poll_timeout(), Some(at(now + 602)));
     }
 
     #[test]
     fn a_node_that_is_known_again_and_dies_then_does_not_count() {
         let (now, mut rivals) = (Instant::now(), rivals());
-        rivals.hear(now, "a", rival(CARD), |_| None);
+        rivals.hear(now, "a", rival(CARD), false, |_| None);
         assert!(rivals.announces("c", &[rival(CARD).ip]));
         let member = Member {
             presence: Presence::Ready,
@@ -302,13 +320,13 @@ mod tests {
         for (own, yields) in [("a", true), ("b", true), ("d", false)] {
             let mut rivals = rivals();
             for ms in (0..3000).step_by(500) {
-                rivals.hear(at(ms), own, rival(CARD), alive);
+                rivals.hear(at(ms), own, rival(CARD), false, alive);
                 assert!(
                     !rivals.outrank(own, &ips),
                     "{own} after {ms} ms: it may be a move"
                 );
             }
-            rivals.hear(at(3000), own, rival(CARD), alive);
+            rivals.hear(at(3000), own, rival(CARD), false, alive);
             let order = elect::order(["c", own].map(Candidate::new), ips[0]);
             assert_eq!(rivals.outrank(own, &ips), order[0] == "c", "{own}");
             assert!(!yields || rivals.outrank(own, &ips), "{own}");
@@ -332,10 +350,30 @@ mod tests {
             (505, true, false),
         ] {
             let now = start + Duration::from_secs(seconds);
-            let heard = rivals.hear(now, "a", stranger, alive);
+            let heard = rivals.hear(now, "a", stranger, false, alive);
             assert_eq!(heard, Heard::Stranger { lasts, defend }, "{seconds} s");
         }
         assert!(!rivals.announces("", &[stranger.ip]) && !rivals.outrank("a", &[stranger.ip]));
+    }
+
+    #[test]
+    fn rfc_5227_a_stranger_with_an_address_that_is_asked_for_is_told_of_at_once() {
+        let start = Instant::now();
+        let (mut rivals, stranger) = (rivals(), rival(MacAddr(2, 0, 0, 0, 0, 0x66)));
+        let heard = rivals.hear(start, "a", stranger, true, alive);
+        let (lasts, defend) = (true, false);
+        assert_eq!(heard, Heard::Stranger { lasts, defend });
+        assert_eq!(rivals.strangers().collect::<Vec<_>>(), [stranger]);
+        let later = start + Duration::from_secs(10);
+        let heard = rivals.hear(later, "a", stranger, true, alive);
+        assert!(matches!(heard, Heard::Stranger { lasts: false, .. }));
+        rivals.is_free(stranger.ip);
+        assert_eq!(rivals.strangers().count(), 0);
+        // One that has been quiet for long is told of no more.
+        rivals.hear(later, "a", stranger, true, alive);
+        assert_eq!(rivals.poll_timeout(), Some(later + FORGOTTEN));
+        rivals.expire(later + FORGOTTEN);
+        assert_eq!(rivals.strangers().count(), 0);
     }
 
     #[test]
@@ -343,11 +381,11 @@ mod tests {
         let (now, mut rivals) = (Instant::now(), rivals());
         for n in 0..10_000_u16 {
             let [a, b] = n.to_be_bytes();
-            rivals.hear(now, "a", rival(MacAddr(2, 0, 0, 1, a, b)), alive);
+            rivals.hear(now, "a", rival(MacAddr(2, 0, 0, 1, a, b)), false, alive);
         }
         assert_eq!(rivals.strangers.len(), STRANGERS);
         let first = rival(MacAddr(2, 0, 0, 1, 0, 0));
-        let heard = rivals.hear(now + LASTS, "a", first, alive);
+        let heard = rivals.hear(now + LASTS, "a", first, false, alive);
         assert!(matches!(heard, Heard::Stranger { lasts: true, .. }));
     }
 }

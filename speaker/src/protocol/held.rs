@@ -16,7 +16,18 @@ pub(crate) struct Held {
     wanted: BTreeMap<IpAddr, Interfaces>,
     /// Those of them that another node takes over, and how long they are still answered for.
     yielded: BTreeMap<IpAddr, Instant>,
+    /// Those that are not answered for before it is known that nobody else has them.
+    probed: BTreeMap<IpAddr, Probing>,
     outputs: VecDeque<Output>,
+}
+
+/// Where the question stands whether somebody has an address.
+#[derive(Clone, Copy, Debug)]
+struct Probing {
+    /// When to go on.
+    at: Instant,
+    /// How often it is still to be asked.
+    left: u32,
 }
 
 /// What is to be done.
@@ -24,6 +35,12 @@ pub(crate) struct Held {
 pub(crate) enum Output {
     /// Answer for it on the interfaces on which it is wanted, and on no others.
     Place(IpAddr),
+    /// Hear on those interfaces who has it.
+    Listen(IpAddr),
+    /// Ask the segment who has it.
+    Ask(IpAddr),
+    /// It was asked for in vain: say so, it is answered for from now on.
+    Begin(IpAddr),
     /// Tell the segment where it is.
     Tell(IpAddr),
     /// Answer for it no more.
@@ -37,6 +54,7 @@ impl Held {
             announcer: Announcer::new(seed),
             wanted: BTreeMap::new(),
             yielded: BTreeMap::new(),
+            probed: BTreeMap::new(),
             outputs: VecDeque::new(),
         }
     }
@@ -45,6 +63,9 @@ impl Held {
         match command {
             Command::Announce(ip, interfaces) => {
                 let is_new = self.wanted.insert(ip, interfaces).is_none();
+                if self.probed.contains_key(&ip) {
+                    return self.outputs.push_back(Output::Listen(ip));
+                }
                 let comes_back = self.yielded.remove(&ip).is_some();
                 self.outputs.push_back(Output::Place(ip));
                 // On other interfaces than before, it is told of anew.
@@ -55,7 +76,17 @@ impl Held {
                 };
                 self.announce(now, input);
             }
+            Command::Probe(ip, interfaces) => self.probe(now, ip, interfaces),
+            Command::Refuse(ip) => {
+                if let Some(probing) = self.probed.get_mut(&ip) {
+                    *probing = Probing {
+                        at: now + REFUSED,
+                        left: PROBES,
+                    };
+                }
+            }
             Command::Withdraw(ip) => self.withdraw(now, ip),
+            Command::Yield(ip) if self.probed.contains_key(&ip) => self.withdraw(now, ip),
             Command::Again(ip) => self.announce(now, announce::Input::Again(ip)),
             Command::Yield(ip) => {
                 self.announce(now, announce::Input::Stop(ip));
@@ -71,6 +102,7 @@ impl Held {
         for ip in due {
             self.withdraw(now, ip);
         }
+        self.go_on_probing(now);
         self.announcer.handle_timeout(now);
         self.take_announcements();
     }
@@ -81,7 +113,11 @@ impl Held {
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let yielded = self.yielded.values().copied();
-        yielded.chain(self.announcer.poll_timeout()).min()
+        let probed = self.probed.values().map(|it| it.at);
+        yielded
+            .chain(probed)
+            .chain(self.announcer.poll_timeout())
+            .min()
     }
 
     /// All that is answered for.
@@ -94,6 +130,11 @@ impl Held {
         self.wanted.get(&ip)
     }
 
+    /// It is not answered for yet.
+    pub(crate) fn is_probed(&self, ip: IpAddr) -> bool {
+        self.probed.contains_key(&ip)
+    }
+
     /// Another node takes it over.
     #[cfg(test)]
     pub(crate) fn is_yielded(&self, ip: IpAddr) -> bool {
@@ -104,7 +145,42 @@ impl Held {
         self.announce(now, announce::Input::Stop(ip));
         self.wanted.remove(&ip);
         self.yielded.remove(&ip);
+        self.probed.remove(&ip);
         self.outputs.push_back(Output::Withdraw(ip));
+    }
+
+    fn probe(&mut self, now: Instant, ip: IpAddr, interfaces: Interfaces) {
+        if self.wanted.contains_key(&ip) {
+            return self.handle_input(now, Command::Announce(ip, interfaces));
+        }
+        self.wanted.insert(ip, interfaces);
+        self.probed.insert(
+            ip,
+            Probing {
+                at: now,
+                left: PROBES,
+            },
+        );
+        self.outputs.push_back(Output::Listen(ip));
+        self.go_on_probing(now);
+    }
+
+    fn go_on_probing(&mut self, now: Instant) {
+        let mut free = Vec::new();
+        for (ip, probing) in self.probed.iter_mut().filter(|(_, it)| it.at <= now) {
+            if probing.left == 0 {
+                free.push(*ip);
+                continue;
+            }
+            probing.left -= 1;
+            probing.at = now + PROBE_GAP;
+            self.outputs.push_back(Output::Ask(*ip));
+        }
+        for ip in free {
+            self.probed.remove(&ip);
+            self.outputs.extend([Output::Begin(ip), Output::Place(ip)]);
+            self.announce(now, announce::Input::Start(ip));
+        }
     }
 
     fn announce(&mut self, now: Instant, input: announce::Input) {
@@ -126,9 +202,57 @@ impl Held {
 /// and announces at once; this leaves room for lost datagrams and busy nodes.
 pub(crate) const HANDOVER: Duration = Duration::from_millis(300);
 
+/// RFC 5227 section 1.1 has as many probes, a second or two apart, and as long a wait behind them:
+/// it is about links that take so long to come up. Ours is up, and a user waits.
+const PROBES: u32 = 3;
+const PROBE_GAP: Duration = Duration::from_millis(300);
+/// How long an address that somebody has is left alone before it is asked for again.
+const REFUSED: Duration = Duration::from_secs(10);
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_asked_for_three_times_before_it_is_used() {
+        let (start, ip) = (Instant::now(), IpAddr::from([192, 0, 2, 1]));
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut held = Held::new(1);
+        held.handle_input(start, Command::Probe(ip, Interfaces::All));
+        assert_eq!(outputs(&mut held), [Output::Listen(ip), Output::Ask(ip)]);
+        for ms in [300, 600] {
+            assert_eq!(held.poll_timeout(), Some(at(ms)));
+            held.handle_timeout(at(ms));
+            assert_eq!(outputs(&mut held), [Output::Ask(ip)]);
+        }
+        // Somebody has it.
+        held.handle_input(at(700), Command::Refuse(ip));
+        assert_eq!(held.poll_timeout(), Some(at(10_700)));
+        for ms in [10_700, 11_000, 11_300] {
+            held.handle_timeout(at(ms));
+            assert_eq!(outputs(&mut held), [Output::Ask(ip)]);
+        }
+        held.handle_timeout(at(11_600));
+        let begun = [Output::Begin(ip), Output::Place(ip), Output::Tell(ip)];
+        assert_eq!(outputs(&mut held), begun);
+        // From now on it is ours, whoever says otherwise.
+        held.handle_input(at(12_000), Command::Refuse(ip));
+        held.handle_input(at(12_000), Command::Probe(ip, Interfaces::All));
+        assert_eq!(outputs(&mut held)[0], Output::Place(ip));
+    }
+
+    #[test]
+    fn what_is_only_probed_for_is_given_up_at_once() {
+        let (start, ip) = (Instant::now(), IpAddr::from([192, 0, 2, 1]));
+        for command in [Command::Withdraw(ip), Command::Yield(ip)] {
+            let mut held = Held::new(1);
+            held.handle_input(start, Command::Probe(ip, Interfaces::All));
+            outputs(&mut held);
+            held.handle_input(start, command);
+            assert_eq!(outputs(&mut held), [Output::Withdraw(ip)]);
+            assert_eq!(held.poll_timeout(), None);
+        }
+    }
 
     fn outputs(held: &mut Held) -> Vec<Output> {
         std::iter::from_fn(|| held.poll_output()).collect()

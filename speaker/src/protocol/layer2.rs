@@ -116,7 +116,14 @@ impl Layer2 {
         let mut told = Vec::new();
         while let Some(output) = self.held.poll_output() {
             match output {
-                held::Output::Place(ip) => drop(self.place(Instant::now(), ip)),
+                held::Output::Place(ip) | held::Output::Listen(ip) => {
+                    self.place(Instant::now(), ip);
+                }
+                held::Output::Ask(ip) => self.ports.values().for_each(|port| port.ask(ip)),
+                held::Output::Begin(ip) => {
+                    // The brain is gone only when the process ends.
+                    let _ = self.outlet.observer.send(Observed::Begun(ip));
+                }
                 held::Output::Tell(ip) => told.push(ip),
                 held::Output::Withdraw(ip) => {
                     self.ports.values_mut().for_each(|port| port.withdraw(ip));
@@ -208,7 +215,8 @@ impl Layer2 {
         self.ready.set(self.retry.is_none());
     }
 
-    /// Lets exactly the wanted ports answer for `ip`; true if one of them did not before.
+    /// Lets exactly the wanted ports answer for `ip`, or hear who has it while it is probed for;
+    /// true if one of them did not before.
     fn place(&mut self, now: Instant, ip: IpAddr) -> bool {
         let Some(interfaces) = self.held.interfaces(ip) else {
             return false;
@@ -219,7 +227,12 @@ impl Layer2 {
                 port.withdraw(ip);
                 continue;
             }
-            match port.announce(ip) {
+            let placed = if self.held.is_probed(ip) {
+                port.listen(ip)
+            } else {
+                port.announce(ip)
+            };
+            match placed {
                 Ok(new) => added |= new,
                 Err(error) => failed = Some((port.name().to_owned(), error)),
             }

@@ -67,7 +67,7 @@ impl Port {
         // Upstream's rule: ARP needs an interface that can broadcast, NDP one with a link-local
         // address.
         if interface.broadcast {
-            port.arp = Some(port.listen(PacketSocket::arp(interface.index)?));
+            port.arp = Some(port.ear_of(PacketSocket::arp(interface.index)?));
         }
         Ok(port)
     }
@@ -108,21 +108,50 @@ impl Port {
 
     /// Answers for `ip` from now on, where the interface can. False if it did already.
     pub(super) fn announce(&mut self, ip: IpAddr) -> io::Result<bool> {
+        self.place(ip, Responder::announce)
+    }
+
+    /// Hears from now on who has `ip`, where the interface can. False if it did already.
+    pub(super) fn listen(&mut self, ip: IpAddr) -> io::Result<bool> {
+        self.place(ip, Responder::listen)
+    }
+
+    fn place(&mut self, ip: IpAddr, place: fn(&mut Responder, IpAddr) -> bool) -> io::Result<bool> {
         match ip {
             IpAddr::V4(_) if self.arp.is_none() => return Ok(false),
             IpAddr::V6(_) if self.interface.link_local.is_none() => return Ok(false),
-            _ if !self.responder.borrow_mut().announce(ip) => return Ok(false),
-            IpAddr::V4(_) => return Ok(true),
-            IpAddr::V6(ip) => {
-                let opened = self.hear_solicitations();
-                let joined = opened.and_then(|()| self.groups.join(ndp::solicited_node(ip)));
-                if let Err(error) = joined {
-                    self.responder.borrow_mut().withdraw(IpAddr::V6(ip));
-                    return Err(error);
-                }
+            _ => {}
+        }
+        let was_there = self.responder.borrow().concerns(ip);
+        if !place(&mut self.responder.borrow_mut(), ip) {
+            return Ok(false);
+        }
+        if let IpAddr::V6(ip) = ip
+            && !was_there
+        {
+            let opened = self.hear_solicitations();
+            let joined = opened.and_then(|()| self.groups.join(ndp::solicited_node(ip)));
+            if let Err(error) = joined {
+                self.responder.borrow_mut().withdraw(IpAddr::V6(ip));
+                return Err(error);
             }
         }
         Ok(true)
+    }
+
+    /// Asks the segment who has `ip`, if this port hears who does.
+    pub(super) fn ask(&self, ip: IpAddr) {
+        let (probe, ear) = (self.responder.borrow().probe(ip), self.ear(ip));
+        if let (Some(probe), Some(Ear { socket, .. })) = (probe, ear)
+            && let Err(error) = socket.try_send(&probe)
+        {
+            tracing::debug!(op = "layer2", interface = self.name(), %ip, %error, "probe not sent");
+        }
+    }
+
+    fn ear(&self, ip: IpAddr) -> Option<&Ear> {
+        let ear = if ip.is_ipv4() { &self.arp } else { &self.ndp };
+        ear.as_ref()
     }
 
     /// Answers for `ip` no longer.
@@ -134,7 +163,7 @@ impl Port {
             if let Err(error) = self.groups.leave(ndp::solicited_node(ip)) {
                 tracing::debug!(op = "layer2", interface = self.name(), %error, "cannot leave group");
             }
-            if !self.responder.borrow().announced().any(|ip| ip.is_ipv6()) {
+            if !self.responder.borrow().addresses().any(|ip| ip.is_ipv6()) {
                 self.ndp = None;
             }
         }
@@ -156,8 +185,7 @@ impl Port {
     }
 
     fn send(&self, ip: IpAddr, frame: &[u8]) {
-        let ear = if ip.is_ipv4() { &self.arp } else { &self.ndp };
-        let Some(Ear { socket, .. }) = ear else {
+        let Some(Ear { socket, .. }) = self.ear(ip) else {
             return;
         };
         match socket.try_send(frame) {
@@ -172,12 +200,12 @@ impl Port {
     fn hear_solicitations(&mut self) -> io::Result<()> {
         if self.ndp.is_none() {
             let socket = PacketSocket::neighbor_discovery(self.interface.index)?;
-            self.ndp = Some(self.listen(socket));
+            self.ndp = Some(self.ear_of(socket));
         }
         Ok(())
     }
 
-    fn listen(&self, socket: PacketSocket) -> Ear {
+    fn ear_of(&self, socket: PacketSocket) -> Ear {
         let socket = Rc::new(socket);
         let task = answer(
             Rc::clone(&socket),

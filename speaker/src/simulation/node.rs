@@ -156,6 +156,8 @@ impl Node {
         while let Some(output) = self.held.poll_output() {
             match output {
                 held::Output::Place(ip) => drop(self.responder.announce(ip)),
+                // No pool here wants that.
+                held::Output::Listen(_) | held::Output::Ask(_) | held::Output::Begin(_) => {}
                 held::Output::Withdraw(ip) => drop(self.responder.withdraw(ip)),
                 held::Output::Tell(ip) => {
                     let frames = self.responder.announcements(ip);
