@@ -76,6 +76,12 @@ pub struct LinkWatch {
         rtnetlink::sys::SocketAddr,
     )>,
     connection: JoinHandle<()>,
+    links: Links,
+}
+
+/// What the kernel's messages have told so far.
+#[derive(Debug)]
+struct Links {
     interfaces: BTreeMap<u32, Interface>,
     /// The caller has not seen `interfaces` as they are.
     news: bool,
@@ -100,9 +106,7 @@ impl LinkWatch {
             handle,
             messages,
             connection: tokio::spawn(connection),
-            interfaces: BTreeMap::new(),
-            news: true,
-            stale: true,
+            links: Links::default(),
         })
     }
 
@@ -115,16 +119,16 @@ impl LinkWatch {
     pub async fn changed(&mut self) -> Result<&BTreeMap<u32, Interface>, LinkError> {
         loop {
             while let Ok((message, _)) = self.messages.try_recv() {
-                self.take_in(message);
+                self.links.take_in(message);
             }
-            if self.stale {
+            if self.links.stale {
                 self.list().await?;
-            } else if self.news {
-                self.news = false;
-                return Ok(&self.interfaces);
+            } else if self.links.news {
+                self.links.news = false;
+                return Ok(&self.links.interfaces);
             } else {
                 let (message, _) = self.messages.next().await.ok_or(LinkError::Closed)?;
-                self.take_in(message);
+                self.links.take_in(message);
             }
         }
     }
@@ -136,18 +140,30 @@ impl LinkWatch {
         let links: Vec<_> = links.try_collect().await.map_err(LinkError::List)?;
         let addresses = self.handle.address().get().execute();
         let addresses: Vec<_> = addresses.try_collect().await.map_err(LinkError::List)?;
-        self.interfaces.clear();
-        self.news = true;
+        self.links.interfaces.clear();
+        self.links.news = true;
         for link in links {
-            self.link(link);
+            self.links.link(link);
         }
         for address in &addresses {
-            self.address(address, true);
+            self.links.address(address, true);
         }
-        self.stale = false;
+        self.links.stale = false;
         Ok(())
     }
+}
 
+impl Default for Links {
+    fn default() -> Self {
+        Self {
+            interfaces: BTreeMap::new(),
+            news: true,
+            stale: true,
+        }
+    }
+}
+
+impl Links {
     fn take_in(&mut self, message: NetlinkMessage<RouteNetlinkMessage>) {
         match message.payload {
             NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => self.link(link),
@@ -243,3 +259,6 @@ fn own_address(message: &AddressMessage) -> Option<(IpAddr, AddressFlags)> {
     }
     Some((local.or(address)?, flags))
 }
+
+#[cfg(test)]
+mod tests;

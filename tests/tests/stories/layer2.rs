@@ -61,8 +61,8 @@ pub(crate) fn speakers_restart(world: &Installed) -> Result<()> {
     product::available(&world.kubectl)
 }
 
-/// The addresses leave a node that gets the taint, and come back when it has lost it: somebody
-/// always answers.
+/// The addresses leave a node that gets the taint, it says when it can be stopped, and they come back
+/// when it has lost the taint: somebody always answers.
 pub(crate) fn drained(world: &Installed) -> Result<()> {
     without_a_gap(world, |watch| {
         let owner = watch.settled(SOON)?;
@@ -74,7 +74,18 @@ pub(crate) fn drained(world: &Installed) -> Result<()> {
         taint("metallb.io/drain=:NoSchedule")?;
         let next = watch.next_owner(owner, started, SOON);
         let moved = next.and_then(|_| watch.settled(SOON));
+        let state = format!("configurationstate/speaker-{owner}");
+        let drained = [
+            "wait",
+            "-n",
+            NAMESPACE,
+            &state,
+            "--for=condition=Drained",
+            "--timeout=10s",
+        ];
+        let drained = world.kubectl.output(&drained);
         taint("metallb.io/drain-")?;
+        drained?;
         let moved = moved?;
         ensure!(moved != owner, "{owner} still answers");
         answers_again(watch, owner)

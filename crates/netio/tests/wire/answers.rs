@@ -122,33 +122,39 @@ fn a_neighbour_learns_of_a_move_from_the_announcement() {
     let Some(segment) = Segment::new() else {
         return;
     };
-    let entry = ["192.0.2.10", "2001:db8::10"];
-    in_namespace(&segment.far, || {
-        for address in entry {
-            ip(&format!(
-                "neighbour add {address} dev far0 lladdr 02:00:00:00:00:99 nud stale"
-            ));
-        }
-    });
-    block_on(&segment.near, || async {
-        let link = interface("near0", |i| i.running && i.link_local.is_some()).await;
-        let mut responder = Responder::new(link.mac.unwrap().into(), link.link_local);
-        let socket = PacketSocket::arp(link.index).unwrap();
-        for address in entry.map(|text| text.parse().unwrap()) {
-            responder.announce(address);
-            for frame in responder.announcements(address) {
-                socket.send(&frame).await.unwrap();
+    let addresses = ["192.0.2.10", "2001:db8::10"];
+    // However sure it is of where the address was, and however lately it has learnt that.
+    for state in ["stale", "reachable", "delay", "probe"] {
+        in_namespace(&segment.far, || {
+            for address in addresses {
+                ip(&format!(
+                    "neighbour replace {address} dev far0 lladdr 02:00:00:00:00:99 nud {state}"
+                ));
             }
+        });
+        block_on(&segment.near, || announced(&addresses));
+        in_namespace(&segment.far, || {
+            for address in addresses {
+                block_until(
+                    &format!("ip neighbour show {address}"),
+                    "lladdr 02:00:00:00:00:0b",
+                );
+            }
+        });
+    }
+}
+
+/// Announces addresses at the near end, once.
+async fn announced(addresses: &[&str]) {
+    let link = interface("near0", |i| i.running && i.link_local.is_some()).await;
+    let mut responder = Responder::new(link.mac.unwrap().into(), link.link_local);
+    let socket = PacketSocket::arp(link.index).unwrap();
+    for address in addresses.iter().map(|text| text.parse().unwrap()) {
+        responder.announce(address);
+        for frame in responder.announcements(address) {
+            socket.send(&frame).await.unwrap();
         }
-    });
-    in_namespace(&segment.far, || {
-        for address in entry {
-            block_until(
-                &format!("ip neighbour show {address}"),
-                "lladdr 02:00:00:00:00:0b",
-            );
-        }
-    });
+    }
 }
 
 #[test]
