@@ -399,6 +399,16 @@ fn rfc_4861_an_interface_that_goes_down_and_up_answers_in_its_groups_again() {
 }
 
 #[test]
+fn an_interface_that_gets_another_name_announces_under_it() {
+    let Some(lan) = Lan::of(&["a"]) else { return };
+    lan.until_answered_by("a");
+    lan.on("a", "link set eth0 down");
+    lan.on("a", "link set eth0 name lan0");
+    lan.on("a", "link set lan0 up");
+    lan.until_answered_by("a");
+}
+
+#[test]
 fn an_interface_that_comes_later_announces_too() {
     let Some(lan) = Lan::of(&["a"]) else { return };
     lan.until_answered_by("a");

@@ -225,6 +225,31 @@ fn a_restart_with_a_clock_that_went_back_is_welcome_all_the_same() {
 }
 
 #[test]
+fn two_of_one_name_harm_nobody_else() {
+    for sealed in [false, true] {
+        let network = Network::of(5);
+        let network = if sealed { network.sealed() } else { network };
+        let mut network = network.started();
+        // It takes the place of one that was there.
+        network.kill(4);
+        network.run(ms(1000));
+        network.forget_losses();
+        network.start_twin(4, 3);
+        network.run(ms(10_000));
+        let others = [0, 1, 2];
+        for node in others {
+            let view = &network.node(node).view;
+            assert!(view.is_superset(&others.into()), "{node} sees {view:?}");
+        }
+        let lost: Vec<_> = network.losses();
+        let harmed = lost
+            .iter()
+            .find(|it| others.contains(&it.1) && others.contains(&it.2));
+        assert_eq!(harmed, None, "{lost:?}");
+    }
+}
+
+#[test]
 fn one_that_some_still_hear_is_alive() {
     // Nothing gets through between two of ten, whichever they are: others who watch them vouch.
     for (one, other) in [(0, 1), (3, 7), (9, 2)] {

@@ -128,12 +128,21 @@ impl Network {
     }
 
     pub(crate) fn start_as(&mut self, node: usize, incarnation: u64) {
+        self.start_named(node, name(node), incarnation);
+    }
+
+    /// Under the name of another, which runs, too.
+    pub(crate) fn start_twin(&mut self, node: usize, of: usize) {
+        self.start_named(node, name(of), 1_000_000);
+    }
+
+    fn start_named(&mut self, node: usize, name_of: String, incarnation: u64) {
         self.starts[node] += 1;
         let mut session = [0; 16];
         session[..8].copy_from_slice(&(node as u64).to_be_bytes());
         session[8..].copy_from_slice(&self.starts[node].to_be_bytes());
         let own = Own {
-            name: name(node),
+            name: name_of,
             incarnation,
             session,
             key: Key::derive(self.secret),
