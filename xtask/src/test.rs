@@ -66,7 +66,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
         }
         Part::Layer2 => {
             crates(&mut stages, &LAYER2)?;
-            some_stories(&mut stages, &["stories"], "layer2::")?;
+            some_stories(&mut stages, &["stories", "second_card"], "layer2::")?;
         }
     }
     stages.print();
@@ -191,7 +191,7 @@ fn cargo(arguments: &str) -> Command {
 
 /// The test programs that need the embedded cluster, in the order in which they build on each
 /// other: a broken harness is seen before the stories that stand on it.
-const CLUSTER: [(&str, &str); 4] = [
+const CLUSTER: [(&str, &str); 5] = [
     (
         "it comes up, runs pods, and leaves nothing behind",
         "cluster",
@@ -199,6 +199,7 @@ const CLUSTER: [(&str, &str); 4] = [
     ("every fault does what it says", "verbs"),
     ("what the API server refuses on its own", "definitions"),
     ("the product's stories", "stories"),
+    ("nodes with a second card", "second_card"),
 ];
 
 /// The crates that decide about addresses, the lowest first.
