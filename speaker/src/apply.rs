@@ -122,13 +122,16 @@ impl Apply {
         let new = announced(decision);
         log(key, before.as_ref(), decision);
         self.count(key, old, new);
-        if old.map(|it| &it.interfaces) != new.map(|it| &it.interfaces) {
-            (self.show)(key, new.map(|it| &it.interfaces));
+        let is_probed = |it: &&Announcement| it.ips.iter().any(|ip| self.is_probed(*ip));
+        let shown = new.filter(|it| !is_probed(it));
+        if old.map(|it| &it.interfaces) != shown.map(|it| &it.interfaces) {
+            (self.show)(key, shown.map(|it| &it.interfaces));
         }
         match decision {
+            // What is asked for first is announced when that was in vain.
+            Decision::Announce(new) if new.ips.iter().any(|ip| self.is_probed(*ip)) => {}
             Decision::Announce(new) if old.is_none_or(|old| old.ips != new.ips) => {
-                let message = nodes_message(&self.node);
-                self.event(key, uid, EventType::Normal, "nodeAssigned", &message);
+                self.assigned(key, uid);
             }
             Decision::NoInterface(failed) => {
                 for ip in &failed.ips {
@@ -166,15 +169,23 @@ impl Apply {
         }
     }
 
-    /// Nobody had an address that was asked for, which these Services show.
-    pub(crate) fn begun<'a>(&mut self, ip: IpAddr, keys: impl Iterator<Item = &'a ObjectKey>) {
+    /// Nobody had an address that was asked for, which these Services show; each with its uid.
+    pub(crate) fn begun<'a>(
+        &mut self,
+        ip: IpAddr,
+        services: impl Iterator<Item = (&'a ObjectKey, Option<&'a str>)>,
+    ) {
         if !self.probed.remove(&ip) {
             return;
         }
         tracing::info!(op = "layer2", %ip, "nobody else has the address: it is announced");
-        for key in keys {
-            if let Some(it) = self.decided.get(key).and_then(announced) {
+        for (key, uid) in services {
+            let Some(it) = self.decided.get(key).and_then(announced) else {
+                continue;
+            };
+            if !it.ips.iter().any(|ip| self.is_probed(*ip)) {
                 (self.show)(key, Some(&it.interfaces));
+                self.assigned(key, uid);
             }
         }
     }
@@ -232,6 +243,11 @@ impl Apply {
         for ip in new {
             self.announced.set(key, ip);
         }
+    }
+
+    fn assigned(&self, key: &ObjectKey, uid: Option<&str>) {
+        let message = nodes_message(&self.node);
+        self.event(key, uid, EventType::Normal, "nodeAssigned", &message);
     }
 
     fn event(&self, key: &ObjectKey, uid: Option<&str>, kind: EventType, reason: &str, text: &str) {

@@ -193,7 +193,13 @@ impl Brain {
             }
             Observed::Begun(ip) => {
                 self.index.rivals.is_free(ip);
-                self.apply.begun(ip, self.index.holders(ip));
+                let services = &self.index.services;
+                let holders = self.index.holders(ip);
+                let holders = holders.map(|key| {
+                    let service = services.get(key);
+                    (key, service.and_then(|service| service.uid.as_deref()))
+                });
+                self.apply.begun(ip, holders);
                 Touched::Nothing
             }
             Observed::Interfaces(names) => {

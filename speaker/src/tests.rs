@@ -14,7 +14,6 @@ use futures::StreamExt as _;
 use metallb_kit::metrics::{ClientMetrics, Metrics};
 use metallb_kit::ready::Ready;
 use metallb_kit::shutdown::CancellationToken;
-use metallb_kit::watch::Change;
 use metallb_membership::{Key, Own, Settings};
 use metallb_netio::NetworkNamespace;
 use serde_json::{Value, json};
@@ -25,7 +24,7 @@ use crate::drain::Drain;
 use crate::exclude::Exclude;
 use crate::hold_down::HoldDown;
 use crate::index::Index;
-use crate::index::fixtures::{apply, service, slice};
+use crate::index::fixtures::{apply, service, slice, synced};
 use crate::metrics::{AnnouncedMetric, HeartbeatMetrics, Layer2Metrics};
 use crate::protocol::{self, HeartbeatSetup, Setup};
 use crate::{decide, run};
@@ -318,14 +317,7 @@ fn news(nodes: &[&'static str], annotations: &Value) -> Vec<News> {
             "status": { "podIP": node_address(at), "phase": "Running" },
         }))));
     }
-    news.extend([
-        News::Service(Change::Synced),
-        News::Slice(Change::Synced),
-        News::Node(Change::Synced),
-        News::Pool(Change::Synced),
-        News::L2Advertisement(Change::Synced),
-        News::Pod(Change::Synced),
-    ]);
+    news.extend(synced());
     news
 }
 
@@ -495,7 +487,7 @@ fn rfc_5227_an_address_that_a_stranger_has_is_used_when_it_is_free() {
     lan.until_answered_by("a");
     let (metrics, events) = lan.stop("a");
     let both = ["addressConflict"; 2];
-    assert_eq!(events, [&["nodeAssigned"], &both[..]].concat());
+    assert_eq!(events, [&both[..], &["nodeAssigned"]].concat());
     assert!(
         metrics.contains("metallb_layer2_gratuitous_sent"),
         "{metrics}"

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{Index, Member, Touched};
+use crate::brain::News;
 use crate::decide::{Decision, Own, decide};
 
 /// Nodes with speakers that are alive, a pool `192.0.2.0/24` and `2001:db8::/64`, an
@@ -270,6 +271,18 @@ pub(crate) fn slice(service: &str, endpoints: Value) -> Value {
         },
         "endpoints": endpoints,
     })
+}
+
+/// Everything that exists has been told.
+pub(crate) fn synced() -> [News; 6] {
+    [
+        News::Service(Change::Synced),
+        News::Slice(Change::Synced),
+        News::Node(Change::Synced),
+        News::Pool(Change::Synced),
+        News::L2Advertisement(Change::Synced),
+        News::Pod(Change::Synced),
+    ]
 }
 
 fn named(name: &str) -> Value {

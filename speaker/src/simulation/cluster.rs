@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use metallb_kit::watch::Change;
 use metallb_seeds::{Dice, Network};
 use serde_json::{Value, json};
 
 use super::judge::{Judge, View, ms};
 use super::node::{Node, address, name};
 use crate::brain::News;
-use crate::index::fixtures::{apply, service, slice};
+use crate::index::fixtures::{apply, service, slice, synced};
 use crate::protocol::held::HANDOVER;
 
 /// What is announced, each of a Service of its own.
@@ -268,14 +267,7 @@ impl Cluster {
                 "status": { "podIP": address(at), "phase": "Running" },
             }))));
         }
-        news.extend([
-            News::Service(Change::Synced),
-            News::Slice(Change::Synced),
-            News::Node(Change::Synced),
-            News::Pool(Change::Synced),
-            News::L2Advertisement(Change::Synced),
-            News::Pod(Change::Synced),
-        ]);
+        news.extend(synced());
         news
     }
 }
