@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use metallb_tests::{
     Place, eventually,
     faults::Target,
-    probe::OwnerWatch,
+    probe::{OwnerWatch, Sighting},
     product::{self, NAMESPACE},
 };
 use serde_json::Value;
@@ -19,6 +19,7 @@ use crate::world::{Installed, SOON};
 /// whatever happens to the object or to the speaker.
 pub(crate) fn owner_is_shown(world: &Installed) -> Result<()> {
     let address = world.addresses()?[0];
+    stays(&world.cluster.watch_owner(address)?)?;
     let first = shown(world, "web")?;
     ensure!(
         first.node == world.owner(address)?.to_string(),
@@ -91,6 +92,28 @@ pub(crate) fn drained(world: &Installed) -> Result<()> {
         answers_again(watch, owner)
     })
 }
+
+/// Waits until the owner has been the same for longer than a node that came back holds itself back:
+/// in the story before, speakers may have been replaced.
+fn stays(watch: &OwnerWatch) -> Result<()> {
+    eventually("the owner stays", SOON * 2, || {
+        let seen = watch.sightings();
+        let Some(last) = seen.last() else {
+            return Ok(Err("nobody answers".to_owned()));
+        };
+        let others = |it: &&Sighting| it.answer.place != last.answer.place;
+        let since = seen.iter().rev().find(others).unwrap_or(&seen[0]).at;
+        let stayed = last.at - since;
+        Ok(if stayed >= STAYS {
+            Ok(())
+        } else {
+            Err(format!("{:?} for {stayed:.1?}", last.answer.place))
+        })
+    })
+}
+
+/// Twice the time for which a node that came back holds itself back.
+const STAYS: Duration = Duration::from_secs(4);
 
 /// Waits until the one who had the address at first alone has it again.
 pub(crate) fn answers_again(watch: &OwnerWatch, owner: Place) -> Result<()> {
