@@ -212,11 +212,17 @@ impl Apply {
 
     fn command(&mut self, key: &ObjectKey, decision: &Decision, probe: bool) {
         let mut commands = Vec::new();
+        let ips = announced(decision).map_or(&[][..], |it| &it.ips);
+        // What is announced already is nobody else's, whatever else is new about it.
+        let new = ips
+            .iter()
+            .filter(|ip| probe && !self.addresses.is_wanted(**ip));
+        let new: Vec<_> = new.copied().collect();
         self.addresses.want(key, announced(decision), &mut commands);
+        self.probed.extend(&new);
         for command in commands {
             let command = match command {
-                Command::Announce(ip, interfaces) if probe => {
-                    self.probed.insert(ip);
+                Command::Announce(ip, interfaces) if new.contains(&ip) => {
                     Command::Probe(ip, interfaces)
                 }
                 Command::Withdraw(ip) => {
@@ -442,6 +448,34 @@ mod tests {
             seen.apply.decided.is_empty(),
             "nothing of a deleted Service is kept"
         );
+    }
+
+    #[test]
+    fn only_what_is_new_is_asked_for_and_announced_when_that_was_in_vain() {
+        let mut seen = Seen::new();
+        let (key, ips) = (ObjectKey::new("ns", "web"), ["192.0.2.1", "192.0.2.2"]);
+        let [one, two] = ips.map(|ip| ip.parse::<IpAddr>().unwrap());
+        seen.apply(Decision::Announce(announcement(ips[0])));
+        // Another address is added, and both are on one interface alone from now on.
+        let mut both = announcement(ips[0]);
+        both.ips.push(two);
+        both.interfaces = Interfaces::Named(["eth0".to_owned()].into());
+        let interfaces = both.interfaces.clone();
+        let decision = Decision::Announce(both);
+        seen.apply.act(&key, Some("u1"), decision, true);
+        seen.apply.say();
+        let commands: Vec<_> = std::iter::from_fn(|| seen.commands.try_recv().ok()).collect();
+        let announce = Command::Announce(one, interfaces.clone());
+        assert_eq!(commands, [announce, Command::Probe(two, interfaces)]);
+        assert!(!seen.apply.is_probed(one) && seen.apply.is_probed(two));
+        assert!(
+            seen.events.borrow().is_empty(),
+            "nothing new is announced yet"
+        );
+        for _ in 0..2 {
+            seen.apply.begun(two, [(&key, Some("u1"))].into_iter());
+        }
+        assert_eq!(seen.events.borrow().len(), 1, "{:?}", seen.events);
     }
 
     #[test]

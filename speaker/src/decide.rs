@@ -49,10 +49,8 @@ pub(crate) fn decide(index: &Index, own: &Own, key: &ObjectKey) -> Vec<(ObjectKe
     let keys = index.group(key);
     let claims: Vec<_> = keys.iter().map(|key| Claim::of(index, key)).collect();
     // Beside MetalLB's own speakers, in a cluster that changes over.
-    let upstreams = claims
-        .iter()
-        .flatten()
-        .any(|claim| claim.check(index).is_ok() && claim.is_upstreams(index, own));
+    let is_upstreams = |it: &Claim<'_>| it.check(index).is_ok() && it.is_upstreams(index, own);
+    let upstreams = index.speakers.has_upstream() && claims.iter().flatten().any(is_upstreams);
     let mut candidates = Common::default();
     let joined: Vec<_> = claims
         .iter()

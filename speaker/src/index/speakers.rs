@@ -1,6 +1,6 @@
 //! The pods of speakers: whom to exchange heartbeats with, and where MetalLB's own still run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use kube::ResourceExt as _;
@@ -19,8 +19,11 @@ use crate::api;
 pub(crate) struct Speakers {
     /// The name of our own pod.
     own: Option<Box<str>>,
+    /// Our own pod has the annotation.
+    told_apart: bool,
     pods: BTreeMap<ObjectKey, Speaker>,
-    upstream: BTreeSet<Box<str>>,
+    /// How many pods without it do their work, by node.
+    unmarked: BTreeMap<Box<str>, usize>,
 }
 
 /// A speaker's Pod that runs somewhere.
@@ -35,7 +38,7 @@ struct Speaker {
 }
 
 /// What a change of the pods touches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Touches {
     /// The speakers to exchange heartbeats with may be others.
     pub(crate) peers: bool,
@@ -53,55 +56,85 @@ impl Speakers {
     }
 
     pub(crate) fn apply(&mut self, change: Change<api::Pod>) -> Touches {
-        let peers = match change {
-            Change::Listing | Change::Synced => false,
-            Change::Delete(key) => self.pods.remove(&key).is_some(),
-            Change::Apply(object) => {
-                let key = ObjectKey::of(&object);
-                match Speaker::parse(&object) {
-                    None => self.pods.remove(&key).is_some(),
-                    Some(speaker) => {
-                        let known = self.pods.insert(key, speaker.clone());
-                        known.as_ref() != Some(&speaker)
-                    }
-                }
-            }
+        let (key, after) = match change {
+            Change::Listing | Change::Synced => return Touches::default(),
+            Change::Delete(key) => (key, None),
+            Change::Apply(object) => (ObjectKey::of(&object), Speaker::parse(&object)),
         };
-        let upstream = self.find_upstream();
-        Touches {
-            peers,
-            upstream: upstream != std::mem::replace(&mut self.upstream, upstream.clone()),
+        let before = match &after {
+            None => self.pods.remove(&key),
+            Some(speaker) => self.pods.insert(key.clone(), speaker.clone()),
+        };
+        if before == after {
+            return Touches::default();
         }
+        let told_apart = self.told_apart;
+        if self.own.as_deref() == Some(&*key.name) {
+            self.told_apart = after.as_ref().is_some_and(|it| it.marked);
+        }
+        let changed = self.count(before.as_ref(), after.as_ref());
+        Touches {
+            peers: true,
+            upstream: if self.told_apart == told_apart {
+                told_apart && changed
+            } else {
+                changed || !self.unmarked.is_empty()
+            },
+        }
+    }
+
+    /// Counts a pod where it is now; true if other nodes than before have one without the annotation.
+    fn count(&mut self, before: Option<&Speaker>, after: Option<&Speaker>) -> bool {
+        let node = |it: Option<&Speaker>| {
+            it.filter(|it| it.may_be_upstreams())
+                .map(|it| it.node.clone())
+        };
+        let (before, after) = (node(before), node(after));
+        if before == after {
+            return false;
+        }
+        let mut changed = false;
+        if let Some(node) = after {
+            let count = self.unmarked.entry(node).or_default();
+            changed |= *count == 0;
+            *count += 1;
+        }
+        if let Some(node) = before
+            && let Some(count) = self.unmarked.get_mut(&node)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.unmarked.remove(&node);
+                changed = true;
+            }
+        }
+        changed
     }
 
     /// Those to exchange heartbeats with, by their nodes.
     pub(crate) fn peers(&self) -> BTreeMap<String, IpAddr> {
-        let told_apart = self.are_told_apart();
-        let ours = self.pods.values().filter(|it| it.marked || !told_apart);
+        let ours = self.pods.values();
+        let ours = ours.filter(|it| it.marked || !self.told_apart);
         ours.map(|it| (it.node.to_string(), it.ip)).collect()
+    }
+
+    /// Whether any of MetalLB's own works.
+    pub(crate) fn has_upstream(&self) -> bool {
+        self.told_apart && !self.unmarked.is_empty()
     }
 
     /// Whether one of MetalLB's own works on the node.
     pub(crate) fn is_upstream(&self, node: &str) -> bool {
-        self.upstream.contains(node)
-    }
-
-    fn find_upstream(&self) -> BTreeSet<Box<str>> {
-        if !self.are_told_apart() {
-            return BTreeSet::new();
-        }
-        let theirs = self.pods.values().filter(|it| !it.marked && it.works);
-        theirs.map(|it| it.node.clone()).collect()
-    }
-
-    fn are_told_apart(&self) -> bool {
-        let Some(own) = &self.own else { return false };
-        let mut pods = self.pods.iter();
-        pods.any(|(key, it)| *key.name == **own && it.marked)
+        self.told_apart && self.unmarked.contains_key(node)
     }
 }
 
 impl Speaker {
+    /// It does its work and is none of ours, if ours can be told apart.
+    fn may_be_upstreams(&self) -> bool {
+        self.works && !self.marked
+    }
+
     /// Nothing for a Pod that has no node or address yet, and for one that has ended: an evicted
     /// Pod stays in the list.
     fn parse(pod: &api::Pod) -> Option<Self> {

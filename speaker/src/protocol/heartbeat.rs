@@ -113,7 +113,13 @@ impl Shell {
         let alive: BTreeSet<_> = stay.map(|(node, _)| node.clone()).collect();
         if self.alive != alive {
             tracing::info!(
-                op = "memberlist", event = "membersChanged", members = ?alive,
+                op = "memberlist",
+                event = "membersChanged",
+                members = alive
+                    .iter()
+                    .map(|node| &**node)
+                    .collect::<Vec<_>>()
+                    .join(","),
                 "speakers that are alive"
             );
             self.alive = alive;
