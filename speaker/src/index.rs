@@ -183,7 +183,7 @@ impl Index {
 
     /// Somebody announces the Service now, if anybody can.
     pub(crate) fn is_in_use(&mut self, key: &ObjectKey) {
-        if self.endpoints.serve(key) {
+        if self.fresh.contains(key) && self.endpoints.serve(key) {
             self.fresh.remove(key);
         }
     }
