@@ -98,14 +98,17 @@ impl Cluster {
     }
 
     /// Waits until every node is Ready, which takes the API server, the kubelets and the pod
-    /// network.
+    /// network, and takes pods: its taints go a moment later, and one node alone would get them all.
     pub fn wait_until_ready(&self, timeout: Duration) -> Result<()> {
         eventually("all nodes to be Ready", timeout, || {
             let nodes = self.get("/api/v1/nodes")?;
             let nodes = nodes["items"]
                 .as_array()
                 .context("the API server lists no nodes")?;
-            let ready = nodes.iter().filter(|node| is_ready(node)).count();
+            let ready = nodes
+                .iter()
+                .filter(|node| is_ready(node) && takes_pods(node));
+            let ready = ready.count();
             if ready == usize::from(self.options().nodes) {
                 return Ok(Ok(()));
             }
@@ -159,6 +162,13 @@ impl Cluster {
         }
         text
     }
+}
+
+/// Whether Kubernetes itself keeps no pods away, as it does from nodes that are not Ready.
+fn takes_pods(node: &Value) -> bool {
+    let taints = node["spec"]["taints"].as_array().into_iter().flatten();
+    let mut keys = taints.filter_map(|taint| taint["key"].as_str());
+    !keys.any(|key| key.starts_with("node.kubernetes.io/"))
 }
 
 fn is_ready(node: &Value) -> bool {
