@@ -41,7 +41,9 @@ enum Part {
     Election,
     /// Speakers on a failing network.
     Membership,
-    /// The same, and who owns an address.
+    /// Thousands of speakers at once: what one sends, and how long news takes. Wants 12 GiB.
+    Crowd,
+    /// Speakers on a failing network, and who owns an address.
     Ownership,
     /// Property tests of all cores.
     Properties,
@@ -49,44 +51,57 @@ enum Part {
     Fuzz,
 }
 
-/// A test program with a number of seeds.
+/// A test program, and how much of it.
 struct LongTest {
     part: Part,
-    seeds: u64,
+    scale: Scale,
     /// What it takes after `cargo test`.
     arguments: &'static str,
 }
 
+#[derive(Clone, Copy)]
+enum Scale {
+    /// So many courses of events.
+    Seeds(u64),
+    /// One, of so many nodes.
+    Nodes(u64),
+}
+
 /// Named in every run; the numbers are some minutes to an hour each, on two processors.
-const LONG_TESTS: [LongTest; 6] = [
+const LONG_TESTS: [LongTest; 7] = [
     LongTest {
         part: Part::Model,
-        seeds: 1_000_000,
+        scale: Scale::Seeds(1_000_000),
         arguments: "--package metallb-ipam --test model",
     },
     LongTest {
         part: Part::Controllers,
-        seeds: 1_000_000,
+        scale: Scale::Seeds(1_000_000),
         arguments: "--package metallb-controller no_address_is_lost",
     },
     LongTest {
         part: Part::Election,
-        seeds: 100_000,
+        scale: Scale::Seeds(100_000),
         arguments: "--package metallb-lease",
     },
     LongTest {
         part: Part::Membership,
-        seeds: 100_000,
+        scale: Scale::Seeds(100_000),
         arguments: "--package metallb-membership --test simulation in_the_end",
     },
     LongTest {
+        part: Part::Crowd,
+        scale: Scale::Nodes(5_000),
+        arguments: "--package metallb-membership --test simulation the_load_of_one",
+    },
+    LongTest {
         part: Part::Ownership,
-        seeds: 100_000,
+        scale: Scale::Seeds(100_000),
         arguments: "--package metallb-speaker an_address_has_one_owner",
     },
     LongTest {
         part: Part::Properties,
-        seeds: 100_000,
+        scale: Scale::Seeds(100_000),
         arguments: "--package metallb-config --package metallb-admission --package metallb-ipam \
                     --package metallb-l2 --package metallb-membership --lib --test rules \
                     --test conversion",
@@ -150,18 +165,28 @@ fn jobs(args: &SoakArgs) -> Result<Vec<Job>> {
 
 impl LongTest {
     fn job(&self, args: &SoakArgs) -> Job {
-        let seeds = args.seeds.unwrap_or(self.seeds);
         let mut command = cargo("test --locked --profile soak");
         command
             .args(self.arguments.split_whitespace())
-            .args(["--", "--nocapture"])
-            .env("METALLB_SEEDS", seeds.to_string())
-            .env("METALLB_FIRST_SEED", args.first_seed.to_string())
-            // Property tests choose their own cases.
-            .env("PROPTEST_CASES", seeds.min(u32::MAX.into()).to_string());
+            .args(["--", "--nocapture"]);
+        let scale = match self.scale {
+            Scale::Seeds(usual) => {
+                let seeds = args.seeds.unwrap_or(usual);
+                command
+                    .env("METALLB_SEEDS", seeds.to_string())
+                    .env("METALLB_FIRST_SEED", args.first_seed.to_string())
+                    // Property tests choose their own cases.
+                    .env("PROPTEST_CASES", seeds.min(u32::MAX.into()).to_string());
+                format!("{seeds} seeds from {} on", args.first_seed)
+            }
+            Scale::Nodes(nodes) => {
+                command.env("METALLB_NODES", nodes.to_string());
+                format!("{nodes} nodes")
+            }
+        };
         Job {
             name: format!("{:?}", self.part).to_lowercase(),
-            scale: format!("{seeds} seeds from {} on", args.first_seed),
+            scale,
             command,
         }
     }

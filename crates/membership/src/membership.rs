@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::door::Door;
 use crate::message::{Body, Message};
 use crate::record::{Record, Status};
-use crate::roster::{Members, Roster, Speaker};
+use crate::roster::{Learned, Members, Roster, Speaker};
 use crate::spread::Spread;
 use crate::watch::{Due, Watch};
 use crate::{Dropped, Key, Settings};
@@ -100,6 +100,8 @@ pub struct Membership {
     /// What the watches and the members were last made of.
     followed: Option<u64>,
     told: Option<Members>,
+    /// The members are not looked through again before.
+    next_look: Instant,
     /// The last time we were called.
     awake: Instant,
     outputs: VecDeque<Output>,
@@ -136,6 +138,7 @@ impl Membership {
             knocked: None,
             followed: None,
             told: None,
+            next_look: now,
             awake: now,
             outputs: VecDeque::new(),
         }
@@ -206,6 +209,7 @@ impl Membership {
             .chain(self.spread.poll_timeout())
             .chain(self.rumours.poll_timeout())
             .chain(self.door.poll_timeout())
+            .chain(self.has_news().then_some(self.next_look))
             .min()
     }
 
@@ -300,11 +304,14 @@ impl Membership {
             self.ask_about(&name);
         }
         for name in dead {
+            // Who watches whom is only looked at again in a while.
+            self.watches.remove(&name);
             let Some(incarnation) = self.incarnation_of(&name) else {
                 continue;
             };
-            self.roster.learn(&name, Record::dead(incarnation));
-            self.tell_all_of(now, &name);
+            if self.roster.learn(&name, Record::dead(incarnation)) == Learned::News {
+                self.tell_all_of(now, &name);
+            }
         }
     }
 
@@ -331,25 +338,8 @@ impl Membership {
     /// Draws the conclusions from what has become known, and sends what is on its way to all.
     fn follow(&mut self, now: Instant) {
         self.try_to_settle(now);
-        if self.settle == Settle::Settled && self.followed != Some(self.roster.generation()) {
-            self.followed = Some(self.roster.generation());
-            // Who leaves will not be there to hear anybody.
-            let count = if self.is_leaving() {
-                0
-            } else {
-                self.settings.watchers
-            };
-            let watched = self.roster.watched(count);
-            self.watches.retain(|name, _| watched.contains(name));
-            for name in watched {
-                let watch = || Watch::new(now, &self.settings);
-                self.watches.entry(name).or_insert_with(watch);
-            }
-            let members = self.roster.members();
-            if self.told.as_ref() != Some(&members) {
-                self.told = Some(members.clone());
-                self.outputs.push_back(Output::Members(members));
-            }
+        if self.has_news() && now >= self.next_look {
+            self.look_at_all(now);
         }
         for (subject, names) in self.spread.due(now, self.settings.ask_every) {
             if let Some(records) = self.record_of(&subject) {
@@ -358,11 +348,39 @@ impl Membership {
         }
     }
 
+    /// Whether the watches and the members were made of something older than what is known.
+    fn has_news(&self) -> bool {
+        self.settle == Settle::Settled && self.followed != Some(self.roster.generation())
+    }
+
+    fn look_at_all(&mut self, now: Instant) {
+        self.followed = Some(self.roster.generation());
+        // Who leaves will not be there to hear anybody.
+        let count = if self.is_leaving() {
+            0
+        } else {
+            self.settings.watchers
+        };
+        let watched = self.roster.watched(count);
+        self.watches.retain(|name, _| watched.contains(name));
+        for name in watched {
+            let watch = || Watch::new(now, &self.settings);
+            self.watches.entry(name).or_insert_with(watch);
+        }
+        let members = self.roster.members();
+        let many = u32::try_from(members.len()).unwrap_or(u32::MAX);
+        self.next_look = now + LOOK_FOR_EACH * many;
+        if self.told.as_ref() != Some(&members) {
+            self.told = Some(members.clone());
+            self.outputs.push_back(Output::Members(members));
+        }
+    }
+
     fn try_to_settle(&mut self, now: Instant) {
         let Settle::Until(at) = self.settle else {
             return;
         };
-        if now < at && self.roster.unknown(None).next().is_some() {
+        if now < at && self.roster.knows_not_all() {
             return;
         }
         self.settle = Settle::Settled;
@@ -430,6 +448,11 @@ impl Membership {
 
 /// No timer is more exact than this.
 const PUNCTUAL: Duration = Duration::from_millis(5);
+
+/// So long for each member passes between two looks at all of them. When thousands start at once,
+/// each of them is news; going through the others for each would take all of the time instead of a
+/// part of it. The first news after a calm is acted on at once.
+const LOOK_FOR_EACH: Duration = Duration::from_micros(10);
 
 /// Those whose starts are not further apart have started together, in microseconds.
 const TOGETHER: u64 = 1_000_000;

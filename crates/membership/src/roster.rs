@@ -42,6 +42,8 @@ pub(crate) struct Roster {
     ring: BTreeSet<(u64, Arc<str>)>,
     /// The marks of all records, in parts by name, those of one part together.
     parts: Vec<u64>,
+    /// Of how many on the list nothing is known.
+    unknown: usize,
     /// Changes with each record.
     generation: u64,
 }
@@ -95,6 +97,10 @@ impl Speaker {
         self.listed && self.status().is_some_and(|status| !status.is_over())
     }
 
+    fn is_unknown(&self) -> bool {
+        self.listed && self.record.is_none()
+    }
+
     pub(crate) fn status(&self) -> Option<Status> {
         self.record.as_ref().map(|record| record.status)
     }
@@ -122,6 +128,8 @@ impl Roster {
             speakers: [(own.clone(), speaker)].into(),
             ring: BTreeSet::new(),
             parts: vec![0; PARTS],
+            // We, until a moment later.
+            unknown: 1,
             generation: 0,
         };
         this.learn(&own, record);
@@ -206,10 +214,15 @@ impl Roster {
         self.generation += 1;
     }
 
+    /// Whether there are some on the list of whom nothing is known.
+    pub(crate) fn knows_not_all(&self) -> bool {
+        self.unknown > 0
+    }
+
     /// Those on the list of whom nothing is known, in a circle from behind this one on.
     pub(crate) fn unknown(&self, after: Option<&Arc<str>>) -> impl Iterator<Item = &Arc<str>> {
         let circle = self.circle(after);
-        let unknown = circle.filter(|(_, speaker)| speaker.record.is_none());
+        let unknown = circle.filter(|(_, speaker)| speaker.is_unknown());
         unknown.map(|(name, _)| name)
     }
 
@@ -303,7 +316,9 @@ impl Roster {
     fn change(&mut self, name: &Arc<str>, change: impl FnOnce(&mut Speaker)) {
         let speaker = self.speakers.entry(name.clone()).or_default();
         let before = (speaker.mark(name), speaker.runs());
+        self.unknown -= usize::from(speaker.is_unknown());
         change(speaker);
+        self.unknown += usize::from(speaker.is_unknown());
         let after = (speaker.mark(name), speaker.runs());
         if before == after {
             return;

@@ -52,6 +52,12 @@ pub fn cases(usual: u32) -> u32 {
     cases.map_or(usual, |cases| cases.expect("PROPTEST_CASES has 32 bits"))
 }
 
+/// How many nodes a test of a large cluster has: `usual`, unless `METALLB_NODES` says otherwise.
+pub fn nodes(usual: usize) -> usize {
+    let nodes = number("METALLB_NODES").map(usize::try_from);
+    nodes.map_or(usual, |nodes| nodes.expect("a few thousand"))
+}
+
 /// A number from the environment.
 fn number(name: &str) -> Option<u64> {
     let given = env::var(name).ok()?;

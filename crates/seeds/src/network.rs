@@ -45,6 +45,7 @@ pub struct Network<S> {
     flying: BTreeMap<(Instant, u64), Flight>,
     launched: u64,
     sent: u64,
+    sent_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -87,6 +88,7 @@ impl<S: Station> Network<S> {
             flying: BTreeMap::new(),
             launched: 0,
             sent: 0,
+            sent_bytes: 0,
         }
     }
 
@@ -108,6 +110,11 @@ impl<S: Station> Network<S> {
     /// How many datagrams were sent.
     pub fn sent(&self) -> u64 {
         self.sent
+    }
+
+    /// How many bytes they had.
+    pub fn sent_bytes(&self) -> u64 {
+        self.sent_bytes
     }
 
     /// All stations that there are, and where.
@@ -247,6 +254,7 @@ impl<S: Station> Network<S> {
 
     fn launch(&mut self, from: usize, to: usize, bytes: Vec<u8>) {
         self.sent += 1;
+        self.sent_bytes += bytes.len() as u64;
         let is_cut = self.side[from] != self.side[to] || self.deaf.contains(&(from, to));
         if self.dice.percent(self.loss_percent) || is_cut {
             return;

@@ -244,6 +244,7 @@ fn what_one_says_of_itself_reaches_the_others() {
         m
     });
     talk(now, &mut one, &mut two);
+    let now = now + Duration::from_millis(1);
     one.handle_input(now, Input::State(b"eth0".as_slice().into()));
     talk(now, &mut one, &mut two);
     let members = two.told.clone().unwrap();

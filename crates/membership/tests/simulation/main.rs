@@ -284,16 +284,27 @@ fn one_that_hears_nobody_is_replaced_and_takes_nobody_with_it() {
 
 #[test]
 fn the_load_of_one_does_not_grow_with_the_cluster() {
-    for nodes in [4, 40, 300] {
+    let mut loads = Vec::new();
+    for nodes in [4, 40, metallb_seeds::nodes(300)] {
         let mut network = Network::of(nodes).started();
-        let before = network.wires.sent();
+        let before = (network.wires.sent(), network.wires.sent_bytes());
         network.run(ms(3000));
-        let sent = network.wires.sent() - before;
+        let sent = network.wires.sent() - before.0;
+        let bytes = (network.wires.sent_bytes() - before.1) / nodes as u64 / 3;
         // Three watchers, ten times a second.
         let expected = 90 * nodes as u64;
         let around = expected - nodes as u64 * 3..=expected + nodes as u64 * 3;
         assert!(around.contains(&sent), "{nodes} nodes sent {sent}");
+        loads.push(bytes);
+
+        network.kill(nodes / 2);
+        let rest = (0..nodes).filter(|node| *node != nodes / 2).collect();
+        let took = network.until(|network| network.all_see(&rest));
+        println!("{nodes} nodes: {bytes} bytes a second each; a death known to all after {took:?}");
+        assert!(took < ms(700), "{nodes} nodes took {took:?}");
     }
+    // Their names are longer.
+    assert!(loads[2] <= loads[0] + 30 * 3, "bytes a second: {loads:?}");
 }
 
 #[test]
