@@ -17,6 +17,7 @@ fuzz_target!(|bytes: &[u8]| {
         incarnation: 1,
         session: [1; 16],
         key,
+        state: Default::default(),
     };
     let mut membership = Membership::new(now, own, Settings::default());
     let peer = ([192, 0, 2, 1], 7946).into();

@@ -16,6 +16,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("metallb-l2", &["metallb-config"]),
     ("metallb-membership", &["metallb-config"]),
     ("metallb-lease", &["metallb-config"]),
+    ("metallb-bgp", &[]),
+    ("metallb-bfd", &[]),
     // Shells.
     ("metallb-netio", &[]),
     (
@@ -98,6 +100,8 @@ const CORES: &[&str] = &[
     "metallb-l2",
     "metallb-membership",
     "metallb-lease",
+    "metallb-bgp",
+    "metallb-bfd",
 ];
 
 #[test]

@@ -45,6 +45,8 @@ enum Part {
     Crowd,
     /// Speakers on a failing network, and who owns an address.
     Ownership,
+    /// BGP speakers and routers whose connections break.
+    Bgp,
     /// Property tests of all cores.
     Properties,
     /// Fuzz targets, where `cargo fuzz` can be had.
@@ -68,7 +70,7 @@ enum Scale {
 }
 
 /// Named in every run; the numbers are some minutes to an hour each, on two processors.
-const LONG_TESTS: [LongTest; 7] = [
+const LONG_TESTS: [LongTest; 8] = [
     LongTest {
         part: Part::Model,
         scale: Scale::Seeds(1_000_000),
@@ -100,11 +102,16 @@ const LONG_TESTS: [LongTest; 7] = [
         arguments: "--package metallb-speaker an_address_has_one_owner",
     },
     LongTest {
+        part: Part::Bgp,
+        scale: Scale::Seeds(100_000),
+        arguments: "--package metallb-bgp in_the_end",
+    },
+    LongTest {
         part: Part::Properties,
         scale: Scale::Seeds(100_000),
         arguments: "--package metallb-config --package metallb-admission --package metallb-ipam \
-                    --package metallb-l2 --package metallb-membership --lib --test rules \
-                    --test conversion",
+                    --package metallb-l2 --package metallb-membership --package metallb-bgp \
+                    --lib --test rules --test conversion --test wire",
     },
 ];
 

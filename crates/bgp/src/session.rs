@@ -1,0 +1,514 @@
+//! A session with one peer: RFC 4271's machine, by the four verbs.
+//!
+//! Connecting and each connection have their own state; the six names of RFC 4271 section 8.2.2
+//! are what is seen of them from outside. There are two connections when both sides connect at
+//! the same time, until one of them is chosen (section 6.8).
+
+mod connection;
+mod negotiate;
+mod received;
+mod retry;
+mod settings;
+mod view;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+pub use connection::{Both, Counts};
+use connection::{Connection, Phase, Step};
+pub use negotiate::Negotiated;
+pub use received::ReceivedRoutes;
+use retry::Retry;
+pub use settings::{Link, RemoteAs, Restart, Settings};
+
+use crate::rib::Rib;
+use crate::wire::{ErrorCode, Message, Notification};
+
+/// A session with one peer.
+#[derive(Debug)]
+pub struct Session {
+    settings: Settings,
+    dialer: Dialer,
+    out: Option<Connection>,
+    into: Option<Connection>,
+    retry: Retry,
+    /// Of connections that are over.
+    counts: Counts,
+    received: ReceivedRoutes,
+    last_end: Option<(Instant, End)>,
+    /// All routes are told as those of one that is about to go.
+    graceful_shutdown: bool,
+    outputs: VecDeque<Output>,
+    now: Instant,
+}
+
+/// Which of two connections: that is, who began it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// We did.
+    Out,
+    /// The peer did.
+    In,
+}
+
+/// What happens to a session.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// It is wanted (RFC 4271 event 1).
+    Start,
+    /// It is not wanted any more (event 2).
+    Stop {
+        /// What the peer is told.
+        notification: Notification,
+        /// We come back soon: if that was agreed on, the peer is to keep our routes.
+        restarts: bool,
+    },
+    /// A connection is open (events 16 and 17).
+    Connected(Way, Link),
+    /// Connecting has failed, for this reason (event 18).
+    ConnectFailed(String),
+    /// Bytes came in.
+    Received(Way, &'a [u8]),
+    /// The network has taken so many bytes.
+    Sent(Way, usize),
+    /// A connection is gone, for this reason (event 18).
+    Closed(Way, String),
+    /// BFD says that the peer cannot be reached any more.
+    BfdDown,
+    /// All routes are to be told as those of one that is about to go (RFC 8326), or not any more.
+    GracefulShutdown(bool),
+}
+
+/// What a session wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Open a connection to the peer; give up the one that is being opened.
+    Connect,
+    /// Give up the connection that is being opened.
+    GiveUp,
+    /// Send these bytes.
+    Send(Way, Vec<u8>),
+    /// Close a connection, when what was to be sent is sent.
+    Close(Way),
+    /// Routes can be told from now on.
+    Up,
+    /// They cannot any more.
+    Down(End),
+    /// Something ended before it could be used.
+    Failed(End),
+}
+
+/// Why a session, or an attempt at one, ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// We ended it.
+    Sent(Notification),
+    /// The peer ended it.
+    Received(Notification),
+    /// The connection is gone.
+    Lost {
+        /// What the network says.
+        why: String,
+        /// How far it had come.
+        state: State,
+    },
+    /// There was no connection in the first place.
+    Unreachable(String),
+}
+
+/// The states of RFC 4271 section 8.2.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// Not wanted, or waiting after an error.
+    Idle,
+    /// Connecting.
+    Connect,
+    /// Waiting to connect again, or for the peer to.
+    Active,
+    /// Waiting for the peer's OPEN.
+    OpenSent,
+    /// Waiting for the peer's KEEPALIVE.
+    OpenConfirm,
+    /// Routes are told.
+    Established,
+}
+
+/// What is done about having a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialer {
+    /// Nothing: the session is not wanted.
+    Stopped,
+    /// Nothing: there is a connection.
+    Resting,
+    /// Nothing before that time, after an error.
+    Holding(Instant),
+    /// Nothing before that time, as nobody answered.
+    Waiting(Instant),
+    /// Connecting, and giving up at that time.
+    Dialing(Instant),
+    /// It is up to the peer.
+    Listening,
+}
+
+impl Session {
+    /// A session that is not wanted yet. `seed` varies its times.
+    pub fn new(now: Instant, settings: Settings, seed: u64) -> Self {
+        Self {
+            settings,
+            dialer: Dialer::Stopped,
+            out: None,
+            into: None,
+            retry: Retry::new(seed),
+            counts: Counts::default(),
+            received: ReceivedRoutes::default(),
+            last_end: None,
+            graceful_shutdown: false,
+            outputs: VecDeque::new(),
+            now,
+        }
+    }
+
+    /// Takes what happened.
+    pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        self.now = now;
+        match input {
+            Input::Start => {
+                if self.dialer == Dialer::Stopped {
+                    self.dial();
+                }
+            }
+            Input::Stop {
+                notification,
+                restarts,
+            } => self.stop(&notification, restarts),
+            Input::Connected(way, link) => self.connected(way, link),
+            Input::ConnectFailed(why) => {
+                if matches!(self.dialer, Dialer::Dialing(_)) {
+                    self.fail(End::Unreachable(why));
+                    let every = self.settings.connect_retry;
+                    self.dialer = Dialer::Waiting(self.retry.after_failure(now, every));
+                }
+            }
+            Input::Received(way, bytes) => self.receive(way, bytes),
+            Input::Sent(way, len) => {
+                if let Some(connection) = self.connection_mut(way) {
+                    connection.sent(now, len);
+                }
+            }
+            Input::Closed(way, why) => {
+                if let Some(connection) = self.connection(way) {
+                    let state = connection.phase().state();
+                    self.drop(way, End::Lost { why, state });
+                }
+            }
+            Input::BfdDown => {
+                for way in [Way::Out, Way::In] {
+                    self.end(way, Notification::new(ErrorCode::BFD_DOWN));
+                }
+            }
+            Input::GracefulShutdown(goes) => {
+                self.graceful_shutdown = goes;
+                let connections = self.out.iter_mut().chain(&mut self.into);
+                for export in connections.filter_map(Connection::export_mut) {
+                    export.shut_down_gracefully(goes);
+                }
+            }
+        }
+    }
+
+    /// Takes new settings, if nothing in them is for the peer to know; false if something is, and
+    /// only a new session will do.
+    pub fn change(&mut self, settings: &Settings) -> bool {
+        let same = Settings {
+            connect_retry: settings.connect_retry,
+            ..self.settings.clone()
+        };
+        if same == *settings {
+            self.settings.connect_retry = settings.connect_retry;
+        }
+        same == *settings
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        match self.dialer {
+            Dialer::Holding(at) | Dialer::Waiting(at) if at <= now => self.dial(),
+            // RFC 4271 event 9 in Connect: drop it, and try another one.
+            Dialer::Dialing(at) if at <= now => {
+                self.fail(End::Unreachable(NO_ANSWER.into()));
+                self.dial();
+            }
+            _ => {}
+        }
+        for way in [Way::Out, Way::In] {
+            let retry = &mut self.retry;
+            let connection = match way {
+                Way::Out => self.out.as_mut(),
+                Way::In => self.into.as_mut(),
+            };
+            match connection.map(|it| it.timeout(now, |time| retry.jitter(time))) {
+                Some(Err(notification)) => self.end(way, notification),
+                Some(Ok(Some(message))) => self.send(way, &message),
+                Some(Ok(None)) | None => {}
+            }
+        }
+    }
+
+    /// The next thing to do, until there is none. `rib` has the routes.
+    pub fn poll_output<K>(&mut self, rib: &Rib<K>) -> Option<Output> {
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        let now = self.now;
+        for way in [Way::Out, Way::In] {
+            let connection = self.connection_mut(way);
+            if let Some(bytes) = connection.and_then(|it| it.tell(now, rib)) {
+                return Some(Output::Send(way, bytes));
+            }
+        }
+        None
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due at the latest.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let dialer = match self.dialer {
+            Dialer::Holding(at) | Dialer::Waiting(at) | Dialer::Dialing(at) => Some(at),
+            Dialer::Stopped | Dialer::Resting | Dialer::Listening => None,
+        };
+        let connections = self.out.iter().chain(&self.into);
+        let connections = connections.filter_map(Connection::poll_timeout);
+        connections.chain(dialer).min()
+    }
+
+    fn dial(&mut self) {
+        if self.settings.connects {
+            self.retry.begin(self.now);
+            let until = self.now + self.settings.connect_retry;
+            self.dialer = Dialer::Dialing(until);
+            self.outputs.push_back(Output::Connect);
+        } else {
+            self.dialer = Dialer::Listening;
+        }
+    }
+
+    fn stop(&mut self, notification: &Notification, restarts: bool) {
+        if matches!(self.dialer, Dialer::Dialing(_)) {
+            self.outputs.push_back(Output::GiveUp);
+        }
+        self.dialer = Dialer::Stopped;
+        for way in [Way::Out, Way::In] {
+            let Some(connection) = self.connection(way) else {
+                continue;
+            };
+            let negotiated = connection.established().map(|it| &it.negotiated);
+            let keeps = |it: &Negotiated| it.graceful_restart;
+            let keeps_after_notification = |it: &Negotiated| it.notification_restart;
+            let keeps = negotiated.is_some_and(keeps);
+            let keeps_after_notification = negotiated.is_some_and(keeps_after_notification);
+            let notification = notification.clone();
+            match (restarts, keeps, keeps_after_notification) {
+                // RFC 4724 section 4: what looks like a crash is a restart.
+                (true, true, false) => {
+                    let (why, state) = ("restart".into(), State::Established);
+                    self.drop(way, End::Lost { why, state });
+                    self.outputs.push_back(Output::Close(way));
+                }
+                // RFC 8538 section 3.1.
+                (false, _, true) => self.end(way, notification.hard()),
+                _ => self.end(way, notification),
+            }
+        }
+    }
+
+    fn connected(&mut self, way: Way, link: Link) {
+        let is_expected = match way {
+            Way::Out => matches!(self.dialer, Dialer::Dialing(_)),
+            // After an error, whoever comes has to wait as well.
+            Way::In => match self.dialer {
+                Dialer::Stopped | Dialer::Holding(_) => false,
+                _ => self.into.is_none(),
+            },
+        };
+        if !is_expected {
+            // RFC 4271 section 8.2.2, Idle state: it refuses connections.
+            return self.outputs.push_back(Output::Close(way));
+        }
+        if way == Way::Out {
+            self.dialer = Dialer::Resting;
+        }
+        let connection = Connection::new(self.now, link, &self.settings);
+        *self.place(way) = Some(connection);
+        self.send(way, &Message::Open(negotiate::open(&self.settings)));
+    }
+
+    fn receive(&mut self, way: Way, bytes: &[u8]) {
+        if let Some(connection) = self.connection_mut(way) {
+            connection.receive(bytes);
+        }
+        let now = self.now;
+        while let Some(connection) = match way {
+            Way::Out => self.out.as_mut(),
+            Way::In => self.into.as_mut(),
+        } {
+            match connection.step(now, &self.settings) {
+                Ok(None) => break,
+                Ok(Some(step)) => self.take(way, step),
+                Err(notification) => self.end(way, notification),
+            }
+        }
+    }
+
+    fn take(&mut self, way: Way, step: Step) {
+        match step {
+            Step::Nothing => {}
+            Step::Opened => {
+                self.send(way, &Message::Keepalive);
+                self.choose(way);
+            }
+            Step::Up => {
+                self.received = ReceivedRoutes::default();
+                if let Dialer::Dialing(_) = self.dialer {
+                    self.outputs.push_back(Output::GiveUp);
+                }
+                self.dialer = Dialer::Resting;
+                let goes = self.graceful_shutdown;
+                let connection = self.connection_mut(way);
+                if let Some(export) = connection.and_then(Connection::export_mut) {
+                    export.shut_down_gracefully(goes);
+                }
+                self.outputs.push_back(Output::Up);
+            }
+            Step::Routes {
+                update,
+                treat_as_withdraw,
+            } => self.received.take(&update, treat_as_withdraw),
+            Step::Ended(notification) => {
+                self.drop(way, End::Received(notification));
+                self.outputs.push_back(Output::Close(way));
+            }
+        }
+    }
+
+    /// RFC 4271 section 6.8: of two connections with a peer, one stays.
+    fn choose(&mut self, opened: Way) {
+        let other = match opened {
+            Way::Out => Way::In,
+            Way::In => Way::Out,
+        };
+        let (Some(new), Some(old)) = (self.connection(opened), self.connection(other)) else {
+            return;
+        };
+        let theirs = new
+            .negotiated()
+            .map(|it| (it.open.identifier, it.open.asn()));
+        let ours = (self.settings.identifier, self.settings.local_as);
+        let stays = match old.phase() {
+            // RFC 4724 section 5: the peer has restarted, and its old connection is dead.
+            Phase::Established(it) if it.negotiated.open.graceful_restart().is_some() => {
+                let (why, state) = ("the peer has restarted".into(), State::Established);
+                self.drop(other, End::Lost { why, state });
+                return self.outputs.push_back(Output::Close(other));
+            }
+            Phase::Established(_) => other,
+            // The one that was begun by the higher identifier, or AS (RFC 6286 section 2.3).
+            _ if theirs > Some(ours) => Way::In,
+            _ => Way::Out,
+        };
+        let goes = if stays == opened { other } else { opened };
+        let collision = ErrorCode::CONNECTION_COLLISION_RESOLUTION;
+        self.end(goes, Notification::new(collision));
+    }
+
+    /// Ends a connection, and says why.
+    fn end(&mut self, way: Way, notification: Notification) {
+        if self.connection(way).is_none() {
+            return;
+        }
+        self.send(way, &Message::Notification(notification.clone()));
+        self.drop(way, End::Sent(notification));
+        self.outputs.push_back(Output::Close(way));
+    }
+
+    /// A connection is gone.
+    fn drop(&mut self, way: Way, end: End) {
+        let Some(connection) = self.place(way).take() else {
+            return;
+        };
+        self.counts.add(&connection.counts);
+        let since = connection.established().map(|it| it.since);
+        if since.is_some_and(|since| self.now >= since + WELL) {
+            self.retry.is_well();
+        }
+        let collision = ErrorCode::CONNECTION_COLLISION_RESOLUTION;
+        let is_collision =
+            matches!(&end, End::Sent(it) | End::Received(it) if it.error == collision);
+        let is_loss = matches!(end, End::Lost { .. });
+        // A connection that is closed at once is one that is refused.
+        let is_silent = connection.is_unheard();
+        if !is_collision {
+            if connection.established().is_some() {
+                self.last_end = Some((self.now, end.clone()));
+                self.outputs.push_back(Output::Down(end));
+            } else if self.dialer != Dialer::Stopped {
+                self.fail(end);
+            }
+        }
+        if self.out.is_some() || self.into.is_some() || self.dialer == Dialer::Stopped {
+            return;
+        }
+        if let Dialer::Dialing(_) = self.dialer {
+            return;
+        }
+        let now = self.now;
+        let at = if is_silent || !(is_loss || is_collision) {
+            self.retry.after_error(now)
+        } else {
+            self.retry.after_loss(now)
+        };
+        self.dialer = if is_loss {
+            Dialer::Waiting(at)
+        } else {
+            Dialer::Holding(at)
+        };
+    }
+
+    fn fail(&mut self, end: End) {
+        self.last_end = Some((self.now, end.clone()));
+        self.outputs.push_back(Output::Failed(end));
+    }
+
+    fn send(&mut self, way: Way, message: &Message) {
+        let now = self.now;
+        if let Some(connection) = self.connection_mut(way) {
+            let bytes = connection.write(now, message);
+            self.outputs.push_back(Output::Send(way, bytes));
+        }
+    }
+
+    fn place(&mut self, way: Way) -> &mut Option<Connection> {
+        match way {
+            Way::Out => &mut self.out,
+            Way::In => &mut self.into,
+        }
+    }
+
+    fn connection(&self, way: Way) -> Option<&Connection> {
+        match way {
+            Way::Out => self.out.as_ref(),
+            Way::In => self.into.as_ref(),
+        }
+    }
+
+    fn connection_mut(&mut self, way: Way) -> Option<&mut Connection> {
+        self.place(way).as_mut()
+    }
+}
+
+/// What is said of a connection that was not there in time.
+const NO_ANSWER: &str = "no answer";
+/// A session that was up for so long has nothing to do with earlier errors.
+const WELL: Duration = Duration::from_mins(1);
+
+#[cfg(test)]
+mod tests;
