@@ -158,6 +158,7 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
         frr_k8s_namespace: settings.frr_k8s_namespace.as_deref(),
         existing_memberlist_key: index.memberlist.existing.as_deref(),
         fresh_memberlist_key: index.memberlist.fresh,
+        password_secrets: &index.password_secrets(),
         webhooks: webhooks(index, plan, now),
         version: crate::VERSION,
     });

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use metallb_admission::CONFIGURATION;
 use metallb_crds::v1beta1::{MetalLB, MetalLBSpec};
+use metallb_crds::v1beta2::BGPPeer;
 use metallb_kit::watch::{Change, ObjectKey};
 
 use crate::object::{Key, Kind};
@@ -17,6 +18,7 @@ pub(crate) enum Source {
     MetalLBs,
     Operands(Kind),
     Pods,
+    Peers,
 }
 
 /// One piece of news from a watch.
@@ -25,6 +27,7 @@ pub(crate) enum News {
     MetalLB(Box<Change<MetalLB>>),
     Operand(Kind, Change<Operand>),
     Pod(Change<Pod>),
+    Peer(Box<Change<BGPPeer>>),
 }
 
 /// All that decisions are made from.
@@ -34,6 +37,8 @@ pub(crate) struct Index {
     /// What carries our inventory label.
     pub(crate) operands: BTreeMap<Key, Operand>,
     pub(crate) pods: BTreeMap<String, Pod>,
+    /// The Secret that each BGPPeer names, of those that name one.
+    passwords: BTreeMap<ObjectKey, String>,
     pub(crate) memberlist: Memberlist,
     /// Since when the webhooks can be called, as far as this operator has seen.
     pub(crate) callable_since: Option<Instant>,
@@ -98,7 +103,9 @@ pub(crate) enum Due {
 impl Source {
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let operands = Kind::ALL.map(Self::Operands);
-        [Self::MetalLBs, Self::Pods].into_iter().chain(operands)
+        [Self::MetalLBs, Self::Pods, Self::Peers]
+            .into_iter()
+            .chain(operands)
     }
 }
 
@@ -132,7 +139,25 @@ impl Index {
             }
             News::Pod(Change::Synced) => self.synced(Source::Pods),
             News::Operand(_, Change::Listing) | News::Pod(Change::Listing) => {}
+            News::Peer(change) => match *change {
+                Change::Apply(peer) => {
+                    let key = ObjectKey::of(&peer);
+                    let named = peer.spec.password_secret.and_then(|it| it.name);
+                    match named.filter(|name| !name.is_empty()) {
+                        Some(name) => drop(self.passwords.insert(key, name)),
+                        None => drop(self.passwords.remove(&key)),
+                    }
+                }
+                Change::Delete(key) => drop(self.passwords.remove(&key)),
+                Change::Listing => {}
+                Change::Synced => self.synced(Source::Peers),
+            },
         }
+    }
+
+    /// The Secrets that BGPPeers name.
+    pub(crate) fn password_secrets(&self) -> BTreeSet<String> {
+        self.passwords.values().cloned().collect()
     }
 
     /// How far the registration of the webhooks is, if there is one.
@@ -393,6 +418,7 @@ mod tests {
         let mut index = Index::default();
         index.handle(News::MetalLB(Box::new(Change::Synced)));
         index.handle(News::Pod(Change::Synced));
+        index.handle(News::Peer(Box::new(Change::Synced)));
         for kind in Kind::ALL {
             assert!(index.missing().contains(&Source::Operands(kind)));
             index.handle(News::Operand(kind, Change::Synced));

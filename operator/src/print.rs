@@ -1,5 +1,6 @@
 //! The commands that print manifests instead of running.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -42,6 +43,7 @@ pub(crate) fn operands(file: &Path, image: &str) -> anyhow::Result<()> {
         frr_k8s_namespace: None,
         existing_memberlist_key: None,
         fresh_memberlist_key: random(),
+        password_secrets: &BTreeSet::new(),
         webhooks: Webhooks::Required,
         version: VERSION,
     });

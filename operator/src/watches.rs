@@ -10,6 +10,7 @@ use kube::api::{Api, ApiResource, DynamicObject};
 use kube::runtime::watcher::Config;
 use metallb_admission::SECRET as WEBHOOK_SECRET;
 use metallb_crds::v1beta1::MetalLB;
+use metallb_crds::v1beta2::BGPPeer;
 use metallb_kit::watch::{Change, watch, watch_with};
 
 use crate::index::News;
@@ -28,7 +29,15 @@ pub(crate) fn news(client: &Client, namespace: &str) -> Feed {
         .collect();
     all.push(metallbs(client));
     all.push(pods(client, namespace));
+    all.push(peers(client, namespace));
     all
+}
+
+/// Routers, for the Secrets that they name.
+fn peers(client: &Client, namespace: &str) -> BoxStream<'static, News> {
+    watch(Api::<BGPPeer>::namespaced(client.clone(), namespace))
+        .map(|change| News::Peer(Box::new(change)))
+        .boxed()
 }
 
 /// In all namespaces, so that an object in the wrong one can be told.

@@ -103,6 +103,14 @@ pub(crate) struct Taint {
 #[derive(Deserialize, Clone, Debug, Default)]
 pub(crate) struct NodeStatus {
     pub(crate) conditions: Option<Vec<Condition>>,
+    pub(crate) addresses: Option<Vec<NodeAddress>>,
+}
+
+#[derive(Deserialize, Clone, Debug, Default)]
+pub(crate) struct NodeAddress {
+    #[serde(rename = "type")]
+    pub(crate) type_: String,
+    pub(crate) address: String,
 }
 
 /// Of a Node or a Pod.

@@ -164,20 +164,15 @@ impl Args {
         }
         let all = [
             (
-                "METALLB_BGP_TYPE",
-                !matches!(bgp_type, "" | "native"),
-                LATER,
-            ),
-            (
                 "--bgp-debounce-timeout",
                 given(self.bgp_debounce_timeout.as_ref()).is_some(),
-                LATER,
+                "changes are told to routers at once",
             ),
-            ("--frrk8s-namespace", frrk8s_namespace, LATER),
+            ("--frrk8s-namespace", frrk8s_namespace, NO_FRR),
             (
                 "--frrk8s-secret-passthrough",
                 self.frrk8s_secret_passthrough,
-                LATER,
+                NO_FRR,
             ),
             (
                 "--pprof-bind-address",
@@ -216,7 +211,8 @@ fn port(text: &str) -> Result<Given<u16>, String> {
 }
 
 const DEFAULT_HEARTBEAT_PORT: u16 = 7946;
-const LATER: &str = "BGP is not in this release yet";
+const NO_FRR: &str = "the speaker speaks BGP itself; objects for an FRR-K8s elsewhere are not in this \
+    release yet";
 
 #[cfg(test)]
 mod tests {
@@ -277,7 +273,7 @@ mod tests {
             some.without_effect(Some("native")),
             Err(Error::SecretPassthrough)
         );
-        assert_eq!(some.without_effect(Some("frr-k8s")).unwrap().len(), 3);
+        assert_eq!(some.without_effect(Some("frr-k8s")).unwrap().len(), 2);
     }
 
     #[test]
@@ -296,6 +292,6 @@ mod tests {
             names("speaker --bgp-debounce-timeout=3s", None),
             ["--bgp-debounce-timeout"]
         );
-        assert_eq!(names("speaker", Some("frr")), ["METALLB_BGP_TYPE"]);
+        assert_eq!(names("speaker", Some("frr")), [""; 0]);
     }
 }

@@ -7,8 +7,12 @@ use std::time::Instant;
 
 use futures::stream::{BoxStream, StreamExt as _};
 use futures::{FutureExt as _, stream};
+use k8s_openapi::api::core::v1::Secret;
 use metallb_config::{Rejected, Report};
-use metallb_crds::v1beta1::{IPAddressPool, L2Advertisement};
+use metallb_crds::v1beta1::{
+    BFDProfile, BGPAdvertisement, Community, IPAddressPool, L2Advertisement,
+};
+use metallb_crds::v1beta2::BGPPeer;
 use metallb_kit::configuration_state::{Note, Reporter};
 use metallb_kit::metrics::ClientMetrics;
 use metallb_kit::ready::Condition;
@@ -19,6 +23,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::api;
 use crate::apply::Apply;
+use crate::bgp::Routers;
 use crate::decide::{Decision, Own, decide};
 use crate::drain::{DRAINED, Drain};
 use crate::hold_down::HoldDown;
@@ -34,6 +39,12 @@ pub(crate) enum News {
     Node(Change<api::Node>),
     Pool(Change<IPAddressPool>),
     L2Advertisement(Change<L2Advertisement>),
+    BgpAdvertisement(Change<BGPAdvertisement>),
+    BgpPeer(Change<BGPPeer>),
+    BfdProfile(Change<BFDProfile>),
+    Community(Change<Community>),
+    /// The Secrets that BGPPeers name, those that are there.
+    Secrets(Vec<Secret>),
     Pod(Change<api::Pod>),
 }
 
@@ -45,6 +56,10 @@ pub(crate) enum Kind {
     Node,
     Pool,
     L2Advertisement,
+    BgpAdvertisement,
+    BgpPeer,
+    BfdProfile,
+    Community,
     Interfaces,
     /// The list of speakers, when they exchange heartbeats.
     Speakers,
@@ -58,6 +73,7 @@ pub(crate) struct Brain {
     pub(crate) index: Index,
     pub(crate) own: Own,
     pub(crate) apply: Apply,
+    pub(crate) routers: Routers,
     /// What is not known yet.
     pub(crate) unknown: BTreeSet<Kind>,
     /// Met once everything is known.
@@ -125,6 +141,7 @@ impl Brain {
         let hold_down = self.hold_down.poll_timeout().into_iter();
         hold_down
             .chain(self.drain.poll_timeout())
+            .chain(self.routers.poll_timeout())
             .chain(self.index.rivals.poll_timeout())
             .min()
     }
@@ -133,6 +150,8 @@ impl Brain {
     pub(crate) fn conclude(&mut self, now: Instant, mut pending: Pending) {
         self.index.expire_rivals(now);
         self.take_contested(&mut pending);
+        let drains = self.index.is_draining(&self.own.node);
+        pending.everything |= self.routers.drain(now, drains);
         self.settle(&pending);
         self.come_back(now);
         self.tell_of_drain(now);
@@ -150,7 +169,7 @@ impl Brain {
     /// Says whether this node can be stopped, while somebody wants to stop it.
     fn tell_of_drain(&mut self, now: Instant) {
         let drains = self.index.is_draining(&self.own.node);
-        let announced = self.apply.announced();
+        let announced = self.apply.announced() + self.routers.announced();
         let note = self.drain.update(now, drains, announced);
         if let Some(reporter) = &self.reporter {
             reporter.note(DRAINED, note);
@@ -206,6 +225,10 @@ impl Brain {
                 self.known(Kind::Interfaces, pending);
                 self.index.interfaces(names)
             }
+            Observed::Session(peer, news) => {
+                self.routers.session(&self.index, &self.own, &peer, &news);
+                Touched::Nothing
+            }
         };
         self.touch(touched, pending);
     }
@@ -247,8 +270,14 @@ impl Brain {
             News::Node(change) => self.index.node(change),
             News::Pool(change) => self.index.configuration.pool(change),
             News::L2Advertisement(change) => self.index.configuration.l2_advertisement(change),
+            News::BgpAdvertisement(change) => self.index.configuration.bgp_advertisement(change),
+            News::BgpPeer(change) => self.index.configuration.bgp_peer(change),
+            News::BfdProfile(change) => self.index.configuration.bfd_profile(change),
+            News::Community(change) => self.index.configuration.community(change),
+            News::Secrets(secrets) => self.index.configuration.secrets(secrets),
             News::Pod(change) => self.index.pod(change),
         };
+        self.routers.ask_for_secrets(&self.index);
         self.touch(touched, pending);
         self.take_contested(pending);
         if let Some(kind) = synced {
@@ -300,12 +329,16 @@ impl Brain {
         if !self.unknown.is_empty() {
             return;
         }
+        if pending.everything {
+            self.routers.follow(&self.index, &self.own);
+        }
         let mut keys = BTreeSet::new();
         for (key, reason) in &pending.services {
             match reason {
                 Some(reason) if !self.index.services.contains_key(key) => {
                     self.apply
                         .act(key, None, Decision::Withhold(*reason), false);
+                    self.routers.forget(key, *reason);
                 }
                 _ => drop(keys.insert(key.clone())),
             }
@@ -324,6 +357,7 @@ impl Brain {
                     Decision::NoInterface(_) | Decision::Withhold(_) => false,
                 };
                 self.apply.act(&key, uid, decision, probe);
+                self.routers.decide(&self.index, &self.own, &key);
                 self.index.is_in_use(&key);
             }
         }
@@ -356,6 +390,10 @@ impl News {
             Self::Node(Change::Synced) => Some(Kind::Node),
             Self::Pool(Change::Synced) => Some(Kind::Pool),
             Self::L2Advertisement(Change::Synced) => Some(Kind::L2Advertisement),
+            Self::BgpAdvertisement(Change::Synced) => Some(Kind::BgpAdvertisement),
+            Self::BgpPeer(Change::Synced) => Some(Kind::BgpPeer),
+            Self::BfdProfile(Change::Synced) => Some(Kind::BfdProfile),
+            Self::Community(Change::Synced) => Some(Kind::Community),
             Self::Pod(Change::Synced) => Some(Kind::Speakers),
             _ => None,
         }
@@ -397,6 +435,7 @@ mod tests {
                 Box::new(|_, _, _, _| ()),
                 Box::new(|_, _| ()),
             ),
+            routers: Routers::unheard("a", AnnouncedMetric::new(&Metrics::new(), "a")),
             unknown: BTreeSet::new(),
             synced: Ready::new().condition("everything"),
             speakers: watch::channel(BTreeMap::new()).0,

@@ -1,7 +1,9 @@
 //! Which Services this node announces: a pure function of the index. The numbers in comments are
 //! the steps of upstream's rule, which every speaker follows, so that all come to the same answer.
 
+mod assigned;
 mod claim;
+mod routes;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -13,9 +15,10 @@ use metallb_l2::{Fitness, Interfaces};
 use crate::index::Index;
 use crate::reason::Reason;
 use claim::Claim;
+pub(crate) use routes::routes;
 
 /// Who decides, and by which settings.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Own {
     /// The name of this node.
     pub(crate) node: String,

@@ -8,7 +8,7 @@ mod rivals;
 mod speakers;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
 use kube::ResourceExt;
@@ -103,6 +103,8 @@ pub(crate) struct Node {
     draining: bool,
     /// Its kubelet says that it is not ready, or says nothing any more.
     not_ready: bool,
+    /// Its address of IPv4 within the cluster.
+    pub(crate) ipv4: Option<Ipv4Addr>,
 }
 
 /// What has to be decided anew.
@@ -366,7 +368,7 @@ impl Index {
 
 impl Service {
     /// Its addresses, as far as its status has any.
-    fn ips(&self) -> &[IpAddr] {
+    pub(crate) fn ips(&self) -> &[IpAddr] {
         match &self.ingress {
             Ingress::Ips(ips) => ips,
             Ingress::None | Ingress::Invalid => &[],
@@ -426,7 +428,10 @@ impl From<api::Node> for Node {
             let of_type = conditions.iter().filter(|it| it.type_ == type_);
             of_type.into_iter().any(|it| is_status(&it.status))
         };
+        let addresses = object.status.addresses.as_deref().unwrap_or_default();
+        let mut internal = addresses.iter().filter(|it| it.type_ == "InternalIP");
         Self {
+            ipv4: internal.find_map(|it| it.address.parse().ok()),
             network_unavailable: has("NetworkUnavailable", |status| status == "True"),
             not_ready: has("Ready", |status| status != "True"),
             draining: taints.iter().any(|taint| taint.key == names::DRAIN_TAINT),

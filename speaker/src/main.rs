@@ -4,18 +4,19 @@ mod addresses;
 mod api;
 mod apply;
 mod args;
+mod bgp;
 mod brain;
 mod decide;
 mod drain;
 mod exclude;
 mod hold_down;
 mod index;
-mod l2_status;
 mod memberlist_file;
 mod metrics;
 mod protocol;
 mod reason;
 mod run;
+mod service_status;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]

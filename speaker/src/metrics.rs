@@ -95,6 +95,7 @@ impl HeartbeatMetrics {
 pub(crate) struct AnnouncedMetric {
     announced: IntGaugeVec,
     node: String,
+    protocol: &'static str,
 }
 
 impl AnnouncedMetric {
@@ -108,13 +109,22 @@ impl AnnouncedMetric {
         Self {
             announced: metrics.add(IntGaugeVec::new(opts, &labels)),
             node: node.to_owned(),
+            protocol: "layer2",
+        }
+    }
+
+    /// The same metric, for BGP.
+    pub(crate) fn of_bgp(&self) -> Self {
+        Self {
+            protocol: "bgp",
+            ..self.clone()
         }
     }
 
     pub(crate) fn set(&self, service: &ObjectKey, ip: IpAddr) {
         let (service, ip) = (service.to_string(), ip.to_string());
         self.announced
-            .with_label_values(&[&service, "layer2", &self.node, &ip])
+            .with_label_values(&[&service, self.protocol, &self.node, &ip])
             .set(1);
     }
 
@@ -123,6 +133,6 @@ impl AnnouncedMetric {
         // An error says that it is not there.
         let _ = self
             .announced
-            .remove_label_values(&[&service, "layer2", &self.node, &ip]);
+            .remove_label_values(&[&service, self.protocol, &self.node, &ip]);
     }
 }

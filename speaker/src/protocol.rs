@@ -1,4 +1,4 @@
-//! The protocol thread: heartbeats, ARP and NDP, on a runtime of their own, so that they never
+//! The protocol thread: heartbeats, ARP and NDP, BGP and BFD, on a runtime of their own, so that they never
 //! wait behind the API.
 //!
 //! ```text
@@ -11,6 +11,7 @@
 //! The channels are unbounded because neither side may wait for the other; what is in them is
 //! bounded by what changes. All loops are cancel-safe: a message is either taken or still there.
 
+mod bgp;
 pub(crate) mod heartbeat;
 pub(crate) mod held;
 mod layer2;
@@ -33,9 +34,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
 use crate::addresses::Command;
+use crate::bgp::BgpMetrics;
 use crate::exclude::Exclude;
 use crate::index::Members;
 use crate::metrics::{HeartbeatMetrics, Layer2Metrics};
+pub(crate) use bgp::{BgpCommand, SessionNews};
 use held::HANDOVER;
 
 /// What the thread needs to know at its start.
@@ -47,6 +50,7 @@ pub(crate) struct Setup {
     /// Nothing when nobody watches who is alive.
     pub(crate) heartbeat: Option<HeartbeatSetup>,
     pub(crate) layer2_metrics: Layer2Metrics,
+    pub(crate) bgp_metrics: BgpMetrics,
     /// Met while all sockets are open.
     pub(crate) ready: Condition,
     /// When cancelled, the others are told that we leave, and after [`HANDOVER`] all stops.
@@ -69,6 +73,7 @@ pub(crate) struct HeartbeatSetup {
 #[derive(Debug)]
 pub(crate) struct Protocol {
     pub(crate) commands: mpsc::UnboundedSender<Command>,
+    pub(crate) bgp_commands: mpsc::UnboundedSender<BgpCommand>,
     /// All speakers by node.
     pub(crate) speakers: watch::Sender<BTreeMap<String, IpAddr>>,
     /// Whether this node may take over from others.
@@ -89,6 +94,8 @@ pub(crate) enum Observed {
     Begun(IpAddr),
     /// The interfaces that may announce, by name, whether they are up or not.
     Interfaces(BTreeSet<String>),
+    /// What became of the session with the router of this name.
+    Session(String, SessionNews),
 }
 
 /// Starts the thread.
@@ -97,6 +104,7 @@ pub(crate) fn start(setup: Setup) -> io::Result<Protocol> {
         .enable_all()
         .build()?;
     let (commands, command_queue) = mpsc::unbounded_channel();
+    let (bgp_commands, bgp_queue) = mpsc::unbounded_channel();
     let (speakers, speakers_told) = watch::channel(BTreeMap::new());
     let (ready, ready_told) = watch::channel(false);
     let (seen, observed) = mpsc::unbounded_channel();
@@ -110,11 +118,13 @@ pub(crate) fn start(setup: Setup) -> io::Result<Protocol> {
                 state: state_told,
                 ready: ready_told,
             };
-            let all = run(setup, command_queue, told, state, seen);
+            let queues = (command_queue, bgp_queue);
+            let all = run(setup, queues, told, state, seen);
             runtime.block_on(LocalSet::new().run_until(all));
         })?;
     Ok(Protocol {
         commands,
+        bgp_commands,
         speakers,
         ready,
         observed,
@@ -142,7 +152,10 @@ struct Told {
 
 async fn run(
     setup: Setup,
-    commands: mpsc::UnboundedReceiver<Command>,
+    (commands, bgp_commands): (
+        mpsc::UnboundedReceiver<Command>,
+        mpsc::UnboundedReceiver<BgpCommand>,
+    ),
     told: Told,
     state: watch::Sender<NodeState>,
     observer: mpsc::UnboundedSender<Observed>,
@@ -191,11 +204,22 @@ async fn run(
             state,
         },
     );
+    let (shell, queue) = bgp::Shell::new(setup.seed, setup.bgp_metrics, observer.clone());
+    let leave = setup.shutdown.clone();
+    let bgp = async {
+        if let Err(error) = shell.run(queue, bgp_commands, leave).await {
+            tracing::error!(op = "bgp", %error, "no more BGP");
+            return;
+        }
+        // Nothing more to say; others may have.
+        std::future::pending::<()>().await;
+    };
     // The first to end ends the thread, and with it the program.
     tokio::select! {
         biased;
         () = stop => {}
         () = heartbeats => {}
         () = layer2.run(commands) => {}
+        () = bgp => {}
     }
 }

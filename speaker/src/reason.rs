@@ -19,6 +19,14 @@ pub(crate) enum Reason {
     InterfaceDown,
     SharedIpWithServiceSelector,
     NoMatchingAdvertisement,
+    /// Two advertisements give one route two preferences.
+    ConflictingAdvertisements,
+    NetworkUnavailable,
+    ExcludedByLabel,
+    NoLocalEndpoints,
+    NoEndpoints,
+    /// Somebody wants to stop the node. Ours.
+    Draining,
 }
 
 impl Reason {
@@ -36,6 +44,12 @@ impl Reason {
             Self::InterfaceDown => "interfaceDown",
             Self::SharedIpWithServiceSelector => "sharedIPWithServiceSelector",
             Self::NoMatchingAdvertisement => "noMatchingAdvertisement",
+            Self::ConflictingAdvertisements => "conflictingAdvertisements",
+            Self::NetworkUnavailable => "nodeNetworkUnavailable",
+            Self::ExcludedByLabel => "nodeLabeledExcludeBalancers",
+            Self::NoLocalEndpoints => "noLocalEndpoints",
+            Self::NoEndpoints => "noEndpoints",
+            Self::Draining => "draining",
         }
     }
 }

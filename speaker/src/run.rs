@@ -20,27 +20,31 @@ use kube::runtime::watcher;
 use kube::{Api, Client};
 use metallb_config::SPEAKER_CONDITION;
 use metallb_crds::names::{COMPONENT_TYPE_LABEL, NODE_NAME_LABEL};
+use metallb_crds::v1beta1::{ServiceBGPStatus, ServiceL2Status};
 use metallb_kit::configuration_state::{Identity, Reporter};
 use metallb_kit::events::Events;
 use metallb_kit::metrics::{ClientMetrics, Endpoint, Metrics};
 use metallb_kit::ready::Ready;
 use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::tls::TlsOptions;
-use metallb_kit::watch::{watch, watch_with};
+use metallb_kit::watch::{watch as watch_kind, watch_with};
 use metallb_membership::{Key, Own, Settings};
+use tokio::sync::{mpsc, watch};
 
+use crate::addresses::Command;
 use crate::apply::Apply;
 use crate::args::{Args, Memberlist};
+use crate::bgp::{self, Backend, BgpApply, BgpMetrics, Routers};
 use crate::brain::{Brain, Kind, News};
 use crate::decide;
 use crate::drain::Drain;
 use crate::exclude::Exclude;
 use crate::hold_down::HoldDown;
 use crate::index::Index;
-use crate::l2_status::{self, L2Statuses};
 use crate::memberlist_file;
 use crate::metrics::{AnnouncedMetric, HeartbeatMetrics, Layer2Metrics};
-use crate::protocol::{self, HeartbeatSetup};
+use crate::protocol::{self, BgpCommand, HeartbeatSetup};
+use crate::service_status::{Place, Statuses, bgp_status, l2_status};
 
 /// Reads the command line and runs.
 pub(crate) fn main() -> ExitCode {
@@ -63,6 +67,7 @@ pub(crate) fn main() -> ExitCode {
 async fn run(args: Args) -> Result<()> {
     let node = args.node()?.to_owned();
     let bgp_type = std::env::var("METALLB_BGP_TYPE").ok();
+    let backend = Backend::of(bgp_type.as_deref().unwrap_or_default());
     for (name, why) in args.without_effect(bgp_type.as_deref())? {
         tracing::warn!(op = "startup", name, why, "this setting has no effect");
     }
@@ -109,6 +114,7 @@ async fn run(args: Args) -> Result<()> {
         seed: rand::random(),
         heartbeat,
         layer2_metrics: Layer2Metrics::new(&metrics),
+        bgp_metrics: BgpMetrics::new(&metrics, backend),
         ready: sockets,
         shutdown: shutdown.clone(),
     })
@@ -117,22 +123,19 @@ async fn run(args: Args) -> Result<()> {
     let pod = args.pod_name.clone().filter(|name| !name.is_empty());
     let state = identity(&node, &namespace, pod.clone());
     let reporter = Reporter::start(client.clone(), state);
-    let events = Events::start(client.clone(), "metallb-speaker", None);
-    let place = l2_status::Place {
-        namespace: namespace.clone(),
-        node: node.clone(),
-        pod: pod.clone(),
+    let announced = AnnouncedMetric::new(&metrics, &node);
+    let outlet = Outlet {
+        events: Events::start(client.clone(), "metallb-speaker", None),
+        client: client.clone(),
+        place: Place {
+            namespace: namespace.clone(),
+            node: node.clone(),
+            pod: pod.clone(),
+        },
     };
-    let statuses = L2Statuses::start(client.clone(), place);
-    let apply = Apply::new(
-        node.clone(),
-        started.commands,
-        AnnouncedMetric::new(&metrics, &node),
-        Box::new(move |object, kind, reason, message| {
-            events.publish(object, kind, reason, message);
-        }),
-        Box::new(move |service, interfaces| statuses.tell(service, interfaces)),
-    );
+    let (secret_names, secrets) = watch::channel(BTreeSet::new());
+    let routers = outlet.routers(started.bgp_commands, announced.of_bgp());
+    let apply = outlet.apply(started.commands, announced);
     let brain = Brain {
         index: Index::new(args.class(), pod.as_deref()),
         own: decide::Own {
@@ -140,6 +143,7 @@ async fn run(args: Args) -> Result<()> {
             ignore_exclude_lb: args.ignore_exclude_lb,
         },
         apply,
+        routers: Routers::new(backend, routers, secret_names),
         unknown: unknown(memberlist.is_some()),
         synced,
         speakers: started.speakers,
@@ -153,7 +157,7 @@ async fn run(args: Args) -> Result<()> {
     let labels = memberlist.map(|it| it.labels);
     brain
         .run(
-            watches(&client, &namespace, labels.as_deref()),
+            watches(&client, &namespace, labels.as_deref(), secrets),
             started.observed,
         )
         .await;
@@ -164,6 +168,53 @@ async fn run(args: Args) -> Result<()> {
     }
     tracing::info!(op = "shutdown", "done");
     Ok(())
+}
+
+/// Where it is told what has become of decisions.
+struct Outlet {
+    client: Client,
+    events: Events,
+    place: Place,
+}
+
+impl Outlet {
+    fn apply(&self, commands: mpsc::UnboundedSender<Command>, metric: AnnouncedMetric) -> Apply {
+        let (events, node) = (self.events.clone(), self.place.node.clone());
+        let statuses = Statuses::<ServiceL2Status>::start(self.client.clone(), self.place.clone());
+        Apply::new(
+            node.clone(),
+            commands,
+            metric,
+            Box::new(move |object, kind, reason, message| {
+                events.publish(object, kind, reason, message);
+            }),
+            Box::new(move |service, interfaces| {
+                let status = interfaces.map(|it| l2_status(&node, service, it));
+                statuses.tell(service, status);
+            }),
+        )
+    }
+
+    fn routers(
+        &self,
+        commands: mpsc::UnboundedSender<BgpCommand>,
+        metric: AnnouncedMetric,
+    ) -> BgpApply {
+        let (events, node) = (self.events.clone(), self.place.node.clone());
+        let statuses = Statuses::<ServiceBGPStatus>::start(self.client.clone(), self.place.clone());
+        BgpApply::new(
+            node.clone(),
+            commands,
+            metric,
+            Box::new(move |object, kind, reason, message| {
+                events.publish(object, kind, reason, message);
+            }),
+            Box::new(move |service, peers| {
+                let status = (!peers.is_empty()).then(|| bgp_status(&node, service, peers));
+                statuses.tell(service, status);
+            }),
+        )
+    }
 }
 
 /// How often the speakers speak, and how long silence is borne.
@@ -266,6 +317,10 @@ pub(crate) fn unknown(heartbeats: bool) -> BTreeSet<Kind> {
         Kind::Node,
         Kind::Pool,
         Kind::L2Advertisement,
+        Kind::BgpAdvertisement,
+        Kind::BgpPeer,
+        Kind::BfdProfile,
+        Kind::Community,
         Kind::Interfaces,
     ]);
     if heartbeats {
@@ -279,19 +334,37 @@ fn watches(
     client: &Client,
     namespace: &str,
     labels: Option<&str>,
+    secrets: watch::Receiver<BTreeSet<String>>,
 ) -> Vec<BoxStream<'static, News>> {
     let slices = watcher::Config::default().labels("kubernetes.io/service-name");
     let mut all = vec![
-        watch(Api::all(client.clone())).map(News::Service).boxed(),
+        watch_kind(Api::all(client.clone()))
+            .map(News::Service)
+            .boxed(),
         watch_with(Api::all(client.clone()), slices)
             .map(News::Slice)
             .boxed(),
-        watch(Api::all(client.clone())).map(News::Node).boxed(),
-        watch(Api::namespaced(client.clone(), namespace))
+        watch_kind(Api::all(client.clone())).map(News::Node).boxed(),
+        watch_kind(Api::namespaced(client.clone(), namespace))
             .map(News::Pool)
             .boxed(),
-        watch(Api::namespaced(client.clone(), namespace))
+        watch_kind(Api::namespaced(client.clone(), namespace))
             .map(News::L2Advertisement)
+            .boxed(),
+        watch_kind(Api::namespaced(client.clone(), namespace))
+            .map(News::BgpAdvertisement)
+            .boxed(),
+        watch_kind(Api::namespaced(client.clone(), namespace))
+            .map(News::BgpPeer)
+            .boxed(),
+        watch_kind(Api::namespaced(client.clone(), namespace))
+            .map(News::BfdProfile)
+            .boxed(),
+        watch_kind(Api::namespaced(client.clone(), namespace))
+            .map(News::Community)
+            .boxed(),
+        bgp::secrets(client, namespace, secrets)
+            .map(News::Secrets)
             .boxed(),
     ];
     if let Some(labels) = labels {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{Cluster, Kubectl, Place, Process, eventually};
 
@@ -210,6 +210,86 @@ pub fn pods(kubectl: &Kubectl, component: &str) -> Result<BTreeMap<String, Strin
             ))
         })
         .collect())
+}
+
+/// The metrics of each pod of a component, as somebody reads them who may.
+pub fn metrics(cluster: &Cluster, kubectl: &Kubectl, component: &str) -> Result<Vec<String>> {
+    for object in metrics_reader() {
+        kubectl.apply(&object.to_string())?;
+    }
+    let token = kubectl.output(&["-n", NAMESPACE, "create", "token", METRICS_READER])?;
+    let header = format!("Authorization: Bearer {}", token.trim());
+    let label = format!("component={component}");
+    let pods = kubectl.json(&["-n", NAMESPACE, "get", "pods", "-l", &label])?;
+    let pods = pods["items"].as_array().cloned().unwrap_or_default();
+    let read = |pod: &Value| {
+        let address = pod["status"]["podIP"]
+            .as_str()
+            .context("a pod without address")?;
+        let url = format!("https://{address}:{METRICS_PORT}/metrics");
+        let curl = [
+            "curl",
+            "--silent",
+            "--show-error",
+            "--fail",
+            "--insecure",
+            "-H",
+            &header,
+            &url,
+        ];
+        cluster.output(Place::Node(1), &curl)
+    };
+    pods.iter().map(read).collect()
+}
+
+/// Removes the one who may read metrics.
+pub fn forget_metrics_reader(kubectl: &Kubectl) -> Result<()> {
+    for kind in ["clusterrolebinding", "clusterrole", "serviceaccount"] {
+        let arguments = [
+            "-n",
+            NAMESPACE,
+            "delete",
+            "--ignore-not-found",
+            kind,
+            METRICS_READER,
+        ];
+        kubectl.output(&arguments)?;
+    }
+    Ok(())
+}
+
+/// Somebody who may read metrics, and nothing else.
+fn metrics_reader() -> [Value; 3] {
+    let rbac = "rbac.authorization.k8s.io";
+    let name = METRICS_READER;
+    [
+        json!({
+            "apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": { "name": name, "namespace": NAMESPACE },
+        }),
+        json!({
+            "apiVersion": format!("{rbac}/v1"), "kind": "ClusterRole",
+            "metadata": { "name": name },
+            "rules": [{ "nonResourceURLs": ["/metrics"], "verbs": ["get"] }],
+        }),
+        json!({
+            "apiVersion": format!("{rbac}/v1"), "kind": "ClusterRoleBinding",
+            "metadata": { "name": name },
+            "roleRef": { "apiGroup": rbac, "kind": "ClusterRole", "name": name },
+            "subjects": [{ "kind": "ServiceAccount", "name": name, "namespace": NAMESPACE }],
+        }),
+    ]
+}
+
+const METRICS_READER: &str = "metrics-reader-of-tests";
+const METRICS_PORT: u16 = 9120;
+
+/// The names of the nodes on which pods with these labels run.
+pub fn pods_of(kubectl: &Kubectl, namespace: &str, labels: &str) -> Result<Vec<String>> {
+    let list = kubectl.json(&["-n", namespace, "get", "pods", "-l", labels])?;
+    let items = list["items"].as_array().cloned().unwrap_or_default();
+    let node = |pod: &Value| Some(pod["spec"]["nodeName"].as_str()?.to_owned());
+    Ok(items.iter().filter_map(node).collect())
 }
 
 fn program(process: Process) -> Option<&'static str> {

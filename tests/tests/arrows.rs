@@ -43,6 +43,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "metallb-speaker",
         &[
+            "metallb-bfd",
+            "metallb-bgp",
             "metallb-config",
             "metallb-crds",
             "metallb-ipam",

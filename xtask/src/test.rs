@@ -40,6 +40,8 @@ enum Part {
     Addresses,
     /// Of both, what decides which node announces an address, and how; needs root.
     Layer2,
+    /// Of both, what speaks with routers; needs root.
+    Bgp,
 }
 
 pub(crate) fn run(args: &TestArgs) -> Result<()> {
@@ -67,6 +69,10 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
         Part::Layer2 => {
             crates(&mut stages, &LAYER2)?;
             some_stories(&mut stages, &["stories", "second_card"], "layer2::")?;
+        }
+        Part::Bgp => {
+            crates(&mut stages, &BGP)?;
+            some_stories(&mut stages, &["bgp"], "bgp::")?;
         }
     }
     stages.print();
@@ -191,7 +197,7 @@ fn cargo(arguments: &str) -> Command {
 
 /// The test programs that need the embedded cluster, in the order in which they build on each
 /// other: a broken harness is seen before the stories that stand on it.
-const CLUSTER: [(&str, &str); 5] = [
+const CLUSTER: [(&str, &str); 6] = [
     (
         "it comes up, runs pods, and leaves nothing behind",
         "cluster",
@@ -200,6 +206,7 @@ const CLUSTER: [(&str, &str); 5] = [
     ("what the API server refuses on its own", "definitions"),
     ("the product's stories", "stories"),
     ("nodes with a second card", "second_card"),
+    ("real routers take the routes", "bgp"),
 ];
 
 /// The crates that decide about addresses, the lowest first.
@@ -222,6 +229,14 @@ const ADDRESSES: [(&str, &str); 6] = [
 const LAYER2: [(&str, &str); 4] = [
     ("frames, answers, announcements, owners", "metallb-l2"),
     ("who is alive", "metallb-membership"),
+    ("sockets and interfaces", "metallb-netio"),
+    ("the speaker", "metallb-speaker"),
+];
+
+/// The crates that speak with routers, the lowest first.
+const BGP: [(&str, &str); 4] = [
+    ("messages, sessions, routes", "metallb-bgp"),
+    ("whether routers can be reached", "metallb-bfd"),
     ("sockets and interfaces", "metallb-netio"),
     ("the speaker", "metallb-speaker"),
 ];

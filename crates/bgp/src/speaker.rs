@@ -98,6 +98,17 @@ impl<P: Ord + Clone + Hash, K: Ord + Clone> Speaker<P, K> {
         }
     }
 
+    /// We are about to leave: peers that will not keep our routes meanwhile are to prefer others
+    /// from now on.
+    pub fn prepare_to_leave(&mut self, now: Instant) {
+        for (peer, session) in &mut self.sessions {
+            if !session.negotiated().is_some_and(|it| it.graceful_restart) {
+                session.handle_input(now, session::Input::GracefulShutdown(true));
+                self.awake.insert(peer.clone());
+            }
+        }
+    }
+
     /// From now on, all routes are told as those of one that is about to go (RFC 8326), or not
     /// any more.
     pub fn shut_down_gracefully(&mut self, now: Instant, goes: bool) {

@@ -87,7 +87,23 @@ const UPSTREAM_LACKS: &[(Mode, &[Feature])] = &[
 ];
 
 /// What our engine has, whichever backend of upstream's it stands for.
-const OURS: &[Feature] = &[];
+const OURS: &[Feature] = &[
+    Feature::BfdProfile,
+    Feature::KeepaliveTime,
+    Feature::Vrf,
+    Feature::ConnectTime,
+    Feature::GracefulRestart,
+    Feature::DisableMp,
+    Feature::DualStack,
+    Feature::DynamicAsn,
+    Feature::LocalAsn,
+    Feature::BfdProfiles,
+    Feature::Ipv6,
+    Feature::LargeCommunities,
+    Feature::RouterIds,
+    Feature::SamePeer,
+    Feature::MyAsns,
+];
 
 impl Mode {
     /// What a controller asks whose `METALLB_BGP_TYPE` is this: what is unknown asks nothing.

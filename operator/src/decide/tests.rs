@@ -36,6 +36,7 @@ impl World {
         let mut index = Index::default();
         index.handle(News::MetalLB(Box::new(Change::Synced)));
         index.handle(News::Pod(Change::Synced));
+        index.handle(News::Peer(Box::new(Change::Synced)));
         for kind in Kind::ALL {
             index.handle(News::Operand(kind, Change::Synced));
         }

@@ -16,6 +16,7 @@ pub(crate) use webhooks::Webhooks;
 use metallb_crds::names::METALLB_NAME;
 use metallb_crds::v1beta1::MetalLBSpec;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 use crate::object::{Kind, Object};
 use crate::settings::{Images, Ports};
@@ -36,6 +37,8 @@ pub(crate) struct Inputs<'a> {
     pub(crate) existing_memberlist_key: Option<&'a [u8]>,
     /// Random bytes for a new key.
     pub(crate) fresh_memberlist_key: [u8; 16],
+    /// The Secrets that BGPPeers name.
+    pub(crate) password_secrets: &'a BTreeSet<String>,
     /// How far the webhooks are.
     pub(crate) webhooks: Webhooks,
     /// Version of the operands, for their labels.

@@ -1,6 +1,8 @@
 //! Who may do what: the rights of controller, speaker and operator, in one place, because the
 //! operator may only grant what it holds itself.
 
+use std::collections::BTreeSet;
+
 use metallb_admission::{CONFIGURATION, CONVERTED, SECRET as WEBHOOK_SECRET};
 use metallb_crds::names::CONTROLLER_LEASE;
 use serde::Serialize;
@@ -70,17 +72,38 @@ pub(crate) fn speaker_cluster() -> Vec<Rule> {
     rules
 }
 
-pub(crate) fn speaker_namespaced() -> Vec<Rule> {
+/// `passwords` are the Secrets that BGPPeers name, and the only ones that speakers may read.
+pub(crate) fn speaker_namespaced(passwords: &BTreeSet<String>) -> Vec<Rule> {
+    let read = rule("", &["secrets"], &["get"]);
+    let named = passwords.iter().fold(read, Rule::named);
     let mut rules = vec![
         rule("", &["pods"], &["get", "list", "watch"]),
-        rule("metallb.io", &["ipaddresspools", "l2advertisements"], WATCH),
         rule(
             "metallb.io",
-            &["servicel2statuses"],
+            &[
+                "ipaddresspools",
+                "l2advertisements",
+                "bgpadvertisements",
+                "bgppeers",
+                "bfdprofiles",
+                "communities",
+            ],
+            WATCH,
+        ),
+        rule(
+            "metallb.io",
+            &["servicel2statuses", "servicebgpstatuses"],
             &["create", "list", "watch", "delete"],
         ),
-        rule("metallb.io", &["servicel2statuses/status"], &["patch"]),
+        rule(
+            "metallb.io",
+            &["servicel2statuses/status", "servicebgpstatuses/status"],
+            &["patch"],
+        ),
     ];
+    if !passwords.is_empty() {
+        rules.push(named);
+    }
     rules.extend(configuration_state());
     rules
 }
@@ -128,6 +151,9 @@ pub(crate) fn operator_own_namespaced() -> Vec<Rule> {
         )
         .named(MEMBERLIST_SECRET)
         .named(WEBHOOK_SECRET),
+        // Which Secrets BGPPeers will name is not known beforehand, and only what is held can be
+        // granted to speakers.
+        rule("", &["secrets"], &["get"]),
         rule("", &["secrets"], KEEP).named(OPERATOR_SECRET),
         rule("", &["services/proxy"], &["create"]).named(format!("https:{WEBHOOK_SERVICE}:443")),
         rule("", &["pods"], &["list", "watch"]),
@@ -151,7 +177,7 @@ pub(crate) fn operator_namespaced() -> Vec<Rule> {
     union([
         operator_own_namespaced(),
         controller_namespaced(),
-        speaker_namespaced(),
+        speaker_namespaced(&BTreeSet::new()),
     ])
 }
 
@@ -277,7 +303,10 @@ mod tests {
             []
         );
         assert_eq!(
-            not_covered(&speaker_namespaced(), &[&cluster, &namespaced]),
+            not_covered(
+                &speaker_namespaced(&["password".to_owned()].into()),
+                &[&cluster, &namespaced]
+            ),
             []
         );
     }
@@ -296,7 +325,17 @@ mod tests {
         assert!(cluster.iter().all(|right| right.1 != "secrets"));
         for (_, resource, name, verb) in rights(&operator_namespaced()) {
             let ours = [MEMBERLIST_SECRET, WEBHOOK_SECRET, OPERATOR_SECRET];
-            assert!(resource != "secrets" || ours.contains(&&*name) || verb == "create");
+            let is_granted = name.is_empty() && verb == "get";
+            let is_known = ours.contains(&&*name) || verb == "create" || is_granted;
+            assert!(resource != "secrets" || is_known, "{verb} {name}");
+        }
+        let named = ["one".to_owned(), "two".to_owned()];
+        for (passwords, expected) in [(&named[..0], vec![]), (&named[..], vec!["one", "two"])] {
+            let rules = speaker_namespaced(&passwords.iter().cloned().collect());
+            let rights = rights(&rules);
+            let secrets = rights.iter().filter(|right| right.1 == "secrets");
+            let granted: Vec<_> = secrets.map(|right| &*right.2).collect();
+            assert_eq!(granted, expected);
         }
     }
 
@@ -363,19 +402,38 @@ mod tests {
             ),
             ("ipaddresspools", &["list", "watch"], "run: watches"),
             ("l2advertisements", &["list", "watch"], "run: watches"),
+            ("bgpadvertisements", &["list", "watch"], "run: watches"),
+            ("bgppeers", &["list", "watch"], "run: watches"),
+            ("bfdprofiles", &["list", "watch"], "run: watches"),
+            ("communities", &["list", "watch"], "run: watches"),
+            ("secrets", &["get"], "bgp::secrets: passwords of sessions"),
             (
                 "servicel2statuses",
                 &["create", "list", "watch", "delete"],
-                "l2_status: what is announced from here",
+                "service_status: what is announced from here",
+            ),
+            (
+                "servicebgpstatuses",
+                &["create", "list", "watch", "delete"],
+                "service_status: what routers are told from here",
             ),
             (
                 "servicel2statuses/status",
                 &["patch"],
-                "l2_status: on which interfaces",
+                "service_status: on which interfaces",
+            ),
+            (
+                "servicebgpstatuses/status",
+                &["patch"],
+                "service_status: to whom",
             ),
         ];
         used(
-            &[speaker_cluster(), speaker_namespaced()].concat(),
+            &[
+                speaker_cluster(),
+                speaker_namespaced(&["password".to_owned()].into()),
+            ]
+            .concat(),
             &[speaker, REPORTS, EVERYBODY].concat(),
         );
     }

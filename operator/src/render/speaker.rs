@@ -10,7 +10,7 @@ pub(super) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
         Component::Speaker,
         "speaker",
         &rules::speaker_cluster(),
-        &rules::speaker_namespaced(),
+        &rules::speaker_namespaced(inputs.password_secrets),
     ));
     objects.push(inputs.object(
         Kind::DaemonSet,

@@ -1,6 +1,7 @@
 //! Golden files of what is rendered, and what must hold for all of it.
 
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 use super::*;
 use crate::yaml;
@@ -21,6 +22,7 @@ fn render_spec(spec: Value) -> Vec<Object> {
         frr_k8s_namespace: Some("frr-k8s-system"),
         existing_memberlist_key: None,
         fresh_memberlist_key: *b"0123456789abcdef",
+        password_secrets: &BTreeSet::new(),
         webhooks: Webhooks::Required,
         version: "1.2.3",
     })
@@ -304,6 +306,7 @@ fn a_key_that_exists_wins_over_a_fresh_one() {
             frr_k8s_namespace: None,
             existing_memberlist_key: existing,
             fresh_memberlist_key: [0xff; 16],
+            password_secrets: &BTreeSet::new(),
             webhooks: Webhooks::Required,
             version: "1.2.3",
         });

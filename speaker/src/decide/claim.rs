@@ -3,14 +3,14 @@
 use std::net::IpAddr;
 
 use metallb_config::L2Advertisement;
-use metallb_crds::names::EXCLUDE_FROM_EXTERNAL_LOAD_BALANCERS as EXCLUDE;
 use metallb_kit::watch::ObjectKey;
 use metallb_l2::Interfaces;
 use metallb_l2::elect::Candidate;
 use metallb_membership::Presence;
 
+use super::assigned::{Assigned, is_excluded};
 use super::{Announcement, Own};
-use crate::index::{Index, Ingress, Node, Service};
+use crate::index::{Index, Node, Service};
 use crate::reason::Reason;
 
 /// A Service with addresses that the configuration allows.
@@ -26,33 +26,15 @@ pub(super) struct Claim<'a> {
 
 impl<'a> Claim<'a> {
     pub(super) fn of(index: &'a Index, key: &'a ObjectKey) -> Result<Self, Reason> {
-        let service = index.services.get(key).ok_or(Reason::ServiceDeleted)?;
-        let ips = match &service.ingress {
-            Ingress::None => return Err(Reason::NoIpAllocated),
-            Ingress::Invalid => return Err(Reason::InvalidIp),
-            Ingress::Ips(ips) => ips,
-        };
-        if ips.is_empty() {
-            return Err(Reason::NoIpAllocated);
-        }
-        // The controller will give it another; until then the older Service alone is announced.
-        if index.gives_way(key) {
-            return Err(Reason::AddressInUse);
-        }
+        let Assigned {
+            key,
+            service,
+            ips,
+            pool,
+        } = Assigned::of(index, key)?;
         let config = index.configuration.config();
-        let broken;
-        let pool = if let Some(pool) = config.pool_of(ips) {
-            pool
-        } else {
-            let name = service.pool.as_deref().ok_or(Reason::IpNotAllowed)?;
-            broken = index
-                .configuration
-                .broken_pool(name, ips)
-                .ok_or(Reason::IpNotAllowed)?;
-            &broken
-        };
         let advertisements = config
-            .l2_advertisements_of(pool)
+            .l2_advertisements_of(&pool)
             .filter(|it| it.scope.selects_service(&service.labels));
         Ok(Self {
             key,
@@ -159,5 +141,5 @@ impl<'a> Claim<'a> {
 
 /// With a network, and not excluded by its label.
 fn is_good(own: &Own, node: &Node) -> bool {
-    !node.network_unavailable && (own.ignore_exclude_lb || !node.labels.contains_key(EXCLUDE))
+    !node.network_unavailable && !is_excluded(own, node)
 }

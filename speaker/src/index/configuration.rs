@@ -1,11 +1,17 @@
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use k8s_openapi::api::core::v1::Secret;
 use kube::{Resource, ResourceExt};
-use metallb_config::{AddrRange, Config, Kind, Objects, Parsed, Pool, Rejected, reparse};
+use metallb_config::{
+    AddrRange, Config, Kind, Objects, Parsed, Pool, References, Rejected, reparse,
+};
 use metallb_crds::names::PROBE_BEFORE_USE;
-use metallb_crds::v1beta1::{IPAddressPool, L2Advertisement};
+use metallb_crds::v1beta1::{
+    BFDProfile, BGPAdvertisement, Community, IPAddressPool, L2Advertisement,
+};
+use metallb_crds::v1beta2::BGPPeer;
 use metallb_kit::watch::{Change, ObjectKey};
 
 use super::Touched;
@@ -15,6 +21,12 @@ use super::Touched;
 pub(crate) struct Configuration {
     pools: BTreeMap<ObjectKey, IPAddressPool>,
     l2_advertisements: BTreeMap<ObjectKey, L2Advertisement>,
+    bgp_advertisements: BTreeMap<ObjectKey, BGPAdvertisement>,
+    bgp_peers: BTreeMap<ObjectKey, BGPPeer>,
+    bfd_profiles: BTreeMap<ObjectKey, BFDProfile>,
+    communities: BTreeMap<ObjectKey, Community>,
+    /// Those that peers name.
+    secrets: Vec<Secret>,
     config: Config,
     rejected: Vec<Rejected>,
 }
@@ -28,21 +40,64 @@ impl Configuration {
                 && old.labels() == new.labels()
                 && annotation(old) == annotation(new)
         };
-        if take_in(&mut self.pools, change, same) {
-            self.parse()
-        } else {
-            Touched::Nothing
-        }
+        let changed = take_in(&mut self.pools, change, same);
+        self.parse_if(changed)
     }
 
     /// Takes in an advertisement.
     pub(crate) fn l2_advertisement(&mut self, change: Change<L2Advertisement>) -> Touched {
         let same = |old: &L2Advertisement, new: &L2Advertisement| old.spec == new.spec;
-        if take_in(&mut self.l2_advertisements, change, same) {
-            self.parse()
-        } else {
-            Touched::Nothing
-        }
+        let changed = take_in(&mut self.l2_advertisements, change, same);
+        self.parse_if(changed)
+    }
+
+    /// Takes in an advertisement by BGP.
+    pub(crate) fn bgp_advertisement(&mut self, change: Change<BGPAdvertisement>) -> Touched {
+        let same = |old: &BGPAdvertisement, new: &BGPAdvertisement| old.spec == new.spec;
+        let changed = take_in(&mut self.bgp_advertisements, change, same);
+        self.parse_if(changed)
+    }
+
+    /// Takes in a router.
+    pub(crate) fn bgp_peer(&mut self, change: Change<BGPPeer>) -> Touched {
+        let same = |old: &BGPPeer, new: &BGPPeer| old.spec == new.spec;
+        let changed = take_in(&mut self.bgp_peers, change, same);
+        self.parse_if(changed)
+    }
+
+    /// Takes in how sessions may be watched.
+    pub(crate) fn bfd_profile(&mut self, change: Change<BFDProfile>) -> Touched {
+        let same = |old: &BFDProfile, new: &BFDProfile| old.spec == new.spec;
+        let changed = take_in(&mut self.bfd_profiles, change, same);
+        self.parse_if(changed)
+    }
+
+    /// Takes in names for communities.
+    pub(crate) fn community(&mut self, change: Change<Community>) -> Touched {
+        let same = |old: &Community, new: &Community| old.spec == new.spec;
+        let changed = take_in(&mut self.communities, change, same);
+        self.parse_if(changed)
+    }
+
+    /// Takes in the Secrets that [`secret_names`](Self::secret_names) names, those that are there.
+    pub(crate) fn secrets(&mut self, secrets: Vec<Secret>) -> Touched {
+        let changed = self.secrets != secrets;
+        self.secrets = secrets;
+        self.parse_if(changed)
+    }
+
+    /// Where the BGPPeer of this name is.
+    pub(crate) fn namespace_of_peer(&self, name: &str) -> Option<String> {
+        let mut keys = self.bgp_peers.keys();
+        let key = keys.find(|key| &*key.name == name)?;
+        Some(key.namespace.to_string())
+    }
+
+    /// The Secrets in which passwords are, by name.
+    pub(crate) fn secret_names(&self) -> BTreeSet<String> {
+        let peers = self.bgp_peers.values();
+        let secrets = peers.filter_map(|it| it.spec.password_secret.as_ref()?.name.clone());
+        secrets.filter(|name| !name.is_empty()).collect()
     }
 
     /// What is in effect: each object as it is or, if that is no good, as it last was when it was
@@ -71,12 +126,25 @@ impl Configuration {
         Some(pool)
     }
 
+    fn parse_if(&mut self, changed: bool) -> Touched {
+        if changed {
+            self.parse()
+        } else {
+            Touched::Nothing
+        }
+    }
+
     fn parse(&mut self) -> Touched {
-        let pools: Vec<_> = self.pools.values().cloned().collect();
-        let l2_advertisements: Vec<_> = self.l2_advertisements.values().cloned().collect();
         let objects = Objects {
-            pools: &pools,
-            l2_advertisements: &l2_advertisements,
+            pools: &all(&self.pools),
+            l2_advertisements: &all(&self.l2_advertisements),
+            bgp_advertisements: &all(&self.bgp_advertisements),
+            bgp_peers: &all(&self.bgp_peers),
+            bfd_profiles: &all(&self.bfd_profiles),
+            communities: &all(&self.communities),
+            references: References::MustExist {
+                secrets: Some(&self.secrets),
+            },
             ..Objects::default()
         };
         let Parsed { config, rejected } = reparse(&objects, &self.config);
@@ -94,6 +162,10 @@ impl Configuration {
         self.config = config;
         Touched::Everything
     }
+}
+
+fn all<K: Clone>(objects: &BTreeMap<ObjectKey, K>) -> Vec<K> {
+    objects.values().cloned().collect()
 }
 
 /// Whether anything that counts has changed.

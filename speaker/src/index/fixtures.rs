@@ -151,6 +151,30 @@ impl Cluster {
         self
     }
 
+    /// An advertisement by BGP.
+    pub(crate) fn bgp(mut self, name: &str, spec: Value) -> Self {
+        let object = json!({ "metadata": named(name), "spec": spec });
+        self.index.configuration.bgp_advertisement(apply(object));
+        self
+    }
+
+    /// A router, which is in AS 64501 unless `spec` says otherwise.
+    pub(crate) fn peer(mut self, name: &str, mut spec: Value) -> Self {
+        for (field, value) in [("myASN", 64500), ("peerASN", 64501)] {
+            let spec = spec.as_object_mut().expect("an object");
+            spec.entry(field).or_insert_with(|| json!(value));
+        }
+        let object = json!({ "metadata": named(name), "spec": spec });
+        self.index.configuration.bgp_peer(apply(object));
+        self
+    }
+
+    pub(crate) fn bfd_profile(mut self, name: &str, spec: Value) -> Self {
+        let object = json!({ "metadata": named(name), "spec": spec });
+        self.index.configuration.bfd_profile(apply(object));
+        self
+    }
+
     pub(crate) fn no_advertisement(mut self) -> Self {
         let gone = Change::Delete(ObjectKey::new("metallb-system", "all"));
         self.index.configuration.l2_advertisement(gone);
@@ -274,13 +298,17 @@ pub(crate) fn slice(service: &str, endpoints: Value) -> Value {
 }
 
 /// Everything that exists has been told.
-pub(crate) fn synced() -> [News; 6] {
+pub(crate) fn synced() -> [News; 10] {
     [
         News::Service(Change::Synced),
         News::Slice(Change::Synced),
         News::Node(Change::Synced),
         News::Pool(Change::Synced),
         News::L2Advertisement(Change::Synced),
+        News::BgpAdvertisement(Change::Synced),
+        News::BgpPeer(Change::Synced),
+        News::BfdProfile(Change::Synced),
+        News::Community(Change::Synced),
         News::Pod(Change::Synced),
     ]
 }

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::addresses::Command;
 use crate::apply::Apply;
+use crate::bgp::Routers;
 use crate::brain::{Brain, News, Pending};
 use crate::drain::Drain;
 use crate::hold_down::HoldDown;
@@ -229,15 +230,17 @@ fn brain(
 ) -> Brain {
     let metrics = Metrics::new();
     let node = name(at);
+    let metric = AnnouncedMetric::new(&metrics, &node);
     Brain {
         index: Index::new(None, None),
         apply: Apply::new(
             node.clone(),
             commands,
-            AnnouncedMetric::new(&metrics, &node),
+            metric.clone(),
             Box::new(|_, _, _, _| ()),
             Box::new(|_, _| ()),
         ),
+        routers: Routers::unheard(&node, metric.of_bgp()),
         own: decide::Own {
             node,
             ignore_exclude_lb: false,

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::lan::{IPS, node_address};
 use crate::apply::Apply;
+use crate::bgp::{Backend, BgpMetrics, Routers};
 use crate::brain::{Brain, News};
 use crate::drain::Drain;
 use crate::exclude::Exclude;
@@ -51,6 +52,7 @@ pub(super) fn speak(
             metrics: HeartbeatMetrics::new(metrics),
         }),
         layer2_metrics: Layer2Metrics::new(metrics),
+        bgp_metrics: BgpMetrics::new(metrics, Backend::Native),
         ready: ready.condition("sockets open"),
         shutdown,
     })
@@ -70,6 +72,7 @@ pub(super) fn speak(
             Box::new(move |_, _, reason, _| published.borrow_mut().push(reason.to_owned())),
             Box::new(|_, _| ()),
         ),
+        routers: Routers::unheard(name, AnnouncedMetric::new(&Metrics::new(), name)),
         unknown: run::unknown(true),
         synced: ready.condition("caches in sync"),
         speakers: protocol.speakers,

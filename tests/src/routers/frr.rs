@@ -51,16 +51,25 @@ pub(super) fn start(seat: &Seat<'_>) -> Result<()> {
 }
 
 pub(super) fn ask(seat: &Seat<'_>, question: &str) -> Result<String> {
+    say(seat, &[question])
+}
+
+pub(super) fn configure(seat: &Seat<'_>, lines: &[&str]) -> Result<()> {
+    let all = [&["configure terminal"], lines].concat();
+    say(seat, &all).map(drop)
+}
+
+fn say(seat: &Seat<'_>, lines: &[&str]) -> Result<String> {
     let directory = seat.directory.display().to_string();
-    seat.output(&[
+    let mut command = vec![
         "vtysh",
         "--vty_socket",
         &directory,
         "--config_dir",
         &directory,
-        "-c",
-        question,
-    ])
+    ];
+    command.extend(lines.iter().flat_map(|line| ["-c", line]));
+    seat.output(&command)
 }
 
 fn bgpd(seat: &Seat<'_>) -> String {

@@ -35,6 +35,13 @@ impl Cluster {
         }
     }
 
+    /// Changes the configuration of a router that runs FRR: lines as in its files.
+    pub fn configure_router(&self, router: Place, lines: &[&str]) -> Result<()> {
+        let seat = self.seat(router)?;
+        anyhow::ensure!(seat.router == Router::Frr, "{router} does not run FRR");
+        frr::configure(&seat, lines)
+    }
+
     /// A router's own summary of its neighbours: JSON from FRR and `GoBGP`, text from BIRD.
     pub fn show_router(&self, router: Place) -> Result<String> {
         let summary = match self.seat(router)?.router {

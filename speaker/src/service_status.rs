@@ -1,28 +1,28 @@
-//! `ServiceL2Status`: which Services this node announces, for `kubectl get servicel2statuses`.
+//! `ServiceL2Status` and `ServiceBGPStatus`: which Services this node announces, for `kubectl get`.
 //!
 //! One object for each, made by the node that announces and removed by it when it does no more.
-//! What a node leaves behind that died, the one that takes over removes.
+//! Where one node announces alone, what a node leaves behind that died, the one that takes over
+//! removes.
 
+mod kinds;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt as _;
 use metallb_crds::names;
-use metallb_crds::v1beta1::{InterfaceInfo, ServiceL2Status, ServiceL2StatusStatus};
 use metallb_kit::watch::{Change, ObjectKey};
-use metallb_l2::Interfaces;
 
-pub(crate) use writer::{L2Statuses, Place};
+pub(crate) use kinds::{Kind, bgp_status, l2_status};
+pub(crate) use writer::{Place, Statuses};
 
 /// What is to be there, and what is.
-#[derive(Debug, Default)]
-struct Book {
-    node: String,
-    /// What is announced, by Service.
-    wanted: BTreeMap<ObjectKey, Vec<InterfaceInfo>>,
+#[derive(Debug)]
+struct Book<K: Kind> {
+    /// What is to be said of each Service.
+    wanted: BTreeMap<ObjectKey, K::Status>,
     /// The objects of this node, by Service and name. More than one for a Service is too many.
-    seen: BTreeMap<ObjectKey, BTreeMap<String, Option<ServiceL2StatusStatus>>>,
+    seen: BTreeMap<ObjectKey, BTreeMap<String, Option<K::Status>>>,
     /// Whose each of these objects is, by its name.
     whose: BTreeMap<String, ObjectKey>,
     /// The Services where the two may differ.
@@ -31,34 +31,38 @@ struct Book {
 
 /// What to do about one Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
+enum Step<S> {
     /// Make an object.
     Create,
     /// Write the status of this object.
-    Status(String, ServiceL2StatusStatus),
+    Status(String, S),
     /// Delete this object.
     Delete(String),
 }
 
-impl Book {
-    fn new(node: &str) -> Self {
+impl<K: Kind> Default for Book<K> {
+    fn default() -> Self {
         Self {
-            node: node.to_owned(),
-            ..Self::default()
+            wanted: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            whose: BTreeMap::new(),
+            due: BTreeSet::new(),
         }
     }
+}
 
-    /// The Service is announced on these interfaces, or not from here.
-    fn want(&mut self, service: ObjectKey, interfaces: Option<&Interfaces>) {
-        match interfaces {
+impl<K: Kind> Book<K> {
+    /// This is to be said of the Service, or it is not announced from here.
+    fn want(&mut self, service: ObjectKey, status: Option<K::Status>) {
+        match status {
             None => drop(self.wanted.remove(&service)),
-            Some(interfaces) => drop(self.wanted.insert(service.clone(), named(interfaces))),
+            Some(status) => drop(self.wanted.insert(service.clone(), status)),
         }
         self.due.insert(service);
     }
 
     /// Takes in what a watch of this node's objects tells.
-    fn see(&mut self, change: Change<ServiceL2Status>) {
+    fn see(&mut self, change: Change<K>) {
         match change {
             Change::Apply(object) => self.made(&object),
             Change::Delete(key) => self.deleted(&key.name),
@@ -66,7 +70,7 @@ impl Book {
         }
     }
 
-    fn made(&mut self, object: &ServiceL2Status) {
+    fn made(&mut self, object: &K) {
         let label = |name: &str| object.labels().get(name).map_or("", String::as_str);
         let service = ObjectKey::new(
             label(names::SERVICE_NAMESPACE_LABEL),
@@ -80,7 +84,7 @@ impl Book {
             self.unsee(before, &name);
         }
         let objects = self.seen.entry(service.clone()).or_default();
-        objects.insert(name, object.status.clone());
+        objects.insert(name, object.status().cloned());
         self.due.insert(service);
     }
 
@@ -101,7 +105,7 @@ impl Book {
     }
 
     /// The next thing to do, about which Service.
-    fn next(&mut self) -> Option<(ObjectKey, Step)> {
+    fn next(&mut self) -> Option<(ObjectKey, Step<K::Status>)> {
         loop {
             let service = self.due.first()?.clone();
             if let Some(step) = self.step(&service) {
@@ -111,9 +115,9 @@ impl Book {
         }
     }
 
-    fn step(&self, service: &ObjectKey) -> Option<Step> {
+    fn step(&self, service: &ObjectKey) -> Option<Step<K::Status>> {
         let mut objects = self.seen.get(service).into_iter().flatten();
-        let Some(interfaces) = self.wanted.get(service) else {
+        let Some(wanted) = self.wanted.get(service) else {
             return objects.next().map(|(name, _)| Step::Delete(name.clone()));
         };
         let Some((name, status)) = objects.next() else {
@@ -122,31 +126,14 @@ impl Book {
         if let Some((name, _)) = objects.next() {
             return Some(Step::Delete(name.clone()));
         }
-        let wanted = ServiceL2StatusStatus {
-            node: Some(self.node.clone()),
-            service_name: Some(service.name.to_string()),
-            service_namespace: Some(service.namespace.to_string()),
-            interfaces: interfaces.clone(),
-        };
-        (status.as_ref() != Some(&wanted)).then(|| Step::Status(name.clone(), wanted))
-    }
-}
-
-fn named(interfaces: &Interfaces) -> Vec<InterfaceInfo> {
-    match interfaces {
-        // Upstream's way to say that it is announced on all of them.
-        Interfaces::All => Vec::new(),
-        Interfaces::Named(names) => names
-            .iter()
-            .map(|name| InterfaceInfo {
-                name: Some(name.clone()),
-            })
-            .collect(),
+        (status.as_ref() != Some(wanted)).then(|| Step::Status(name.clone(), wanted.clone()))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use metallb_crds::v1beta1::{ServiceL2Status, ServiceL2StatusStatus};
+    use metallb_l2::Interfaces;
     use serde_json::json;
 
     use super::*;
@@ -171,11 +158,16 @@ mod tests {
         object
     }
 
+    /// What is said of it on these interfaces.
+    fn on(interfaces: &Interfaces) -> ServiceL2StatusStatus {
+        l2_status("n1", &web(), interfaces)
+    }
+
     fn eth0() -> Interfaces {
         Interfaces::Named(["eth0".to_owned()].into())
     }
 
-    fn next(book: &mut Book) -> Option<Step> {
+    fn next(book: &mut Book<ServiceL2Status>) -> Option<Step<ServiceL2StatusStatus>> {
         book.next().map(|(service, step)| {
             assert_eq!(service, web());
             step
@@ -184,8 +176,8 @@ mod tests {
 
     #[test]
     fn an_object_is_made_written_and_deleted_once() {
-        let mut book = Book::new("n1");
-        book.want(web(), Some(&eth0()));
+        let mut book = Book::<ServiceL2Status>::default();
+        book.want(web(), Some(on(&eth0())));
         assert_eq!(next(&mut book), Some(Step::Create));
         book.made(&object("l2-a", None));
         let Some(Step::Status(name, status)) = next(&mut book) else {
@@ -204,9 +196,9 @@ mod tests {
         book.see(Change::Apply(object("l2-a", Some(status))));
         assert_eq!(next(&mut book), None);
         // The same again is no reason to write.
-        book.want(web(), Some(&eth0()));
+        book.want(web(), Some(on(&eth0())));
         assert_eq!(next(&mut book), None);
-        book.want(web(), Some(&Interfaces::All));
+        book.want(web(), Some(on(&Interfaces::All)));
         assert!(matches!(next(&mut book), Some(Step::Status(..))));
         book.want(web(), None);
         assert_eq!(next(&mut book), Some(Step::Delete("l2-a".into())));
@@ -217,8 +209,8 @@ mod tests {
 
     #[test]
     fn an_object_whose_labels_somebody_changes_is_that_services_no_more() {
-        let mut book = Book::new("n1");
-        book.want(web(), Some(&Interfaces::All));
+        let mut book = Book::<ServiceL2Status>::default();
+        book.want(web(), Some(on(&Interfaces::All)));
         book.made(&object("l2-a", None));
         let mut others = object("l2-a", None);
         let label = names::SERVICE_NAME_LABEL.to_owned();
@@ -232,8 +224,8 @@ mod tests {
 
     #[test]
     fn what_somebody_deletes_is_made_again_and_what_is_too_much_goes() {
-        let mut book = Book::new("n1");
-        book.want(web(), Some(&Interfaces::All));
+        let mut book = Book::<ServiceL2Status>::default();
+        book.want(web(), Some(on(&Interfaces::All)));
         book.made(&object("l2-a", None));
         book.made(&object("l2-b", None));
         assert_eq!(next(&mut book), Some(Step::Delete("l2-b".into())));
@@ -244,7 +236,7 @@ mod tests {
 
     #[test]
     fn what_an_earlier_start_left_behind_goes() {
-        let mut book = Book::new("n1");
+        let mut book = Book::<ServiceL2Status>::default();
         book.see(Change::Apply(object("l2-a", None)));
         assert_eq!(next(&mut book), Some(Step::Delete("l2-a".into())));
     }

@@ -8,15 +8,13 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::watcher;
 use kube::{Client, ResourceExt as _};
 use metallb_crds::names;
-use metallb_crds::v1beta1::ServiceL2Status;
 use metallb_kit::watch::{Change, ObjectKey, watch_with};
 use metallb_kit::{own_pod, sleep};
-use metallb_l2::Interfaces;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-use super::{Book, Step};
+use super::{Book, Kind, Step};
 
 /// Where the objects are, and whose they are.
 #[derive(Clone, Debug)]
@@ -29,9 +27,12 @@ pub(crate) struct Place {
 
 /// Where it is told what is announced from here. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct L2Statuses(mpsc::UnboundedSender<(ObjectKey, Option<Interfaces>)>);
+pub(crate) struct Statuses<K: Kind>(mpsc::UnboundedSender<Told<K>>);
 
-impl L2Statuses {
+/// What is to be said of a Service; nothing if it is not announced from here.
+type Told<K> = (ObjectKey, Option<<K as Kind>::Status>);
+
+impl<K: Kind> Statuses<K> {
     /// Starts the task that writes.
     pub(crate) fn start(client: Client, place: Place) -> Self {
         let (wanted, told) = mpsc::unbounded_channel();
@@ -39,44 +40,45 @@ impl L2Statuses {
             // Upstream writes none, either: the API server refuses the label.
             tracing::warn!(
                 node = place.node,
-                "no ServiceL2Status is written: the node's name is too long for a label"
+                kind = %K::kind(&()),
+                "no status of Services is written: the node's name is too long for a label"
             );
         } else {
-            tokio::spawn(Writer::new(client, place).run(told));
+            tokio::spawn(Writer::<K>::new(client, place).run(told));
         }
         Self(wanted)
     }
 
-    /// The Service is announced on these interfaces, or not from here.
-    pub(crate) fn tell(&self, service: &ObjectKey, interfaces: Option<&Interfaces>) {
+    /// This is to be said of the Service, or it is not announced from here.
+    pub(crate) fn tell(&self, service: &ObjectKey, status: Option<K::Status>) {
         // Nobody listens when no statuses are written.
-        let _ = self.0.send((service.clone(), interfaces.cloned()));
+        let _ = self.0.send((service.clone(), status));
     }
 }
 
-struct Writer {
-    statuses: Api<ServiceL2Status>,
+struct Writer<K: Kind> {
+    statuses: Api<K>,
     client: Client,
     place: Place,
     owner: Option<Vec<OwnerReference>>,
-    book: Book,
+    book: Book<K>,
     /// What this node had when it started is known.
     synced: bool,
 }
 
-impl Writer {
+impl<K: Kind> Writer<K> {
     fn new(client: Client, place: Place) -> Self {
         Self {
             statuses: Api::namespaced(client.clone(), &place.namespace),
             client,
-            book: Book::new(&place.node),
+            book: Book::default(),
             place,
             owner: None,
             synced: false,
         }
     }
 
-    async fn run(mut self, mut told: mpsc::UnboundedReceiver<(ObjectKey, Option<Interfaces>)>) {
+    async fn run(mut self, mut told: mpsc::UnboundedReceiver<Told<K>>) {
         let own = format!("{}={}", names::NODE_LABEL, self.place.node);
         let config = watcher::Config::default().labels(&own);
         let mut changes = watch_with(self.statuses.clone(), config);
@@ -90,7 +92,7 @@ impl Writer {
                     Err(error) => {
                         failures = failures.saturating_add(1).min(6);
                         again_at = Some(Instant::now() + FIRST_PAUSE * (1 << failures));
-                        tracing::warn!(%error, "cannot write a ServiceL2Status, will be tried again");
+                        tracing::warn!(kind = %K::kind(&()), %error, "cannot write a status, will be tried again");
                     }
                 }
             }
@@ -98,7 +100,7 @@ impl Writer {
             tokio::select! {
                 biased;
                 news = told.recv() => match news {
-                    Some((service, interfaces)) => self.book.want(service, interfaces.as_ref()),
+                    Some((service, status)) => self.book.want(service, status),
                     None => return,
                 },
                 Some(change) = changes.next() => {
@@ -120,7 +122,7 @@ impl Writer {
         Ok(true)
     }
 
-    async fn perform(&mut self, service: &ObjectKey, step: Step) -> kube::Result<()> {
+    async fn perform(&mut self, service: &ObjectKey, step: Step<K::Status>) -> kube::Result<()> {
         match step {
             Step::Create => {
                 let object = self.object(service).await?;
@@ -152,6 +154,9 @@ impl Writer {
     /// Deletes what is left of a node that died while it announced the Service. One that lives
     /// does so itself.
     async fn clean_up_after_others(&self, service: &ObjectKey) -> kube::Result<()> {
+        if !K::ALONE {
+            return Ok(());
+        }
         let others = format!(
             "{}={},{}={},{}!={}",
             names::SERVICE_NAME_LABEL,
@@ -169,7 +174,7 @@ impl Writer {
         Ok(())
     }
 
-    async fn object(&mut self, service: &ObjectKey) -> kube::Result<ServiceL2Status> {
+    async fn object(&mut self, service: &ObjectKey) -> kube::Result<K> {
         let owner = if let Some(owner) = &self.owner {
             owner.clone()
         } else {
@@ -184,15 +189,12 @@ impl Writer {
         ];
         let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let metadata = ObjectMeta {
-            generate_name: Some("l2-".to_owned()),
+            generate_name: Some(K::PREFIX.to_owned()),
             labels: Some(labels.into()),
             owner_references: Some(owner).filter(|owner| !owner.is_empty()),
             ..ObjectMeta::default()
         };
-        Ok(ServiceL2Status {
-            metadata,
-            ..ServiceL2Status::default()
-        })
+        Ok(K::blank(metadata))
     }
 }
 

@@ -1,0 +1,17 @@
+//! BGP, as far as it depends on objects: which routers there are to speak with, what they are
+//! told, and what users see of that.
+
+mod advice;
+mod apply;
+mod metrics;
+mod peers;
+mod routers;
+mod secrets;
+
+pub(crate) use advice::advice;
+pub(crate) use apply::BgpApply;
+pub(crate) use metrics::BgpMetrics;
+use peers::peers;
+pub(crate) use peers::{Backend, PeerSetup};
+pub(crate) use routers::Routers;
+pub(crate) use secrets::secrets;

@@ -1,0 +1,180 @@
+//! What the brain does about BGP: tells the protocol thread which routers there are and what they
+//! are told, and users what became of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use metallb_kit::events::EventType;
+use metallb_kit::watch::ObjectKey;
+use tokio::sync::watch;
+
+use super::{Backend, BgpApply, PeerSetup, peers};
+use crate::decide::{Own, routes};
+use crate::index::Index;
+use crate::protocol::{BgpCommand, SessionNews};
+use crate::reason::Reason;
+
+/// The state of it.
+#[derive(Debug)]
+pub(crate) struct Routers {
+    backend: Backend,
+    apply: BgpApply,
+    /// The Secrets to be read.
+    secrets: watch::Sender<BTreeSet<String>>,
+    told: BTreeMap<String, PeerSetup>,
+    problems: BTreeMap<String, String>,
+    /// Since when somebody wants to stop this node.
+    draining: Option<Instant>,
+    /// Routers have had the time to prefer others.
+    withdrawn: bool,
+}
+
+impl Routers {
+    pub(crate) fn new(
+        backend: Backend,
+        apply: BgpApply,
+        secrets: watch::Sender<BTreeSet<String>>,
+    ) -> Self {
+        Self {
+            backend,
+            apply,
+            secrets,
+            told: BTreeMap::new(),
+            problems: BTreeMap::new(),
+            draining: None,
+            withdrawn: false,
+        }
+    }
+
+    /// Names the Secrets in which passwords are.
+    pub(crate) fn ask_for_secrets(&self, index: &Index) {
+        let names = index.configuration.secret_names();
+        self.secrets.send_if_modified(|before| {
+            let is_new = *before != names;
+            *before = names;
+            is_new
+        });
+    }
+
+    /// Has it decided what routers are told of a Service.
+    pub(crate) fn decide(&mut self, index: &Index, own: &Own, key: &ObjectKey) {
+        let decision = if self.withdrawn {
+            Err(Reason::Draining)
+        } else {
+            routes(index, own, key)
+        };
+        let service = index.services.get(key);
+        let uid = service.and_then(|service| service.uid.as_deref());
+        let ips = service.map_or(&[][..], |service| service.ips());
+        self.apply.act(key, uid, ips, self.told.keys(), decision);
+    }
+
+    /// A Service is no longer ours.
+    pub(crate) fn forget(&mut self, key: &ObjectKey, reason: Reason) {
+        self.apply
+            .act(key, None, &[], self.told.keys(), Err(reason));
+    }
+
+    /// Tells the protocol thread which routers there are, when they are others than before.
+    pub(crate) fn follow(&mut self, index: &Index, own: &Own) {
+        let (setups, problems) = peers(index, own, self.backend);
+        for (peer, problem) in &problems {
+            if self.problems.get(peer) != Some(problem) {
+                tracing::error!(
+                    op = "setPeers",
+                    peer,
+                    problem,
+                    "this peer is not spoken with"
+                );
+                self.event(index, peer, EventType::Warning, "peerUnusable", problem);
+            }
+        }
+        self.problems = problems;
+        if self.told != setups {
+            self.told.clone_from(&setups);
+            self.apply.send(BgpCommand::Peers(setups));
+        }
+    }
+
+    /// Takes in what became of a session.
+    pub(crate) fn session(&self, index: &Index, own: &Own, peer: &str, news: &SessionNews) {
+        let node = &own.node;
+        let Some(setup) = self.told.get(peer) else {
+            return;
+        };
+        let with = setup.address;
+        let (kind, reason, message) = match news {
+            SessionNews::Up => (
+                EventType::Normal,
+                "sessionUp",
+                format!("BGP session of node \"{node}\" with {with} is established"),
+            ),
+            SessionNews::Down(why) => (
+                EventType::Warning,
+                "sessionDown",
+                format!("BGP session of node \"{node}\" with {with} is down: {why}"),
+            ),
+            SessionNews::Failed(why) => (
+                EventType::Warning,
+                "sessionFailed",
+                format!("node \"{node}\" has no BGP session with {with}: {why}"),
+            ),
+        };
+        self.event(index, peer, kind, reason, &message);
+    }
+
+    fn event(&self, index: &Index, peer: &str, kind: EventType, reason: &str, message: &str) {
+        let namespace = index.configuration.namespace_of_peer(peer);
+        let uid = index.configuration.config().peers().get(peer);
+        let object = ObjectReference {
+            api_version: Some("metallb.io/v1beta2".to_owned()),
+            kind: Some("BGPPeer".to_owned()),
+            namespace,
+            name: Some(peer.to_owned()),
+            uid: uid.and_then(|peer| peer.uid.clone()),
+            ..ObjectReference::default()
+        };
+        self.apply.event(object, kind, reason, message);
+    }
+
+    /// Takes in whether somebody wants to stop this node. True if everything is to be decided
+    /// anew.
+    pub(crate) fn drain(&mut self, now: Instant, drains: bool) -> bool {
+        if drains != self.draining.is_some() {
+            self.draining = drains.then_some(now);
+            self.apply.send(BgpCommand::GracefulShutdown(drains));
+        }
+        let withdrawn = self
+            .draining
+            .is_some_and(|since| now >= since + PREFER_OTHERS);
+        std::mem::replace(&mut self.withdrawn, withdrawn) != withdrawn
+    }
+
+    /// When [`drain`](Self::drain) has something else to say.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let since = self.draining.filter(|_| !self.withdrawn)?;
+        Some(since + PREFER_OTHERS)
+    }
+
+    /// Of how many Services routers are told.
+    pub(crate) fn announced(&self) -> usize {
+        self.apply.announced()
+    }
+}
+
+#[cfg(test)]
+impl Routers {
+    /// One whose words nobody hears.
+    pub(crate) fn unheard(node: &str, metric: crate::metrics::AnnouncedMetric) -> Self {
+        let (commands, _) = tokio::sync::mpsc::unbounded_channel();
+        let publish = Box::new(|_, _, _: &str, _: &str| ());
+        let show = Box::new(|_: &ObjectKey, _| ());
+        let apply = BgpApply::new(node.to_owned(), commands, metric, publish, show);
+        let (secrets, _) = watch::channel(BTreeSet::new());
+        Self::new(Backend::Native, apply, secrets)
+    }
+}
+
+/// How long routers have to prefer other nodes, before routes are withdrawn (RFC 8326 section 4).
+const PREFER_OTHERS: Duration = Duration::from_secs(5);

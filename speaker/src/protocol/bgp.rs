@@ -1,0 +1,444 @@
+//! The shell around [`Speaker`] and [`Bfd`]: connections, datagrams and the clock.
+
+mod connection;
+mod datagrams;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use metallb_bfd::{self as bfd, Bfd};
+use metallb_bgp::Speaker;
+use metallb_bgp::rib::Route;
+use metallb_bgp::session::{End, Input, Link, Output, Way};
+use metallb_bgp::wire::{ErrorCode, Notification};
+use metallb_kit::shutdown::CancellationToken;
+use metallb_kit::watch::ObjectKey;
+use metallb_netio::Alarm;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use super::Observed;
+use crate::bgp::{BgpMetrics, PeerSetup, advice};
+use connection::Connection;
+use datagrams::Datagrams;
+
+/// What the brain wants of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum BgpCommand {
+    /// These are all routers, by the names of their BGPPeers.
+    Peers(BTreeMap<String, PeerSetup>),
+    /// These are the routes of a Service from here, instead of those before.
+    Contribute(ObjectKey, Vec<Route>),
+    /// Routers are to prefer other nodes, as this one is about to go, or not any more.
+    GracefulShutdown(bool),
+}
+
+/// A session came or went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SessionNews {
+    Up,
+    /// For this reason.
+    Down(String),
+    /// It did not come up, for this reason, which is another than before.
+    Failed(String),
+}
+
+/// What happens to connections.
+#[derive(Debug)]
+enum Event {
+    /// One that we opened.
+    Connected(u64, TcpStream, Link),
+    /// One that we could not open, for this reason.
+    Failed(u64, String),
+    Received(u64, Vec<u8>),
+    Sent(u64, usize),
+    /// It is gone, for this reason.
+    Closed(u64, String),
+}
+
+/// What it works with.
+pub(super) struct Shell {
+    speaker: Speaker<String, ObjectKey>,
+    bfd: Bfd,
+    datagrams: Datagrams,
+    peers: BTreeMap<String, PeerSetup>,
+    /// Attempts to connect, by peer.
+    dials: BTreeMap<String, (u64, AbortHandle)>,
+    connections: BTreeMap<(String, Way), Connection>,
+    /// Whose connection or attempt a number is.
+    numbers: BTreeMap<u64, (String, Way)>,
+    last_number: u64,
+    events: mpsc::Sender<Event>,
+    observer: mpsc::UnboundedSender<Observed>,
+    metrics: BgpMetrics,
+    /// Why a session did not come up, as it was said last.
+    failures: BTreeMap<String, String>,
+    /// The metrics are not as things are.
+    stale: bool,
+}
+
+impl Shell {
+    pub(super) fn new(
+        seed: u64,
+        metrics: BgpMetrics,
+        observer: mpsc::UnboundedSender<Observed>,
+    ) -> (Self, Queue) {
+        let (events, queue) = mpsc::channel(EVENTS);
+        let shell = Self {
+            speaker: Speaker::new(seed),
+            bfd: Bfd::new(Instant::now(), seed),
+            datagrams: Datagrams::new(seed),
+            peers: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            last_number: 0,
+            events,
+            observer,
+            metrics,
+            failures: BTreeMap::new(),
+            stale: false,
+        };
+        (shell, Queue(queue))
+    }
+
+    /// Runs until the goodbye has been said.
+    pub(super) async fn run(
+        mut self,
+        mut queue: Queue,
+        mut commands: mpsc::UnboundedReceiver<BgpCommand>,
+        leave: CancellationToken,
+    ) -> std::io::Result<()> {
+        let mut alarm = Alarm::new()?;
+        let mut show = tokio::time::interval(SHOW);
+        let mut batch = Vec::new();
+        let mut leaving = None;
+        loop {
+            self.work(Instant::now());
+            if leaving.is_some_and(|until| Instant::now() >= until) {
+                self.leave();
+                return Ok(());
+            }
+            let due = [
+                self.speaker.poll_timeout(),
+                self.bfd.poll_timeout(),
+                leaving,
+            ];
+            tokio::select! {
+                // What is due is done, however much comes in.
+                biased;
+                woken = alarm.until(due.into_iter().flatten().min()) => {
+                    woken?;
+                    self.handle_timeout();
+                }
+                arrived = self.datagrams.recv() => self.datagram(arrived),
+                () = leave.cancelled(), if leaving.is_none() => {
+                    self.speaker.prepare_to_leave(Instant::now());
+                    leaving = Some(Instant::now() + FAREWELL);
+                }
+                count = commands.recv_many(&mut batch, COMMANDS) => {
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    for command in batch.drain(..) {
+                        self.obey(command);
+                    }
+                }
+                Some(event) = queue.0.recv() => self.take(event),
+                _ = show.tick(), if self.stale => self.show(),
+            }
+        }
+    }
+
+    fn handle_timeout(&mut self) {
+        // What has come in already counts.
+        for _ in 0..DATAGRAMS {
+            let Some(arrived) = self.datagrams.try_recv() else {
+                break;
+            };
+            self.datagram(arrived);
+        }
+        let now = Instant::now();
+        self.bfd.handle_timeout(now);
+        self.speaker.handle_timeout(now);
+    }
+
+    fn datagram(&mut self, (arrival, bytes): (bfd::Arrival, Vec<u8>)) {
+        let input = bfd::Input::Datagram(arrival, &bytes);
+        self.bfd.handle_input(Instant::now(), input);
+    }
+
+    fn obey(&mut self, command: BgpCommand) {
+        self.stale = true;
+        match command {
+            BgpCommand::Peers(peers) => self.configure(peers),
+            BgpCommand::Contribute(key, routes) => self.speaker.contribute(&key, routes),
+            BgpCommand::GracefulShutdown(goes) => {
+                self.speaker.shut_down_gracefully(Instant::now(), goes);
+            }
+        }
+    }
+
+    fn configure(&mut self, peers: BTreeMap<String, PeerSetup>) {
+        let now = Instant::now();
+        let sessions = peers.values().filter_map(|it| it.bfd).collect();
+        self.datagrams.listen_for(&sessions);
+        self.bfd.handle_input(now, bfd::Input::Sessions(sessions));
+        // A session on another path is another session.
+        let settings = |keeps: &dyn Fn(&str, &PeerSetup) -> bool| -> BTreeMap<_, _> {
+            let kept = peers.iter().filter(|(name, it)| keeps(name, it));
+            kept.map(|(name, it)| (name.clone(), it.settings.clone()))
+                .collect()
+        };
+        let before = &self.peers;
+        let same_path = |name: &str, it: &PeerSetup| {
+            before
+                .get(name)
+                .is_none_or(|before| before.has_the_path_of(it))
+        };
+        let (staying, all) = (settings(&same_path), settings(&|_, _| true));
+        if staying.len() < all.len() {
+            self.speaker.configure(now, staying);
+            self.work(now);
+        }
+        for ((name, _), connection) in &self.connections {
+            let password = |of: &BTreeMap<String, PeerSetup>| {
+                of.get(name).and_then(|it| it.tcp.password.clone())
+            };
+            let new = password(&peers);
+            if new != password(&self.peers) {
+                connection.change_password(new);
+            }
+        }
+        self.peers = peers;
+        self.speaker.configure(now, all);
+        self.failures
+            .retain(|name, _| self.peers.contains_key(name));
+    }
+
+    fn take(&mut self, event: Event) {
+        let now = Instant::now();
+        let (Event::Connected(number, ..)
+        | Event::Failed(number, _)
+        | Event::Received(number, _)
+        | Event::Sent(number, _)
+        | Event::Closed(number, _)) = event;
+        let Some((peer, way)) = self.numbers.get(&number).cloned() else {
+            // Of one that was given up.
+            return;
+        };
+        let input = match event {
+            Event::Connected(_, stream, link) => {
+                self.dials.remove(&peer);
+                let connection = Connection::start(number, stream, self.events.clone());
+                self.connections.insert((peer.clone(), way), connection);
+                Input::Connected(way, link)
+            }
+            Event::Failed(_, why) => {
+                self.dials.remove(&peer);
+                self.numbers.remove(&number);
+                Input::ConnectFailed(why)
+            }
+            Event::Received(_, ref bytes) => Input::Received(way, bytes),
+            Event::Sent(_, len) => Input::Sent(way, len),
+            Event::Closed(_, why) => {
+                self.connections.remove(&(peer.clone(), way));
+                self.numbers.remove(&number);
+                Input::Closed(way, why)
+            }
+        };
+        self.speaker.handle_input(now, &peer, input);
+        self.stale = true;
+    }
+
+    /// Does what sessions want done.
+    fn work(&mut self, now: Instant) {
+        loop {
+            while let Some(output) = self.bfd.poll_output() {
+                self.do_for_bfd(now, output);
+            }
+            let Some((peer, output)) = self.speaker.poll_output() else {
+                return;
+            };
+            self.do_for_bgp(peer, output);
+        }
+    }
+
+    fn do_for_bfd(&mut self, now: Instant, output: bfd::Output) {
+        match output {
+            bfd::Output::Send(path, packet) => self.datagrams.send(path, &packet),
+            bfd::Output::Up(path) => {
+                tracing::info!(op = "bfd", event = "up", peer = %path.peer, "BFD session is up");
+            }
+            bfd::Output::Down(path, why) => {
+                tracing::warn!(
+                    op = "bfd", event = "down", peer = %path.peer, %why, "BFD session is down"
+                );
+                let on_path = |it: &PeerSetup| it.bfd.is_some_and(|(its, _)| its == path);
+                let peers = self.peers.iter().filter(|(_, it)| on_path(it));
+                for (peer, _) in peers {
+                    self.speaker.handle_input(now, peer, Input::BfdDown);
+                }
+            }
+        }
+        self.stale = true;
+    }
+
+    fn do_for_bgp(&mut self, peer: String, output: Output) {
+        match output {
+            Output::Connect => self.dial(peer),
+            Output::GiveUp => {
+                if let Some((number, dial)) = self.dials.remove(&peer) {
+                    self.numbers.remove(&number);
+                    dial.abort();
+                }
+            }
+            Output::Send(way, bytes) => {
+                if let Some(connection) = self.connections.get(&(peer, way)) {
+                    connection.send(bytes);
+                }
+            }
+            Output::Close(way) => {
+                if let Some(connection) = self.connections.remove(&(peer, way)) {
+                    self.numbers.remove(&connection.number);
+                }
+            }
+            Output::Up => {
+                self.failures.remove(&peer);
+                tracing::info!(
+                    op = "bgp",
+                    event = "sessionUp",
+                    peer,
+                    "BGP session established"
+                );
+                self.tell(peer, SessionNews::Up);
+            }
+            Output::Down(end) => {
+                let why = self.reason(&peer, &end);
+                tracing::warn!(
+                    op = "bgp",
+                    event = "sessionDown",
+                    peer,
+                    why,
+                    "BGP session down"
+                );
+                self.tell(peer, SessionNews::Down(why));
+            }
+            Output::Failed(end) => {
+                let why = self.reason(&peer, &end);
+                let before = self.failures.insert(peer.clone(), why.clone());
+                if before.as_ref() != Some(&why) {
+                    tracing::warn!(
+                        op = "bgp",
+                        event = "sessionFailed",
+                        peer,
+                        why,
+                        "no BGP session"
+                    );
+                    self.tell(peer, SessionNews::Failed(why));
+                }
+            }
+        }
+    }
+
+    fn reason(&self, peer: &str, end: &End) -> String {
+        let setup = self.peers.get(peer);
+        setup.map_or_else(|| end.to_string(), |setup| advice(end, setup))
+    }
+
+    fn tell(&self, peer: String, news: SessionNews) {
+        // The brain is gone only when the process ends.
+        let _ = self.observer.send(Observed::Session(peer, news));
+    }
+
+    fn dial(&mut self, peer: String) {
+        let Some(setup) = self.peers.get(&peer) else {
+            return;
+        };
+        self.last_number += 1;
+        let number = self.last_number;
+        let events = self.events.clone();
+        let (address, options) = (setup.address, setup.tcp.clone());
+        let task = tokio::task::spawn_local(async move {
+            let event = match connection::open(address, &options).await {
+                Ok((stream, link)) => Event::Connected(number, stream, link),
+                Err(error) => Event::Failed(number, error.to_string()),
+            };
+            // The shell is gone only when the process ends.
+            let _ = events.send(event).await;
+        });
+        self.numbers.insert(number, (peer.clone(), Way::Out));
+        let dial = (number, task.abort_handle());
+        if let Some((before, task)) = self.dials.insert(peer, dial) {
+            self.numbers.remove(&before);
+            task.abort();
+        }
+    }
+
+    fn show(&mut self) {
+        self.stale = false;
+        let peers = &self.peers;
+        self.metrics
+            .show(&self.speaker, &self.bfd, |name| peers.get(name));
+    }
+
+    /// The last that routers hear of us.
+    fn leave(&mut self) {
+        let now = Instant::now();
+        let shutdown = ErrorCode::ADMINISTRATIVE_SHUTDOWN;
+        let notification = Notification::with_text(shutdown, "MetalLB speaker stops");
+        self.speaker.leave(now, &notification, true);
+        self.bfd.handle_input(now, bfd::Input::Leave);
+        self.work(now);
+    }
+}
+
+/// Where tasks of connections say what happens to them.
+#[derive(Debug)]
+pub(super) struct Queue(mpsc::Receiver<Event>);
+
+impl PeerSetup {
+    /// Whether a connection by these settings leads where one by the other does.
+    fn has_the_path_of(&self, other: &Self) -> bool {
+        let bare = |it: &Self| {
+            let mut tcp = it.tcp.clone();
+            // It can be changed while the connection is open.
+            tcp.password = None;
+            (it.address, tcp)
+        };
+        bare(self) == bare(other)
+    }
+}
+
+/// Where our routes lead on a connection from this address of ours: there, and for the other
+/// family to an address of the same interface.
+fn link(local: IpAddr, others: &[IpAddr]) -> Link {
+    use metallb_bgp::wire::NextHop;
+    let mut all = std::iter::once(local).chain(others.iter().copied());
+    let v4 = all.clone().find_map(|ip| match ip {
+        IpAddr::V4(ip) => Some(ip),
+        IpAddr::V6(_) => None,
+    });
+    let v6 = all.find_map(|ip| match ip {
+        IpAddr::V6(ip) if ip == local || !ip.is_unicast_link_local() => Some(ip),
+        _ => None,
+    });
+    Link {
+        next_hop_v4: v4,
+        next_hop_v6: v6.map(NextHop::V6),
+    }
+}
+
+/// How much may wait of what happens to connections, before they wait themselves.
+const EVENTS: usize = 64;
+/// How many commands are obeyed before what follows from them is done.
+const COMMANDS: usize = 512;
+/// How many datagrams that have come in are looked at before what is due is done.
+const DATAGRAMS: usize = 256;
+/// How often metrics follow what happens.
+const SHOW: Duration = Duration::from_millis(500);
+/// How long routers have to prefer other nodes before we stop. Less than what the protocol thread
+/// lives on for after it is told to stop.
+const FAREWELL: Duration = Duration::from_millis(200);

@@ -1,0 +1,75 @@
+//! BGP with real routers: FRR, BIRD and `GoBGP` take our routes, on one real cluster.
+
+mod routes;
+mod sessions;
+mod world;
+
+use std::process::ExitCode;
+
+use metallb_tests::Cluster;
+use metallb_tests::stories::{Stage, Story, tell};
+
+use world::World;
+
+const STORIES: &[Story<World>] = &[
+    (
+        "bgp::every_router_has_the_routes_and_what_is_said_of_them",
+        routes::told,
+    ),
+    (
+        "bgp::a_client_behind_a_router_gets_the_page",
+        routes::page_through_the_router,
+    ),
+    (
+        "bgp::services_come_and_go_and_no_session_ends",
+        routes::come_and_go,
+    ),
+    (
+        "bgp::communities_and_preferences_change_and_no_session_ends",
+        routes::attributes_change,
+    ),
+    (
+        "bgp::an_advertisement_names_the_peers_that_are_told",
+        routes::some_peers,
+    ),
+    (
+        "bgp::local_traffic_goes_to_nodes_with_endpoints",
+        routes::local,
+    ),
+    (
+        "bgp::a_node_is_drained_and_routers_prefer_others_first",
+        sessions::drained,
+    ),
+    (
+        "bgp::what_is_wrong_with_a_peer_is_said",
+        sessions::what_is_wrong,
+    ),
+    ("bgp::a_password_is_wanted_and_given", sessions::password),
+    (
+        "bgp::a_password_is_taken_from_a_secret",
+        sessions::password_secret,
+    ),
+    (
+        "bgp::the_router_sees_each_field_of_a_peer",
+        sessions::fields,
+    ),
+    ("bgp::both_families_on_one_session", sessions::dual_stack),
+    (
+        "bgp::routes_stay_while_speakers_are_replaced",
+        sessions::graceful_restart,
+    ),
+    ("bgp::bfd_notices_a_cut_cable_at_once", sessions::bfd),
+    (
+        "bgp::sessions_are_counted_by_upstreams_names",
+        sessions::metrics,
+    ),
+];
+
+fn main() -> ExitCode {
+    let stage = Stage {
+        up: World::up,
+        print_what_happened: World::print_what_happened,
+        down: |world| Cluster::down(world.cluster.name()),
+    };
+    tell(&stage, STORIES)
+}

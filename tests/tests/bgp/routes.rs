@@ -1,0 +1,167 @@
+//! What routers know of our Services.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use metallb_tests::{Place, eventually, product};
+use serde_json::json;
+
+use crate::world::{BIRD, FRR, GOBGP, SOON, World};
+
+const ALL: [u8; 3] = [1, 2, 3];
+
+/// All three routers have both addresses, by way of all nodes, with all communities.
+pub(crate) fn told(world: &World) -> Result<()> {
+    world.apply(
+        "Community",
+        "names",
+        json!({ "communities": [{ "name": "blue", "value": "64500:7" }] }),
+    )?;
+    world.advertise(json!({
+        "ipAddressPools": ["routed"], "communities": ["blue", "64500:100", "large:64500:1:2"],
+    }))?;
+    for ip in world.addresses()? {
+        for (router, communities) in [
+            (FRR, ["64500:7", "64500:100", "64500:1:2"]),
+            (BIRD, ["(64500,7)", "(64500,100)", "(64500, 1, 2)"]),
+            (GOBGP, ["4227072007", "4227072100", "64500"]),
+        ] {
+            let known = eventually(&format!("{router} has all communities"), SOON, || {
+                let known = world.known_by(router, ip, &ALL)?;
+                let missing = communities.iter().find(|it| !known.text.contains(**it));
+                Ok(match missing {
+                    None => Ok(known),
+                    Some(it) => Err(format!("no {it} in {}", known.text)),
+                })
+            })?;
+            println!("  {router} knows {ip} by {:?}", known.next_hops);
+        }
+    }
+    Ok(())
+}
+
+/// The router forwards to the nodes, which forward to pods.
+pub(crate) fn page_through_the_router(world: &World) -> Result<()> {
+    for ip in world.addresses()? {
+        let url = match ip {
+            IpAddr::V4(_) => format!("http://{ip}/hostname"),
+            IpAddr::V6(_) => format!("http://[{ip}]/hostname"),
+        };
+        let page = eventually(&format!("a page from {ip}"), SOON, || {
+            let curl = ["curl", "--silent", "--fail", "--max-time", "2", &url];
+            Ok(world
+                .cluster
+                .output(FRR, &curl)
+                .map_err(|it| format!("{it:#}")))
+        })?;
+        ensure!(page.contains("web-"), "no pod's name in {page:?}");
+        println!("  {FRR} got the page of {} from {ip}", page.trim());
+    }
+    Ok(())
+}
+
+/// Twenty Services are made and deleted; routers follow within moments, on the same sessions.
+pub(crate) fn come_and_go(world: &World) -> Result<()> {
+    let before = world.established()?;
+    ensure!(before.len() == 6, "not three nodes twice: {before:?}");
+    let names: Vec<_> = (0..6).map(|n| format!("routed-{n}")).collect();
+    for name in &names {
+        world.service(name, json!({ "ipFamilyPolicy": "SingleStack" }))?;
+    }
+    let started = Instant::now();
+    for name in &names {
+        let ip = product::assigned(&world.kubectl, name, 1)?[0];
+        for router in [FRR, BIRD, GOBGP] {
+            world.known_by(router, ip, &ALL)?;
+        }
+    }
+    println!(
+        "  six more Services known to all after {:.1?}",
+        started.elapsed()
+    );
+    let mut gone = Vec::new();
+    for name in &names {
+        gone.extend(product::assigned(&world.kubectl, name, 1)?);
+        world.kubectl.output(&["delete", "service", name])?;
+    }
+    for ip in gone {
+        for router in [FRR, BIRD, GOBGP] {
+            world.known_by(router, ip, &[])?;
+        }
+    }
+    let after = world.established()?;
+    ensure!(
+        before == after,
+        "sessions came up again: {before:?}, {after:?}"
+    );
+    Ok(())
+}
+
+pub(crate) fn attributes_change(world: &World) -> Result<()> {
+    let before = world.established()?;
+    let ip = world.addresses()?[0];
+    for n in 1..=5 {
+        let community = format!("64500:{n}000");
+        world.advertise(json!({ "ipAddressPools": ["routed"], "communities": [community] }))?;
+        eventually(&format!("{FRR} has {community}"), SOON, || {
+            let known = world.known(FRR, ip)?;
+            Ok(if known.text.matches(&community).count() >= 3 {
+                Ok(())
+            } else {
+                Err(known.text)
+            })
+        })?;
+    }
+    // An aggregate instead.
+    world.advertise(json!({ "ipAddressPools": ["routed"], "aggregationLength": 28 }))?;
+    world.known_by(FRR, ip, &[])?;
+    let question = "show bgp ipv4 unicast 198.51.100.0/28 json";
+    eventually(&format!("{FRR} has the aggregate"), SOON, || {
+        let text = world.cluster.ask_router(FRR, question)?;
+        Ok(
+            if text.contains("198.51.100.0") && text.contains("\"valid\":true") {
+                Ok(())
+            } else {
+                Err(text)
+            },
+        )
+    })?;
+    world.advertise(json!({ "ipAddressPools": ["routed"] }))?;
+    world.known_by(FRR, ip, &ALL)?;
+    ensure!(before == world.established()?, "sessions came up again");
+    Ok(())
+}
+
+pub(crate) fn some_peers(world: &World) -> Result<()> {
+    let ip = world.addresses()?[0];
+    world.advertise(json!({ "ipAddressPools": ["routed"], "peers": ["r2-v4"] }))?;
+    world.known_by(FRR, ip, &[])?;
+    world.known_by(BIRD, ip, &ALL)?;
+    let on_n2 = json!([{ "matchLabels": { "kubernetes.io/hostname": "n2" } }]);
+    world.advertise(json!({ "ipAddressPools": ["routed"], "nodeSelectors": on_n2 }))?;
+    world.known_by(FRR, ip, &[2])?;
+    world.known_by(BIRD, ip, &[2])?;
+    world.advertise(json!({ "ipAddressPools": ["routed"] }))?;
+    world.known_by(FRR, ip, &ALL).map(drop)
+}
+
+/// externalTrafficPolicy Local: only nodes with a pod are told of.
+pub(crate) fn local(world: &World) -> Result<()> {
+    world.service(
+        "here",
+        json!({ "externalTrafficPolicy": "Local", "ipFamilyPolicy": "SingleStack" }),
+    )?;
+    let ip = product::assigned(&world.kubectl, "here", 1)?[0];
+    let pods = product::pods_of(&world.kubectl, "default", "app=web")?;
+    let nodes: Vec<u8> = (1..=3)
+        .filter(|node| pods.contains(&Place::Node(*node).to_string()))
+        .collect();
+    ensure!(!nodes.is_empty() && nodes.len() < 4, "{pods:?}");
+    world.known_by(FRR, ip, &nodes)?;
+    println!("  pods on {nodes:?}, and routes there");
+    world
+        .kubectl
+        .output(&["delete", "service", "here"])
+        .map(drop)
+}

@@ -1,0 +1,343 @@
+//! Sessions: what ends them, what does not, and what is said of it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use metallb_tests::faults::Cable;
+use metallb_tests::{Place, eventually, product};
+use serde_json::{Value, json};
+
+use crate::world::{FRR, SOON, World, families};
+
+/// The taint has routers prefer other nodes first, and then withdraws.
+pub(crate) fn drained(world: &World) -> Result<()> {
+    let ip = world.addresses()?[0];
+    world.known_by(FRR, ip, &[1, 2, 3])?;
+    let taint = |taint: &str| {
+        let arguments = ["taint", "node", "n3", taint];
+        world.kubectl.output(&arguments).map(drop)
+    };
+    taint("metallb.io/drain=:NoSchedule")?;
+    eventually("routes of n3 are marked", SOON, || {
+        let known = world.known(FRR, ip)?;
+        // As FRR calls 65535:0.
+        Ok(
+            if known.text.contains("graceful-shutdown") && known.next_hops.len() == 3 {
+                Ok(())
+            } else {
+                Err(known.text)
+            },
+        )
+    })?;
+    world.known_by(FRR, ip, &[1, 2])?;
+    taint("metallb.io/drain-")?;
+    world.known_by(FRR, ip, &[1, 2, 3]).map(drop)
+}
+
+/// Each mistake has its own sentence, as an Event on the BGPPeer.
+pub(crate) fn what_is_wrong(world: &World) -> Result<()> {
+    let [(_, address), _] = families(FRR);
+    for (mistake, words) in [
+        (
+            json!({ "peerASN": 65000 }),
+            "of another AS than its BGPPeer says",
+        ),
+        (json!({ "myASN": 65000 }), "expects another AS than 65000"),
+        (
+            json!({ "peerPort": 1790 }),
+            "refuses connections to port 1790",
+        ),
+        (json!({ "password": "wrong" }), "another password, or none"),
+        (
+            json!({ "peerAddress": "203.0.113.9" }),
+            "not on a network of this node",
+        ),
+        (
+            json!({ "sourceAddress": "203.0.113.9" }),
+            "sourceAddress 203.0.113.9 is no address of this node",
+        ),
+        (
+            json!({ "vrf": "red" }),
+            "there is no VRF or interface red on this node",
+        ),
+    ] {
+        world.peer("r1-v4", &address, mistake)?;
+        world.event("r1-v4", "sessionFailed", words)?;
+    }
+    world.peer("r1-v4", &address, json!({}))?;
+    world
+        .known_by(FRR, world.addresses()?[0], &[1, 2, 3])
+        .map(drop)
+}
+
+/// With a password on both sides there is a session, with one on one side there is none.
+pub(crate) fn password(world: &World) -> Result<()> {
+    let ip = world.addresses()?[0];
+    let [(_, address), _] = families(FRR);
+    world
+        .cluster
+        .configure_router(FRR, &["router bgp 64501", "neighbor nodes password secret"])?;
+    let wait = |nodes: &[u8]| world.known_by(FRR, ip, nodes).map(drop);
+    wait(&[])?;
+    world.peer("r1-v4", &address, json!({ "password": "secret" }))?;
+    wait(&[1, 2, 3])?;
+    world
+        .cluster
+        .configure_router(FRR, &["router bgp 64501", "no neighbor nodes password"])?;
+    world.peer("r1-v4", &address, json!({}))?;
+    wait(&[1, 2, 3])
+}
+
+/// The password is in a Secret, which may come after the peer that names it.
+pub(crate) fn password_secret(world: &World) -> Result<()> {
+    let ip = world.addresses()?[0];
+    let [(_, address), _] = families(FRR);
+    let neighbor = |line: &str| {
+        world
+            .cluster
+            .configure_router(FRR, &["router bgp 64501", line])
+    };
+    neighbor("neighbor nodes password from-a-secret")?;
+    let named = json!({ "passwordSecret": { "name": "router-password" } });
+    world.peer("r1-v4", &address, named)?;
+    world.known_by(FRR, ip, &[])?;
+    world.kubectl.output(&[
+        "-n",
+        product::NAMESPACE,
+        "create",
+        "secret",
+        "generic",
+        "router-password",
+        "--type=kubernetes.io/basic-auth",
+        "--from-literal=password=from-a-secret",
+    ])?;
+    world.known_by(FRR, ip, &[1, 2, 3])?;
+    neighbor("no neighbor nodes password")?;
+    world.peer("r1-v4", &address, json!({}))?;
+    world.known_by(FRR, ip, &[1, 2, 3])?;
+    world.remove("secret", "router-password")
+}
+
+/// What the router sees of each field of a BGPPeer.
+pub(crate) fn fields(world: &World) -> Result<()> {
+    let [(_, address), _] = families(FRR);
+    world.cluster.configure_router(
+        FRR,
+        &["router bgp 64501", "neighbor nodes remote-as external"],
+    )?;
+    let on_n2 = json!([{ "matchLabels": { "kubernetes.io/hostname": "n2" } }]);
+    // (the fields, where FRR says so of the session with n1, and what).
+    let cases = [
+        (
+            json!({ "holdTime": "12s", "keepaliveTime": "4s" }),
+            "bgpTimerHoldTimeMsecs",
+            json!(12_000),
+        ),
+        (
+            json!({ "holdTime": "30s", "keepaliveTime": "2s" }),
+            "bgpTimerHoldTimeMsecs",
+            json!(30_000),
+        ),
+        (json!({ "myASN": 64777 }), "remoteAs", json!(64777)),
+        (
+            json!({ "localASN": 4_200_000_000_u32 }),
+            "remoteAs",
+            json!(4_200_000_000_u32),
+        ),
+        (
+            json!({ "routerID": "10.9.8.7" }),
+            "remoteRouterId",
+            json!("10.9.8.7"),
+        ),
+        (
+            json!({ "peerASN": null, "dynamicASN": "external" }),
+            "remoteAs",
+            json!(64500),
+        ),
+        (
+            json!({ "ebgpMultiHop": true }),
+            "bgpState",
+            json!("Established"),
+        ),
+        (json!({ "peerPort": 179 }), "portLocal", json!(179)),
+        (
+            json!({ "connectTime": "7s" }),
+            "bgpState",
+            json!("Established"),
+        ),
+        (
+            json!({ "enableGracefulRestart": true }),
+            "neighborCapabilities/gracefulRestart",
+            json!("advertisedAndReceived"),
+        ),
+        (
+            json!({ "dualStackAddressFamily": true }),
+            "neighborCapabilities/multiprotocolExtensions/ipv6Unicast/advertisedAndReceived",
+            json!(true),
+        ),
+    ];
+    for (fields, place, expected) in cases {
+        // A field that may not be changed is given anew.
+        world.remove("bgppeer", "r1-v4")?;
+        let mut spec = json!({});
+        let given = fields.as_object().context("an object")?.clone();
+        let given = given.into_iter().filter(|(_, value)| !value.is_null());
+        spec.as_object_mut().context("an object")?.extend(given);
+        if fields.get("dynamicASN").is_some() {
+            world.peer_without(&address, "peerASN", spec)?;
+        } else {
+            world.peer("r1-v4", &address, spec)?;
+        }
+        let pointer = format!("/192.0.2.11/{place}");
+        eventually(&format!("{fields} is seen as {place}"), SOON, || {
+            let text = world.cluster.ask_router(FRR, "show bgp neighbors json")?;
+            let all: Value = serde_json::from_str(&text)?;
+            let is = all.pointer(&pointer).cloned().unwrap_or_default();
+            Ok(if is == expected {
+                Ok(())
+            } else {
+                Err(is.to_string())
+            })
+        })?;
+        println!("  {fields}: {place} is {expected}");
+    }
+    world.remove("bgppeer", "r1-v4")?;
+    world.peer("r1-v4", &address, json!({ "nodeSelectors": on_n2 }))?;
+    world.known_by(FRR, world.addresses()?[0], &[2])?;
+    world.peer("r1-v4", &address, json!({}))?;
+    world
+        .known_by(FRR, world.addresses()?[0], &[1, 2, 3])
+        .map(drop)
+}
+
+/// Routes of both families on one session.
+pub(crate) fn dual_stack(world: &World) -> Result<()> {
+    let [(_, address), (_, six)] = families(FRR);
+    let ips = world.addresses()?;
+    world.remove("bgppeer", "r1-v6")?;
+    world.known_by(FRR, ips[1], &[])?;
+    world.peer("r1-v4", &address, json!({ "dualStackAddressFamily": true }))?;
+    for ip in ips {
+        world.known_by(FRR, ip, &[1, 2, 3])?;
+    }
+    world.peer("r1-v4", &address, json!({}))?;
+    world.peer("r1-v6", &six, json!({}))
+}
+
+/// The speakers are replaced; a router that was told to keeps their routes meanwhile.
+pub(crate) fn graceful_restart(world: &World) -> Result<()> {
+    let ip = world.addresses()?[0];
+    let [(_, address), _] = families(FRR);
+    world.remove("bgppeer", "r1-v4")?;
+    world.peer("r1-v4", &address, json!({ "enableGracefulRestart": true }))?;
+    world.known_by(FRR, ip, &[1, 2, 3])?;
+    // FRR tells of the End-of-RIB that makes a session one that can be restarted.
+    let restart = [
+        "-n",
+        product::NAMESPACE,
+        "rollout",
+        "restart",
+        "daemonset/speaker",
+    ];
+    world.kubectl.output(&restart)?;
+    let until = Instant::now() + Duration::from_mins(1);
+    let status = [
+        "-n",
+        product::NAMESPACE,
+        "rollout",
+        "status",
+        "daemonset/speaker",
+        "--timeout=1s",
+    ];
+    let mut looks = 0;
+    while world.kubectl.output(&status).is_err() {
+        ensure!(Instant::now() < until, "the speakers are not replaced");
+        for _ in 0..5 {
+            let known = world.known(FRR, ip)?;
+            ensure!(known.next_hops.len() == 3, "after {looks} looks: {known:?}");
+            looks += 1;
+        }
+    }
+    println!("  in {looks} looks during the rollout, the routes by all nodes were there");
+    world.remove("bgppeer", "r1-v4")?;
+    world.peer("r1-v4", &address, json!({}))?;
+    world.known_by(FRR, ip, &[1, 2, 3]).map(drop)
+}
+
+/// A cable is cut: by BFD, the router knows within a fraction of a second, and so do we.
+pub(crate) fn bfd(world: &World) -> Result<()> {
+    let ip = world.addresses()?[0];
+    let [(_, address), _] = families(FRR);
+    world.cluster.configure_router(
+        FRR,
+        &[
+            "bfd",
+            "profile fast",
+            "transmit-interval 50",
+            "receive-interval 50",
+            "detect-multiplier 3",
+            "exit",
+            "exit",
+            "router bgp 64501",
+            "neighbor nodes bfd",
+            "neighbor nodes bfd profile fast",
+        ],
+    )?;
+    let profile = json!({ "transmitInterval": 50, "receiveInterval": 50, "detectMultiplier": 3 });
+    world.apply("BFDProfile", "fast", profile)?;
+    world.peer("r1-v4", &address, json!({ "bfdProfile": "fast" }))?;
+    let up = |count: usize| {
+        eventually(&format!("{count} BFD sessions are up"), SOON, || {
+            let text = world.cluster.ask_router(FRR, "show bfd peers json")?;
+            let all: Value = serde_json::from_str(&text)?;
+            let all = all.as_array().cloned().unwrap_or_default();
+            let up = all.iter().filter(|it| it["status"] == "up").count();
+            Ok(if up == count { Ok(()) } else { Err(text) })
+        })
+    };
+    up(3)?;
+    world.known_by(FRR, ip, &[1, 2, 3])?;
+    let cable = Cable {
+        place: Place::Node(3),
+        nic: 0,
+    };
+    let started = Instant::now();
+    world.cluster.cut(cable)?;
+    let noticed = world.known_by(FRR, ip, &[1, 2]);
+    let took = started.elapsed();
+    world.cluster.heal(cable)?;
+    noticed?;
+    println!("  the route by n3 is gone after {took:.1?}, with what asking takes");
+    ensure!(
+        took < Duration::from_secs(3),
+        "it took {took:.1?}; the hold time is 9 s"
+    );
+    world.known_by(FRR, ip, &[1, 2, 3])?;
+    up(3)
+}
+
+/// What dashboards and alerts look at.
+pub(crate) fn metrics(world: &World) -> Result<()> {
+    let text = eventually("metrics of sessions that are up", SOON, || {
+        let all = product::metrics(&world.cluster, &world.kubectl, "speaker")?;
+        let text = all.first().cloned().unwrap_or_default();
+        let up = "metallb_bgp_session_up{peer=\"192.0.2.";
+        let is_up = |line: &&str| line.starts_with(up) && line.ends_with(" 1");
+        let count = text.lines().filter(is_up).count();
+        Ok(if count == 3 { Ok(text) } else { Err(text) })
+    })?;
+    product::forget_metrics_reader(&world.kubectl)?;
+    for name in [
+        "metallb_bgp_updates_total{",
+        "metallb_bgp_announced_prefixes_total{",
+        "metallb_bgp_pending_prefixes_total{",
+        "metallb_bgp_opens_sent{",
+        "metallb_bgp_keepalives_received{",
+        "metallb_bfd_session_up{",
+        "metallb_bfd_control_packet_input{",
+        "protocol=\"bgp\"",
+    ] {
+        ensure!(text.contains(name), "no {name} in {text}");
+    }
+    Ok(())
+}
