@@ -123,7 +123,7 @@ fn tests_of_the_workspace() -> BTreeSet<String> {
                     names.extend(function.split(['(', '<']).next().map(str::to_owned));
                 }
                 marked = false;
-            } else if file.ends_with("tests/tests/stories/main.rs")
+            } else if STORIES.iter().any(|it| file.ends_with(it))
                 && let Some(title) = line.split('"').nth(1)
             {
                 names.insert(title.to_owned());
@@ -132,6 +132,9 @@ fn tests_of_the_workspace() -> BTreeSet<String> {
     }
     names
 }
+
+/// Where stories have their titles.
+const STORIES: [&str; 2] = ["tests/tests/stories/main.rs", "tests/tests/bgp/main.rs"];
 
 fn sources(directory: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();

@@ -3,12 +3,13 @@
 //! One object in, one address answering. It prints what it does as it does it, so that reading
 //! along is a first lesson in using the product.
 
+mod bgp;
 mod failover;
 
 use std::{net::IpAddr, time::Duration};
 
 use anyhow::{Context as _, Result};
-use metallb_tests::{Cluster, Kubectl, Name, Options, Terminal, eventually, product};
+use metallb_tests::{Cluster, Kubectl, Name, Options, Router, Terminal, eventually, product};
 
 use crate::{image, steps::Steps};
 
@@ -21,6 +22,9 @@ pub(crate) struct DemoArgs {
     /// Then cut the cable of the node that announces, and draw who answers meanwhile.
     #[arg(long, conflicts_with = "context")]
     failover: bool,
+    /// Then announce an address to a real router, and show what it makes of it.
+    #[arg(long, conflicts_with = "context")]
+    bgp: bool,
     /// Use this context of your kubeconfig instead of making a cluster.
     #[arg(long, requires_all = ["image", "addresses"])]
     context: Option<String>,
@@ -49,6 +53,7 @@ fn on_the_embedded_cluster(args: &DemoArgs) -> Result<()> {
     let image = image::build(&image::ImageArgs::default(), &mut steps)?;
     let options = Options {
         name: NAME.parse()?,
+        routers: args.bgp.then_some(Router::Frr).into_iter().collect(),
         ..Options::default()
     };
     let cluster = steps.time(
@@ -58,7 +63,12 @@ fn on_the_embedded_cluster(args: &DemoArgs) -> Result<()> {
 
     let shown = show(&cluster, &image, &mut steps).and_then(|addresses| {
         let first = addresses.first().filter(|_| args.failover);
-        first.map_or(Ok(()), |first| failover::show(&cluster, *first))
+        first.map_or(Ok(()), |first| failover::show(&cluster, *first))?;
+        if args.bgp {
+            bgp::show(&cluster)
+        } else {
+            Ok(())
+        }
     });
     if let Err(error) = &shown {
         eprintln!("\nthe demo failed; what Kubernetes says:");
