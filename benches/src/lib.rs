@@ -8,6 +8,7 @@ pub mod flood;
 pub mod load;
 pub mod segment;
 pub mod service;
+pub mod speakers;
 pub mod table;
 pub mod wire;
 

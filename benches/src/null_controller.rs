@@ -58,7 +58,7 @@ async fn run(args: &Args, template: &str) -> Result<()> {
     let ready = Ready::new();
     let synced = ready.condition("services in sync");
     let probes = SocketAddr::from((Ipv6Addr::UNSPECIFIED, args.health_probe_port));
-    probes::serve(probes, ready, shutdown.clone()).await?;
+    probes::serve(probes, ready, None, shutdown.clone()).await?;
     let work = async {
         let mut services = watch::<Service>(Api::all(client.clone()));
         let mut waiting = VecDeque::new();

@@ -58,7 +58,7 @@ async fn start(args: &Args) -> anyhow::Result<()> {
         .webhooks
         .serve(&client, &namespace, &tls, (&ready, &metrics, &shutdown))
         .await?;
-    probes::serve(args.probes_addr(), ready, shutdown.clone())
+    probes::serve(args.probes_addr(), ready, None, shutdown.clone())
         .await
         .with_context(|| format!("cannot serve probes on port {}", args.health_probe_port))?;
     let endpoint = Endpoint {

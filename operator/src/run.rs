@@ -62,7 +62,7 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
         let ready = Ready::new();
         let synced = ready.condition("watches in sync");
         let any = (Ipv6Addr::UNSPECIFIED, flags.port).into();
-        probes::serve(any, ready.clone(), shutdown.clone())
+        probes::serve(any, ready.clone(), None, shutdown.clone())
             .await
             .with_context(|| format!("cannot serve probes on port {}", flags.port))?;
         let metrics = Metrics::new();

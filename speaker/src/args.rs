@@ -10,6 +10,9 @@ use metallb_kit::args::{LogLevel, go_bool};
 #[derive(Parser, Clone, Debug)]
 #[command(name = "speaker", version)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
     /// Namespace of the configuration and of the speakers [default: the pod's own]
     #[arg(long, env = "METALLB_NAMESPACE")]
     pub(crate) namespace: Option<String>,
@@ -105,6 +108,13 @@ pub(crate) struct Args {
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true,
         default_missing_value = "true", default_value = "false")]
     pub(crate) frrk8s_secret_passthrough: bool,
+}
+
+/// What it does instead of announcing.
+#[derive(clap::Subcommand, Clone, Copy, Debug)]
+pub(crate) enum Command {
+    /// Print the BGP sessions of the speaker that runs on this node
+    Bgp,
 }
 
 /// How speakers find and hear each other.

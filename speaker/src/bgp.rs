@@ -7,6 +7,7 @@ mod metrics;
 mod peers;
 mod routers;
 mod secrets;
+pub(crate) mod sessions_page;
 
 pub(crate) use advice::advice;
 pub(crate) use apply::BgpApply;

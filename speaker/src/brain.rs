@@ -264,6 +264,7 @@ impl Brain {
     pub(crate) fn learn(&mut self, news: News, pending: &mut Pending) {
         self.metrics.updates.inc();
         let synced = news.synced();
+        let is_peer = matches!(news, News::BgpPeer(_));
         let touched = match news {
             News::Service(change) => self.index.service(change),
             News::Slice(change) => self.index.slice(change),
@@ -277,7 +278,9 @@ impl Brain {
             News::Secrets(secrets) => self.index.configuration.secrets(secrets),
             News::Pod(change) => self.index.pod(change),
         };
-        self.routers.ask_for_secrets(&self.index);
+        if is_peer {
+            self.routers.ask_for_secrets(&self.index);
+        }
         self.touch(touched, pending);
         self.take_contested(pending);
         if let Some(kind) = synced {

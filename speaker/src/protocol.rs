@@ -51,6 +51,8 @@ pub(crate) struct Setup {
     pub(crate) heartbeat: Option<HeartbeatSetup>,
     pub(crate) layer2_metrics: Layer2Metrics,
     pub(crate) bgp_metrics: BgpMetrics,
+    /// The BGP sessions as a table, for people on the node.
+    pub(crate) sessions: watch::Sender<String>,
     /// Met while all sockets are open.
     pub(crate) ready: Condition,
     /// When cancelled, the others are told that we leave, and after [`HANDOVER`] all stops.
@@ -204,7 +206,12 @@ async fn run(
             state,
         },
     );
-    let (shell, queue) = bgp::Shell::new(setup.seed, setup.bgp_metrics, observer.clone());
+    let (shell, queue) = bgp::Shell::new(
+        setup.seed,
+        setup.bgp_metrics,
+        setup.sessions,
+        observer.clone(),
+    );
     let leave = setup.shutdown.clone();
     let bgp = async {
         if let Err(error) = shell.run(queue, bgp_commands, leave).await {

@@ -24,6 +24,7 @@ use metallb_crds::v1beta1::{ServiceBGPStatus, ServiceL2Status};
 use metallb_kit::configuration_state::{Identity, Reporter};
 use metallb_kit::events::Events;
 use metallb_kit::metrics::{ClientMetrics, Endpoint, Metrics};
+use metallb_kit::probes::Page;
 use metallb_kit::ready::Ready;
 use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::tls::TlsOptions;
@@ -33,7 +34,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::addresses::Command;
 use crate::apply::Apply;
-use crate::args::{Args, Memberlist};
+use crate::args::{self, Args, Memberlist};
 use crate::bgp::{self, Backend, BgpApply, BgpMetrics, Routers};
 use crate::brain::{Brain, Kind, News};
 use crate::decide;
@@ -49,12 +50,19 @@ use crate::service_status::{Place, Statuses, bgp_status, l2_status};
 /// Reads the command line and runs.
 pub(crate) fn main() -> ExitCode {
     let args: Args = metallb_kit::args::parse();
+    if let Some(args::Command::Bgp) = args.command {
+        return end(bgp::sessions_page::print(args.health_probe_port));
+    }
     metallb_kit::log::init(args.log_level);
     let ran = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")
         .and_then(|runtime| runtime.block_on(run(args)));
+    end(ran)
+}
+
+fn end(ran: Result<()>) -> ExitCode {
     match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -101,12 +109,9 @@ async fn run(args: Args) -> Result<()> {
     let ready = Ready::new();
     let synced = ready.condition("caches in sync");
     let sockets = ready.condition("sockets open");
-    let probes = SocketAddr::from((Ipv4Addr::LOCALHOST, args.health_probe_port));
     // Probes and metrics last until the process ends, handover included.
     let end = CancellationToken::new();
-    metallb_kit::probes::serve(probes, ready, end.clone())
-        .await
-        .with_context(|| format!("cannot listen for probes on {probes}"))?;
+    let sessions = serve_probes(args.health_probe_port, ready, end.clone()).await?;
     serve_metrics(&args, tls, metrics.clone(), client.clone(), end.clone()).await?;
 
     let started = protocol::start(protocol::Setup {
@@ -115,6 +120,7 @@ async fn run(args: Args) -> Result<()> {
         heartbeat,
         layer2_metrics: Layer2Metrics::new(&metrics),
         bgp_metrics: BgpMetrics::new(&metrics, backend),
+        sessions,
         ready: sockets,
         shutdown: shutdown.clone(),
     })
@@ -289,6 +295,24 @@ fn heartbeat(
         socket,
         metrics: HeartbeatMetrics::new(metrics),
     })
+}
+
+/// Serves probes, and beside them what is said to the channel.
+async fn serve_probes(
+    port: u16,
+    ready: Ready,
+    end: CancellationToken,
+) -> Result<watch::Sender<String>> {
+    let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let (sessions, text) = watch::channel(String::new());
+    let page = Page {
+        path: bgp::sessions_page::PATH,
+        text,
+    };
+    metallb_kit::probes::serve(at, ready, Some(page), end)
+        .await
+        .with_context(|| format!("cannot listen for probes on {at}"))?;
+    Ok(sessions)
 }
 
 async fn serve_metrics(

@@ -27,6 +27,15 @@ enum What {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// BGP: from an endpoint to the route in a router, many routes, many routers; needs root.
+    Bgp {
+        /// Where the raw numbers go.
+        #[arg(long, default_value = "benches/results/bgp.json")]
+        out: PathBuf,
+        /// For the bench itself, such as `--rounds 20 --only ready`.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Layer 2: how long nobody answers, ours beside MetalLB's speakers on one cluster; needs root.
     L2 {
         /// Where the raw numbers go.
@@ -44,6 +53,7 @@ enum What {
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     match &args.what {
         None => bars(),
+        Some(What::Bgp { out, arguments }) => bgp(out, arguments),
         Some(What::Alloc { out, arguments }) => alloc(out, arguments),
         Some(What::L2 {
             out,
@@ -86,6 +96,20 @@ fn alloc(out: &Path, arguments: &[String]) -> Result<()> {
         .arg(programs.join("controller"))
         .arg("--null-controller")
         .arg(programs.join("null-controller"))
+        .arg("--metallb")
+        .arg(metallb)
+        .args(arguments);
+    measure(&mut steps, bench, out)
+}
+
+fn bgp(out: &Path, arguments: &[String]) -> Result<()> {
+    let mut steps = Steps::start();
+    let programs = programs(&mut steps, "speaker")?;
+    let metallb = steps.time("looking for MetalLB's speaker", || metallb("speaker"))?;
+    let mut bench = Command::new(programs.join("bgp"));
+    bench
+        .arg("--speaker")
+        .arg(programs.join("speaker"))
         .arg("--metallb")
         .arg(metallb)
         .args(arguments);

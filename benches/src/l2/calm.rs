@@ -11,8 +11,8 @@ use serde_json::json;
 use crate::Args;
 use crate::client::Watch;
 use crate::hours;
-use crate::rig::Rig;
-use crate::speaker::{Kind, Speakers};
+use metallb_benches::speakers::Rig;
+use metallb_benches::speakers::{Kind, Speakers};
 
 /// On the cluster for some minutes, in simulation for many hours.
 pub(crate) fn measure(args: &Args, rig: &Rig, table: &mut Table) -> Result<()> {

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::Args;
 use crate::hard::{self, Cause};
-use crate::rig::Rig;
-use crate::speaker::Kind;
+use metallb_benches::speakers::Kind;
+use metallb_benches::speakers::Rig;
 
 /// The cable of the second card is pulled.
 pub(crate) fn measure(args: &Args, rig: &Rig, table: &mut Table) -> Result<()> {

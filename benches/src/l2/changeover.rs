@@ -12,8 +12,8 @@ use serde_json::json;
 
 use crate::Args;
 use crate::client::{Sighting, Stream, Watch};
-use crate::rig::Rig;
-use crate::speaker::{Kind, Speakers};
+use metallb_benches::speakers::Rig;
+use metallb_benches::speakers::{Kind, Speakers};
 
 /// Some times, with a fresh set of MetalLB's speakers each.
 pub(crate) fn measure(args: &Args, rig: &Rig, table: &mut Table) -> Result<()> {

@@ -1,56 +1,19 @@
-//! Many Services that exist for speakers alone: no selector, no pods, and nothing for kube-proxy.
+//! Very many addresses at once: taken over from a node that dies, and announced by one that starts.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use kube::Client;
-use metallb_benches::load;
+use metallb_benches::speakers::crowd::Crowd;
 use metallb_benches::table::{Bar, Table};
 use metallb_tests::{Place, eventually};
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::client::{Sighting, Watch};
-use crate::rig::{Rig, SYSTEM, speaker_pod};
-use crate::speaker::{Kind, Speakers};
-
-/// So many Services with one address each.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Crowd {
-    pub(crate) count: u32,
-    /// Of each, spread over the nodes.
-    pub(crate) endpoints: u32,
-    pub(crate) ready: bool,
-}
-
-impl Crowd {
-    pub(crate) async fn make(self, client: &Client) -> Result<()> {
-        self.each(async |number| {
-            load::post(client, SERVICES, &service(number)).await?;
-            let ingress = json!({ "loadBalancer": { "ingress": [{ "ip": address(number) }] } });
-            let path = format!("{SERVICES}/{}/status", name(number));
-            load::merge(client, &path, &json!({ "status": ingress })).await?;
-            load::post(client, SLICES, &slice(number, self.endpoints, self.ready)).await
-        })
-        .await
-    }
-
-    pub(crate) async fn clear(self, client: &Client) -> Result<()> {
-        self.each(async |number| {
-            load::remove(client, &slice_path(number)).await?;
-            load::remove(client, &format!("{SERVICES}/{}", name(number))).await
-        })
-        .await
-    }
-
-    async fn each(self, work: impl AsyncFn(u32) -> Result<()>) -> Result<()> {
-        let all = stream::iter(0..self.count).map(|number| work(number));
-        all.buffer_unordered(load::CLIENTS).try_collect().await
-    }
-}
+use metallb_benches::speakers::rig::{Rig, SYSTEM, speaker_pod};
+use metallb_benches::speakers::{Kind, Speakers};
 
 /// One node has a thousand addresses and dies: how long from the first that is taken over to the
 /// last.
@@ -130,7 +93,7 @@ fn announced(
 
 fn of_crowd(watch: &Watch, since: Instant) -> Vec<Sighting> {
     let mut seen = watch.since(since);
-    seen.retain(|it| it.ip.octets()[0] == ADDRESSES.octets()[0]);
+    seen.retain(|it| it.ip.octets()[0] == CROWD);
     seen
 }
 
@@ -208,56 +171,7 @@ pub(crate) fn started(rig: &Rig, services: u32, table: &mut Table) -> Result<()>
     Ok(())
 }
 
-fn service(number: u32) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Service",
-        "metadata": { "name": name(number), "labels": { LABEL: "crowd" } },
-        "spec": {
-            "type": "LoadBalancer", "allocateLoadBalancerNodePorts": false,
-            "ports": [{ "name": "http", "port": 80 }],
-        },
-    })
-}
-
-/// The endpoints of one of them.
-pub(crate) fn slice(number: u32, endpoints: u32, ready: bool) -> Value {
-    let endpoint = |at: u32| {
-        json!({
-            "addresses": [Ipv4Addr::from_bits(PODS.to_bits() + number * endpoints + at)],
-            "nodeName": format!("n{}", at % 3 + 1), "conditions": { "ready": ready },
-        })
-    };
-    json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-        "metadata": {
-            "name": name(number),
-            "labels": { LABEL: "crowd", "kubernetes.io/service-name": name(number) },
-        },
-        "addressType": "IPv4", "ports": [{ "name": "http", "port": 80 }],
-        "endpoints": (0..endpoints).map(endpoint).collect::<Vec<_>>(),
-    })
-}
-
-/// Where it is at the API server.
-pub(crate) fn slice_path(number: u32) -> String {
-    format!("{SLICES}/{}", name(number))
-}
-
-/// The address of one of them.
-pub(crate) fn address(number: u32) -> Ipv4Addr {
-    Ipv4Addr::from_bits(ADDRESSES.to_bits() + number)
-}
-
-fn name(number: u32) -> String {
-    format!("crowd-{number:05}")
-}
-
 /// Who dies, and who starts.
 const FIRST: Place = Place::Node(1);
-pub(crate) const NAMESPACE: &str = "default";
-/// Keeps kube-proxy away.
-pub(crate) const LABEL: &str = "service.kubernetes.io/service-proxy-name";
-const SERVICES: &str = "/api/v1/namespaces/default/services";
-const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
-const ADDRESSES: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 0);
-const PODS: Ipv4Addr = Ipv4Addr::new(10, 128, 0, 0);
+/// Where the crowd's addresses are: 10.0.0.0/8.
+const CROWD: u8 = 10;

@@ -15,9 +15,9 @@ use metallb_tests::eventually;
 use serde_json::json;
 
 use crate::client::Watch;
-use crate::crowd::{self, Crowd};
-use crate::rig::Rig;
-use crate::speaker::{Kind, Speakers};
+use metallb_benches::speakers::Rig;
+use metallb_benches::speakers::crowd::{self, Crowd};
+use metallb_benches::speakers::{Kind, Speakers};
 
 /// Twenty times, against the same watch as the speakers have.
 pub(crate) fn measure(rig: &Rig, table: &mut Table) -> Result<()> {

@@ -10,9 +10,9 @@ use metallb_tests::Place;
 use serde_json::json;
 
 use crate::client::Watch;
-use crate::crowd::Crowd;
-use crate::rig::Rig;
-use crate::speaker::{Kind, Speakers};
+use metallb_benches::speakers::Rig;
+use metallb_benches::speakers::crowd::Crowd;
+use metallb_benches::speakers::{Kind, Speakers};
 
 /// Beside 1,000 Services with ten endpoints each, and a hundred Nodes.
 pub(crate) fn measure(rig: &Rig, table: &mut Table) -> Result<()> {

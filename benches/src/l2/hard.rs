@@ -12,8 +12,8 @@ use serde_json::json;
 use crate::Args;
 use crate::client::{PATIENCE, Watch};
 use crate::picture::{self, Line};
-use crate::rig::Rig;
-use crate::speaker::{Kind, Speakers};
+use metallb_benches::speakers::Rig;
+use metallb_benches::speakers::{Kind, Speakers};
 
 /// How it goes.
 #[derive(Clone, Copy, Debug)]

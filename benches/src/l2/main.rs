@@ -17,8 +17,6 @@ mod hard;
 mod hours;
 mod picture;
 mod planned;
-mod rig;
-mod speaker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,8 +25,8 @@ use anyhow::Result;
 use clap::Parser;
 use metallb_benches::table::Table;
 
-use crate::rig::Rig;
-use crate::speaker::Kind;
+use metallb_benches::speakers::Kind;
+use metallb_benches::speakers::Rig;
 
 /// What is measured, and how much of it.
 #[derive(Parser, Debug)]
@@ -70,6 +68,10 @@ impl Args {
         self.only.is_empty() || self.only.iter().any(|only| only == what)
     }
 
+    fn rig(&self, nics: u8) -> Result<Rig> {
+        Rig::up("bench-l2", &self.speaker, self.metallb.as_deref(), nics)
+    }
+
     /// Whose speakers are measured, and how often.
     fn kinds(&self) -> Vec<(Kind, usize)> {
         let peer = self
@@ -109,12 +111,12 @@ fn measure(args: &Args, table: &mut Table) -> Result<()> {
         "start",
     ];
     if one.iter().any(|what| args.wants(what)) {
-        let rig = Rig::up(args, 1)?;
+        let rig = args.rig(1)?;
         on_one_network(args, &rig, table)?;
         rig.down()?;
     }
     if args.wants("carrier") {
-        let rig = Rig::up(args, 2)?;
+        let rig = args.rig(2)?;
         carrier::measure(args, &rig, table)?;
         rig.down()?;
     }

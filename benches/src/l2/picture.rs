@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::speaker::Kind;
+use metallb_benches::speakers::Kind;
 
 /// The trials of one cause.
 #[derive(Debug)]

@@ -11,8 +11,8 @@ use serde_json::json;
 use crate::Args;
 use crate::client::{Stream, Watch};
 use crate::hard::back;
-use crate::rig::{ANNOUNCES, Rig};
-use crate::speaker::{Kind, Speakers};
+use metallb_benches::speakers::rig::{ANNOUNCES, Rig};
+use metallb_benches::speakers::{Kind, Speakers};
 
 /// Why it moves.
 #[derive(Clone, Copy, Debug)]

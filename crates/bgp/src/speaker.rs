@@ -15,6 +15,8 @@ pub struct Speaker<P, K> {
     sessions: BTreeMap<P, Session>,
     /// Sessions that may have something to do.
     awake: BTreeSet<P>,
+    /// All of them may.
+    all_awake: bool,
     /// What those that are gone still had to do.
     last: VecDeque<(P, session::Output)>,
     seed: u64,
@@ -28,6 +30,7 @@ impl<P: Ord + Clone + Hash, K: Ord + Clone> Speaker<P, K> {
             rib: Rib::default(),
             sessions: BTreeMap::new(),
             awake: BTreeSet::new(),
+            all_awake: false,
             last: VecDeque::new(),
             seed,
             graceful_shutdown: false,
@@ -124,7 +127,7 @@ impl<P: Ord + Clone + Hash, K: Ord + Clone> Speaker<P, K> {
     /// These are the routes that `key` contributes, instead of what it did before.
     pub fn contribute(&mut self, key: &K, routes: Vec<Route>) {
         self.rib.contribute(key, routes);
-        self.awake.extend(self.sessions.keys().cloned());
+        self.all_awake = true;
     }
 
     /// Something happened to a session. Nothing if there is none with this peer.
@@ -149,6 +152,9 @@ impl<P: Ord + Clone + Hash, K: Ord + Clone> Speaker<P, K> {
     pub fn poll_output(&mut self) -> Option<(P, session::Output)> {
         if let Some(last) = self.last.pop_front() {
             return Some(last);
+        }
+        if std::mem::take(&mut self.all_awake) {
+            self.awake.extend(self.sessions.keys().cloned());
         }
         while let Some(peer) = self.awake.first().cloned() {
             let session = self.sessions.get_mut(&peer);

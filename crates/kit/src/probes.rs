@@ -5,27 +5,38 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
+use tokio::sync::watch;
 
 use crate::listen;
 use crate::ready::Ready;
 use crate::shutdown::CancellationToken;
 
+/// A page that says how things are, for people on the node.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Where it is, such as `/sessions`.
+    pub path: &'static str,
+    /// What it says.
+    pub text: watch::Receiver<String>,
+}
+
 /// Binds `addr` and serves in the background until `shutdown`. Returns the bound address.
 ///
 /// `/healthz` says that the process turns; `/readyz` is 200 when every condition of `ready` is met
-/// and otherwise 503 with the names of those that are not.
+/// and otherwise 503 with the names of those that are not. `page` is served beside them.
 ///
 /// # Errors
 /// The address cannot be bound.
 pub async fn serve(
     addr: SocketAddr,
     ready: Ready,
+    page: Option<Page>,
     shutdown: CancellationToken,
 ) -> std::io::Result<SocketAddr> {
     let listener = listen::bind(addr).await?;
     let bound = listener.local_addr()?;
     tokio::spawn(async move {
-        let served = axum::serve(listener, router(ready))
+        let served = axum::serve(listener, router(ready, page))
             .with_graceful_shutdown(shutdown.cancelled_owned())
             .await;
         if let Err(error) = served {
@@ -35,10 +46,14 @@ pub async fn serve(
     Ok(bound)
 }
 
-fn router(ready: Ready) -> Router {
-    Router::new()
+fn router(ready: Ready, page: Option<Page>) -> Router {
+    let probes = Router::new()
         .route("/healthz", get(async || "ok"))
-        .route("/readyz", get(move || answer(ready.clone())))
+        .route("/readyz", get(move || answer(ready.clone())));
+    match page {
+        None => probes,
+        Some(Page { path, text }) => probes.route(path, get(async move || text.borrow().clone())),
+    }
 }
 
 #[expect(clippy::unused_async, reason = "axum's handlers are async")]
@@ -64,7 +79,7 @@ mod tests {
 
     async fn ask(ready: &Ready, path: &str) -> (StatusCode, String) {
         let request = Request::get(path).body(Body::empty()).unwrap();
-        let response = router(ready.clone()).oneshot(request).await.unwrap();
+        let response = router(ready.clone(), None).oneshot(request).await.unwrap();
         let status = response.status();
         let body = to_bytes(response.into_body(), 4096).await.unwrap();
         (status, String::from_utf8(body.to_vec()).unwrap())

@@ -16,10 +16,11 @@ use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::watch::ObjectKey;
 use metallb_netio::Alarm;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use super::Observed;
+use crate::bgp::sessions_page::sessions;
 use crate::bgp::{BgpMetrics, PeerSetup, advice};
 use connection::Connection;
 use datagrams::Datagrams;
@@ -73,6 +74,7 @@ pub(super) struct Shell {
     events: mpsc::Sender<Event>,
     observer: mpsc::UnboundedSender<Observed>,
     metrics: BgpMetrics,
+    sessions: watch::Sender<String>,
     /// Why a session did not come up, as it was said last.
     failures: BTreeMap<String, String>,
     /// The metrics are not as things are.
@@ -83,6 +85,7 @@ impl Shell {
     pub(super) fn new(
         seed: u64,
         metrics: BgpMetrics,
+        sessions: watch::Sender<String>,
         observer: mpsc::UnboundedSender<Observed>,
     ) -> (Self, Queue) {
         let (events, queue) = mpsc::channel(EVENTS);
@@ -98,6 +101,7 @@ impl Shell {
             events,
             observer,
             metrics,
+            sessions,
             failures: BTreeMap::new(),
             stale: false,
         };
@@ -382,6 +386,8 @@ impl Shell {
         let peers = &self.peers;
         self.metrics
             .show(&self.speaker, &self.bfd, |name| peers.get(name));
+        let sessions = sessions(&self.speaker, &self.bfd, |name| peers.get(name));
+        self.sessions.send_replace(sessions);
     }
 
     /// The last that routers hear of us.

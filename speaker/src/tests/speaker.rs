@@ -53,6 +53,7 @@ pub(super) fn speak(
         }),
         layer2_metrics: Layer2Metrics::new(metrics),
         bgp_metrics: BgpMetrics::new(metrics, Backend::Native),
+        sessions: tokio::sync::watch::channel(String::new()).0,
         ready: ready.condition("sockets open"),
         shutdown,
     })

@@ -210,6 +210,39 @@ pub(crate) fn fields(world: &World) -> Result<()> {
         .map(drop)
 }
 
+/// Router and nodes are of one AS: routes have a preference, that of the backend or their own.
+pub(crate) fn within_an_as(world: &World) -> Result<()> {
+    let ip = world.addresses()?[0];
+    let [(_, address), _] = families(FRR);
+    let neighbor = |line: &str| {
+        world
+            .cluster
+            .configure_router(FRR, &["router bgp 64501", line])
+    };
+    neighbor("neighbor nodes remote-as internal")?;
+    let internal = json!({ "myASN": 64501, "peerASN": 64501 });
+    world.peer("r1-v4", &address, internal)?;
+    let preferred = |preference: &str| {
+        eventually(&format!("a preference of {preference}"), SOON, || {
+            let known = world.known_by(FRR, ip, &[1, 2, 3])?;
+            let wanted = format!("\"locPrf\":{preference},");
+            Ok(if known.text.matches(&wanted).count() == 3 {
+                Ok(())
+            } else {
+                Err(known.text)
+            })
+        })
+    };
+    preferred("100")?;
+    world.advertise(json!({ "ipAddressPools": ["routed"], "localPref": 7 }))?;
+    preferred("7")?;
+    world.advertise(json!({ "ipAddressPools": ["routed"] }))?;
+    preferred("100")?;
+    neighbor("neighbor nodes remote-as external")?;
+    world.peer("r1-v4", &address, json!({}))?;
+    world.known_by(FRR, ip, &[1, 2, 3]).map(drop)
+}
+
 /// Routes of both families on one session.
 pub(crate) fn dual_stack(world: &World) -> Result<()> {
     let [(_, address), (_, six)] = families(FRR);
@@ -338,6 +371,32 @@ pub(crate) fn metrics(world: &World) -> Result<()> {
         "protocol=\"bgp\"",
     ] {
         ensure!(text.contains(name), "no {name} in {text}");
+    }
+    Ok(())
+}
+
+/// What `speaker bgp` prints in the speaker's own pod.
+pub(crate) fn on_the_command_line(world: &World) -> Result<()> {
+    let speakers = [
+        "-n",
+        product::NAMESPACE,
+        "exec",
+        "daemonset/speaker",
+        "--",
+        "/speaker",
+        "bgp",
+    ];
+    let table = eventually("six sessions in the table", SOON, || {
+        let table = world.kubectl.output(&speakers)?;
+        let up = table.lines().filter(|line| line.contains("Established"));
+        Ok(if up.count() == 6 {
+            Ok(table)
+        } else {
+            Err(table)
+        })
+    })?;
+    for line in table.lines() {
+        println!("  {line}");
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use metallb_config::{Config, InEffect, Mode};
 use serde_json::json;
 
-use crate::cluster::{Cluster, assert_accepted, effects, said, select};
+use crate::cluster::{Cluster, assert_accepted, effects, said};
 
 fn names(config: &Config) -> Vec<&str> {
     config.pools().keys().map(|name| &**name).collect()
@@ -130,19 +130,4 @@ fn the_last_form_of_an_advertisement_leaves_out_what_it_must_not_announce() {
         of.count() == 1
     };
     assert!(announced("pool") && !announced("small"));
-}
-
-#[test]
-fn the_last_form_of_a_peer_gives_way_to_an_older_one() {
-    let mut cluster = Cluster::new()
-        .node(&[("rack", "1")])
-        .peer("old", json!({"nodeSelectors": [select("rack", "2")]}))
-        .peer("young", json!({}))
-        .mode(Mode::Frr);
-    let before = cluster.read().config;
-    assert_eq!(before.peers().len(), 2);
-    cluster.peers[0].spec.node_selectors.clear();
-    let after = cluster.read_after(&before);
-    assert_eq!(after.config.peers().keys().collect::<Vec<_>>(), ["old"]);
-    assert_eq!(effects(&after), [InEffect::Nothing]);
 }

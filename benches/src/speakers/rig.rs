@@ -2,37 +2,39 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use metallb_netio::NetworkNamespace;
 use metallb_tests::{Cluster, Options, Place, Terminal, WEB, product};
 use serde_json::{Value, json};
 
-use crate::Args;
-use crate::speaker::Kind;
+use super::Kind;
 
 /// The namespace of the speakers and of the configuration.
-pub(crate) const SYSTEM: &str = "metallb-system";
+pub const SYSTEM: &str = "metallb-system";
 /// By which the speakers find each other's pods.
-pub(crate) const LABELS: &str = "app=metallb,component=speaker";
+pub const LABELS: &str = "app=metallb,component=speaker";
 
 /// The cluster, and what is measured on it.
 #[derive(Debug)]
-pub(crate) struct Rig {
-    pub(crate) cluster: Cluster,
-    pub(crate) speaker: PathBuf,
-    pub(crate) metallb: Option<PathBuf>,
+pub struct Rig {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// Our speaker.
+    pub speaker: PathBuf,
+    /// MetalLB's, if it is measured, too.
+    pub metallb: Option<PathBuf>,
     /// The card on which addresses are announced.
-    pub(crate) nic: u8,
+    pub nic: u8,
 }
 
 impl Rig {
     /// Makes it. With two cards, addresses are on the second one's network and heartbeats on the
     /// first.
-    pub(crate) fn up(args: &Args, nics: u8) -> Result<Self> {
+    pub fn up(name: &str, speaker: &Path, metallb: Option<&Path>, nics: u8) -> Result<Self> {
         let options = Options {
-            name: "bench-l2".parse()?,
+            name: name.parse()?,
             nodes: 3,
             nics,
             ..Options::default()
@@ -40,26 +42,27 @@ impl Rig {
         Cluster::down(&options.name)?;
         let rig = Self {
             cluster: Cluster::up(&options, &mut Terminal::start())?,
-            speaker: args.speaker.clone(),
-            metallb: args.metallb.clone(),
+            speaker: speaker.to_owned(),
+            metallb: metallb.map(Path::to_owned),
             nic: nics - 1,
         };
         rig.configure()?;
         Ok(rig)
     }
 
-    pub(crate) fn down(self) -> Result<()> {
+    /// Removes it.
+    pub fn down(self) -> Result<()> {
         Cluster::down(self.cluster.name())
     }
 
     /// Whose speakers are measured.
-    pub(crate) fn kinds(&self) -> Vec<Kind> {
+    pub fn kinds(&self) -> Vec<Kind> {
         let peer = self.metallb.is_some().then_some(Kind::Metallb);
         [Kind::Ours].into_iter().chain(peer).collect()
     }
 
     /// The address that is asked for.
-    pub(crate) fn address(&self) -> Ipv4Addr {
+    pub fn address(&self) -> Ipv4Addr {
         if self.nic == 0 {
             Ipv4Addr::new(192, 0, 2, 200)
         } else {
@@ -68,22 +71,22 @@ impl Rig {
     }
 
     /// Where datagrams are said back.
-    pub(crate) fn echo(&self) -> SocketAddr {
+    pub fn echo(&self) -> SocketAddr {
         (self.address(), ECHO).into()
     }
 
     /// The key under which heartbeats are sealed: a folder, as a Secret is mounted.
-    pub(crate) fn key(&self) -> PathBuf {
+    pub fn key(&self) -> PathBuf {
         self.cluster.directory().join("memberlist")
     }
 
     /// An administrator's kubeconfig that works on the nodes.
-    pub(crate) fn kubeconfig(&self) -> PathBuf {
+    pub fn kubeconfig(&self) -> PathBuf {
         self.cluster.directory().join("nodes.kubeconfig")
     }
 
     /// Runs inside the control plane's network, beside the API server.
-    pub(crate) fn beside_the_server<T: Send>(
+    pub fn beside_the_server<T: Send>(
         &self,
         work: impl AsyncFnOnce(kube::Client) -> Result<T> + Send,
     ) -> Result<T> {
@@ -93,20 +96,18 @@ impl Rig {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
-            runtime.block_on(async {
-                work(metallb_benches::load::connect(&self.cluster).await?).await
-            })
+            runtime.block_on(async { work(crate::load::connect(&self.cluster).await?).await })
         })?
     }
 
     /// Makes objects.
-    pub(crate) fn apply(&self, objects: &[Value]) -> Result<()> {
+    pub fn apply(&self, objects: &[Value]) -> Result<()> {
         let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
         self.cluster.apply(&list.to_string())
     }
 
     /// Makes a Service with this address in its status, as the controller would.
-    pub(crate) fn assign(&self, service: &str, ip: Ipv4Addr) -> Result<()> {
+    pub fn assign(&self, service: &str, ip: Ipv4Addr) -> Result<()> {
         let status = json!({ "status": { "loadBalancer": { "ingress": [{ "ip": ip }] } } });
         self.cluster.kubectl_output(&[
             "patch",
@@ -159,7 +160,7 @@ impl Rig {
     }
 
     /// Has another pod stand for a node's speaker.
-    pub(crate) fn replace_pod(&self, node: Place, kind: Kind) -> Result<()> {
+    pub fn replace_pod(&self, node: Place, kind: Kind) -> Result<()> {
         let name = speaker_pod(node);
         self.cluster
             .kubectl_output(&["-n", SYSTEM, "delete", "pod", &name])?;
@@ -217,7 +218,7 @@ fn pod(node: Place, kind: Kind) -> Value {
 }
 
 /// The name of the pod that stands for a node's speaker.
-pub(crate) fn speaker_pod(node: Place) -> String {
+pub fn speaker_pod(node: Place) -> String {
     format!("speaker-{node}")
 }
 
@@ -266,7 +267,7 @@ fn web() -> [Value; 2] {
 }
 
 /// The label of nodes that may announce.
-pub(crate) const ANNOUNCES: &str = "bench/announces=yes";
+pub const ANNOUNCES: &str = "bench/announces=yes";
 /// The mark of our pods.
 const HEARTBEATS: &str = "metallb.io/heartbeats";
 /// The Service's port.

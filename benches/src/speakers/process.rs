@@ -7,18 +7,20 @@ use anyhow::{Context as _, Result};
 use metallb_tests::{Place, Process, eventually};
 use rustix::process::Signal;
 
-use crate::rig::{LABELS, Rig, SYSTEM, speaker_pod};
+use super::rig::{LABELS, Rig, SYSTEM, speaker_pod};
 
 /// Whose speakers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// This repository's.
     Ours,
     /// MetalLB's own.
     Metallb,
 }
 
 impl Kind {
-    pub(crate) fn name(self) -> &'static str {
+    /// What it is called in tables.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Ours => "ours",
             Self::Metallb => "MetalLB",
@@ -28,7 +30,7 @@ impl Kind {
 
 /// Speakers of one kind on some nodes. They end with this value.
 #[derive(Debug)]
-pub(crate) struct Speakers<'a> {
+pub struct Speakers<'a> {
     rig: &'a Rig,
     kind: Kind,
     running: BTreeMap<Place, Process>,
@@ -36,7 +38,7 @@ pub(crate) struct Speakers<'a> {
 
 impl<'a> Speakers<'a> {
     /// Starts one on every node.
-    pub(crate) fn start(rig: &'a Rig, kind: Kind) -> Result<Self> {
+    pub fn start(rig: &'a Rig, kind: Kind) -> Result<Self> {
         let mut speakers = Self::none(rig, kind);
         for node in rig.cluster.nodes() {
             speakers.start_on(node)?;
@@ -44,13 +46,14 @@ impl<'a> Speakers<'a> {
         Ok(speakers)
     }
 
-    pub(crate) fn none(rig: &'a Rig, kind: Kind) -> Self {
+    /// On no node yet.
+    pub fn none(rig: &'a Rig, kind: Kind) -> Self {
         let running = BTreeMap::new();
         Self { rig, kind, running }
     }
 
     /// Starts the one of a node; when that was.
-    pub(crate) fn start_on(&mut self, node: Place) -> Result<Instant> {
+    pub fn start_on(&mut self, node: Place) -> Result<Instant> {
         let started = Instant::now();
         let command = command(self.rig, self.kind, node)?;
         let name = format!("{}-speaker", self.kind.name());
@@ -60,19 +63,19 @@ impl<'a> Speakers<'a> {
     }
 
     /// Ends the one of a node in good order or by force, and waits until it is gone.
-    pub(crate) fn end_on(&mut self, node: Place, signal: Signal) -> Result<()> {
+    pub fn end_on(&mut self, node: Place, signal: Signal) -> Result<()> {
         let process = self.running.remove(&node).context("it runs")?;
         process.signal(signal);
         gone(process)
     }
 
     /// The process on a node.
-    pub(crate) fn on(&self, node: Place) -> Result<Process> {
+    pub fn on(&self, node: Place) -> Result<Process> {
         self.running.get(&node).copied().context("it runs")
     }
 
     /// All are started anew, for those that take long to find each other again.
-    pub(crate) fn restart(&mut self) -> Result<()> {
+    pub fn restart(&mut self) -> Result<()> {
         self.end_all()?;
         for node in self.rig.cluster.nodes() {
             self.start_on(node)?;

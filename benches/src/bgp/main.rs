@@ -1,0 +1,108 @@
+//! `cargo xtask bench bgp`: from the word that an endpoint is ready to the route in the router, and
+//! what many routes and many routers cost; ours and MetalLB's native speaker side by side.
+//!
+//! The speaker is a plain process on one node of the embedded cluster; the router is the bench's
+//! own, which notes what it hears and when. Exits with 1 when a bar is missed; the raw numbers go
+//! into a JSON file.
+
+mod bulk;
+mod ready;
+mod router;
+mod routers;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use metallb_benches::speakers::Rig;
+use metallb_benches::speakers::rig::SYSTEM;
+use metallb_benches::table::Table;
+use metallb_tests::Place;
+use serde_json::{Value, json};
+
+/// What is measured, and how much of it.
+#[derive(Parser, Debug)]
+struct Args {
+    /// Our speaker, as it is in the image.
+    #[arg(long)]
+    speaker: PathBuf,
+    /// MetalLB's speaker; without it ours is measured alone.
+    #[arg(long)]
+    metallb: Option<PathBuf>,
+    /// Where the raw numbers go.
+    #[arg(long)]
+    out: PathBuf,
+    /// The commit that is measured, for the raw numbers.
+    #[arg(long)]
+    commit: String,
+    /// How often an endpoint becomes ready, beside each number of routes.
+    #[arg(long, default_value_t = 50)]
+    rounds: usize,
+    /// The most routes that there are.
+    #[arg(long, default_value_t = 10_000)]
+    routes: u32,
+    /// Only these: ready, bulk, routers.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+}
+
+impl Args {
+    fn wants(&self, what: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == what)
+    }
+}
+
+fn main() -> ExitCode {
+    metallb_benches::exit(run(&Args::parse()))
+}
+
+/// Measures everything; gives how many bars were missed.
+fn run(args: &Args) -> Result<usize> {
+    let mut table = Table::new(&args.commit);
+    let measured = measure(args, &mut table);
+    table.print();
+    table.write(&args.out)?;
+    measured?;
+    Ok(table.missed())
+}
+
+fn measure(args: &Args, table: &mut Table) -> Result<()> {
+    let rig = Rig::up("bench-bgp", &args.speaker, args.metallb.as_deref(), 1)?;
+    let router = router::Router::start(&rig.cluster, routers::ROUTERS)?;
+    rig.apply(&[advertisement(), peer(0)])?;
+    if args.wants("ready") {
+        ready::measure(args, &rig, &router, table)?;
+    }
+    if args.wants("bulk") {
+        bulk::measure(args, &rig, &router, table)?;
+    }
+    if args.wants("routers") {
+        routers::measure(args, &rig, &router, table)?;
+    }
+    rig.down()
+}
+
+/// All addresses are told to all routers.
+fn advertisement() -> Value {
+    json!({
+        "apiVersion": "metallb.io/v1beta1", "kind": "BGPAdvertisement",
+        "metadata": { "name": "bench", "namespace": SYSTEM }, "spec": {},
+    })
+}
+
+/// The router on the n-th port.
+fn peer(number: u16) -> Value {
+    json!({
+        "apiVersion": "metallb.io/v1beta2", "kind": "BGPPeer",
+        "metadata": { "name": format!("router-{number}"), "namespace": SYSTEM },
+        "spec": {
+            "myASN": 64500, "peerASN": router::ASN,
+            "peerAddress": Place::Client.address().v4.to_string(),
+            "peerPort": router::PORT + number,
+        },
+    })
+}
+
+/// Where the speaker under measurement runs.
+const FIRST: Place = Place::Node(1);
