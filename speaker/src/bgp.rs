@@ -3,6 +3,7 @@
 
 mod advice;
 mod apply;
+mod command;
 mod metrics;
 mod peers;
 mod routers;
@@ -11,6 +12,7 @@ pub(crate) mod sessions_page;
 
 pub(crate) use advice::advice;
 pub(crate) use apply::BgpApply;
+pub(crate) use command::{BgpCommand, SessionNews};
 pub(crate) use metrics::BgpMetrics;
 use peers::peers;
 pub(crate) use peers::{Backend, PeerSetup};

@@ -34,11 +34,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
 use crate::addresses::Command;
-use crate::bgp::BgpMetrics;
+use crate::bgp::{BgpCommand, BgpMetrics, SessionNews};
 use crate::exclude::Exclude;
 use crate::index::Members;
 use crate::metrics::{HeartbeatMetrics, Layer2Metrics};
-pub(crate) use bgp::{BgpCommand, SessionNews};
 use held::HANDOVER;
 
 /// What the thread needs to know at its start.

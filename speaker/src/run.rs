@@ -35,7 +35,7 @@ use tokio::sync::{mpsc, watch};
 use crate::addresses::Command;
 use crate::apply::Apply;
 use crate::args::{self, Args, Memberlist};
-use crate::bgp::{self, Backend, BgpApply, BgpMetrics, Routers};
+use crate::bgp::{self, Backend, BgpApply, BgpCommand, BgpMetrics, Routers};
 use crate::brain::{Brain, Kind, News};
 use crate::decide;
 use crate::drain::Drain;
@@ -44,7 +44,7 @@ use crate::hold_down::HoldDown;
 use crate::index::Index;
 use crate::memberlist_file;
 use crate::metrics::{AnnouncedMetric, HeartbeatMetrics, Layer2Metrics};
-use crate::protocol::{self, BgpCommand, HeartbeatSetup};
+use crate::protocol::{self, HeartbeatSetup};
 use crate::service_status::{Place, Statuses, bgp_status, l2_status};
 
 /// Reads the command line and runs.

@@ -11,9 +11,9 @@ use metallb_kit::events::EventType;
 use metallb_kit::watch::ObjectKey;
 use tokio::sync::mpsc;
 
+use super::BgpCommand;
 use crate::apply::Publish;
 use crate::metrics::AnnouncedMetric;
-use crate::protocol::BgpCommand;
 use crate::reason::Reason;
 
 /// Shows to which peers a Service is announced from here; to none, that it is not.

@@ -9,10 +9,9 @@ use metallb_kit::events::EventType;
 use metallb_kit::watch::ObjectKey;
 use tokio::sync::watch;
 
-use super::{Backend, BgpApply, PeerSetup, peers};
+use super::{Backend, BgpApply, BgpCommand, PeerSetup, SessionNews, peers};
 use crate::decide::{Own, routes};
 use crate::index::Index;
-use crate::protocol::{BgpCommand, SessionNews};
 use crate::reason::Reason;
 
 /// The state of it.

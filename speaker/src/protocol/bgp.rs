@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use metallb_bfd::{self as bfd, Bfd};
 use metallb_bgp::Speaker;
-use metallb_bgp::rib::Route;
 use metallb_bgp::session::{End, Input, Link, Output, Way};
 use metallb_bgp::wire::{ErrorCode, Notification};
 use metallb_kit::shutdown::CancellationToken;
@@ -21,30 +20,9 @@ use tokio::task::AbortHandle;
 
 use super::Observed;
 use crate::bgp::sessions_page::sessions;
-use crate::bgp::{BgpMetrics, PeerSetup, advice};
+use crate::bgp::{BgpCommand, BgpMetrics, PeerSetup, SessionNews, advice};
 use connection::Connection;
 use datagrams::Datagrams;
-
-/// What the brain wants of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum BgpCommand {
-    /// These are all routers, by the names of their BGPPeers.
-    Peers(BTreeMap<String, PeerSetup>),
-    /// These are the routes of a Service from here, instead of those before.
-    Contribute(ObjectKey, Vec<Route>),
-    /// Routers are to prefer other nodes, as this one is about to go, or not any more.
-    GracefulShutdown(bool),
-}
-
-/// A session came or went.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum SessionNews {
-    Up,
-    /// For this reason.
-    Down(String),
-    /// It did not come up, for this reason, which is another than before.
-    Failed(String),
-}
 
 /// What happens to connections.
 #[derive(Debug)]

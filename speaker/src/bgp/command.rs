@@ -1,0 +1,29 @@
+//! What the brain and the protocol thread say to each other about BGP.
+
+use std::collections::BTreeMap;
+
+use metallb_bgp::rib::Route;
+use metallb_kit::watch::ObjectKey;
+
+use super::PeerSetup;
+
+/// What the brain wants of the protocol thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum BgpCommand {
+    /// These are all routers, by the names of their BGPPeers.
+    Peers(BTreeMap<String, PeerSetup>),
+    /// These are the routes of a Service from here, instead of those before.
+    Contribute(ObjectKey, Vec<Route>),
+    /// Routers are to prefer other nodes, as this one is about to go, or not any more.
+    GracefulShutdown(bool),
+}
+
+/// A session came or went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SessionNews {
+    Up,
+    /// For this reason.
+    Down(String),
+    /// It did not come up, for this reason, which is another than before.
+    Failed(String),
+}
