@@ -23,7 +23,7 @@ use metallb_admission::{
     CONFIGURATION, CONVERT_PATH, CONVERTED, PORT, SECRET, SERVICE, Verdict, WEBHOOKS, Webhook,
     convert_review, review as verdict_on,
 };
-use metallb_config::{Kind, Labels, Mode, Objects};
+use metallb_config::{Kind, Labels, Objects};
 use metallb_crds::{v1beta1, v1beta2};
 use metallb_kit::args::go_bool;
 use metallb_kit::metrics::Metrics;
@@ -60,10 +60,6 @@ pub(crate) struct Flags {
     /// Has no effect: the API server asks over HTTP/1.1 as well.
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
     webhook_http2: bool,
-    /// Whose limits peers, advertisements and profiles are held to: native, which is what saying
-    /// nothing says, frr or frr-k8s.
-    #[arg(long, env = "METALLB_BGP_TYPE", hide = true, default_value = "native")]
-    bgp_type: String,
 }
 
 /// `--webhook-mode`.
@@ -118,7 +114,6 @@ impl Flags {
         let admission = Admission {
             client: client.clone(),
             namespace: namespace.to_owned(),
-            mode: Mode::of_controller(&self.bgp_type),
             denials: metrics.add(IntCounterVec::new(
                 Opts::new(DENIALS.0, DENIALS.1),
                 &["webhook"],
@@ -166,7 +161,6 @@ struct Admission {
     client: Client,
     /// Where the objects have to be.
     namespace: String,
-    mode: Mode,
     denials: IntCounterVec,
 }
 
@@ -221,7 +215,6 @@ impl Admission {
             bgp_peers: &existing.bgp_peers,
             bfd_profiles: &existing.bfd_profiles,
             communities: &existing.communities,
-            mode: self.mode,
             nodes: &nodes,
             ..Objects::default()
         };

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use metallb_config::{InEffect, Mode, Objects, References, Report, parse, reparse};
+use metallb_config::{InEffect, Objects, References, Report, parse, reparse};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -11,21 +11,16 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(Value::Array(list)) = serde_json::from_slice(bytes) else {
         return;
     };
-    let mode = match list.len() % 3 {
-        0 => Mode::Any,
-        1 => Mode::Native,
-        _ => Mode::Frr,
-    };
     let (read, turned) = (Lists::of(&list), Lists::of(list.iter().rev()));
     for references in [
         References::MayFollow,
         References::MustExist { secrets: None },
     ] {
-        let objects = read.objects(mode, references);
+        let objects = read.objects(references);
         let parsed = parse(&objects);
         // What is alike in name and age has no other order than that of the list.
         if read.are_different() {
-            let turned = parse(&turned.objects(mode, references));
+            let turned = parse(&turned.objects(references));
             assert_eq!(parsed.config, turned.config);
             assert_eq!(parsed.rejected, turned.rejected);
         }
@@ -68,7 +63,7 @@ impl Lists {
         all.all(|(at, name)| name.1.is_string() && !self.names[..at].contains(name))
     }
 
-    fn objects<'a>(&'a self, mode: Mode, references: References<'a>) -> Objects<'a> {
+    fn objects<'a>(&'a self, references: References<'a>) -> Objects<'a> {
         Objects {
             pools: &self.pools,
             l2_advertisements: &self.l2_advertisements,
@@ -76,7 +71,6 @@ impl Lists {
             bgp_peers: &self.peers,
             bfd_profiles: &self.bfd_profiles,
             communities: &self.communities,
-            mode,
             references,
             ..Objects::default()
         }

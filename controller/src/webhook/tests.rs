@@ -27,7 +27,6 @@ fn admission(status: u16) -> Admission {
     Admission {
         client: Client::new(api, "default"),
         namespace: "metallb-system".to_owned(),
-        mode: Mode::Any,
         denials: IntCounterVec::new(Opts::new(DENIALS.0, DENIALS.1), &["webhook"]).unwrap(),
     }
 }
@@ -81,16 +80,4 @@ async fn what_cannot_be_judged_is_refused_with_the_reason() {
         why.contains("cannot read what it must fit in with"),
         "{why}"
     );
-}
-
-/// As the manifests and the operator say it, who leave the variable out.
-#[test]
-fn who_names_no_backend_means_native() {
-    #[derive(clap::Parser)]
-    struct Program {
-        #[command(flatten)]
-        flags: Flags,
-    }
-    let program: Program = clap::Parser::parse_from(["controller"]);
-    assert_eq!(Mode::of_controller(&program.flags.bgp_type), Mode::Native);
 }

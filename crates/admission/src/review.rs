@@ -25,7 +25,7 @@ type Request = AdmissionRequest<DynamicObject>;
 /// Answers a request to `webhook`.
 ///
 /// `existing` are the objects in MetalLB's `namespace`; of those and of what else it tells, only
-/// [`Webhook::reads`] is looked at, and the mode. An operation that is not the webhook's to judge is
+/// [`Webhook::reads`] is looked at. An operation that is not the webhook's to judge is
 /// allowed.
 pub fn review(
     webhook: &Webhook,
@@ -160,10 +160,7 @@ fn decoded<K: DeserializeOwned>(object: Option<&DynamicObject>) -> Result<K, Ver
 
 /// Of what exists, what the webhook reads.
 fn read_by<'a>(webhook: &Webhook, existing: &Objects<'a>) -> Objects<'a> {
-    let mut read = Objects {
-        mode: existing.mode,
-        ..Objects::default()
-    };
+    let mut read = Objects::default();
     for kind in webhook.reads {
         match kind {
             Kind::IPAddressPool => read.pools = existing.pools,

@@ -50,9 +50,6 @@ pub enum BfdProfileError {
         /// The highest good one.
         max: u32,
     },
-    /// BFD is nothing that the BGP mode has.
-    #[error("bfd profiles section set: BFD is not there in native bgp mode")]
-    Mode,
 }
 
 impl TryFrom<&v1beta1::BFDProfile> for BfdProfile {

@@ -7,7 +7,6 @@ use kube::ResourceExt;
 use metallb_crds::v1beta1;
 
 use crate::community::{Community, CommunityError};
-use crate::mode::Mode;
 use crate::pool::Pool;
 use crate::range::{AddrRange, Family};
 use crate::scope::{Fields, Scope, ScopeError};
@@ -72,28 +71,9 @@ pub enum BgpAdvertisementError {
         /// What is wrong with it.
         error: CommunityError,
     },
-    /// A community that the BGP mode does not have.
-    #[error(
-        "native BGP mode only supports legacy communities, BGP advertisement {name:?} has non \
-         legacy community \"{community}\""
-    )]
-    Large {
-        /// The advertisement's name.
-        name: String,
-        /// The community.
-        community: Community,
-    },
     /// There is an older one of the same name.
     #[error("duplicate definition of bgpadvertisements. advertisement {0:?} is there twice")]
     Name(String),
-    /// A pool has addresses of a family that the BGP mode does not announce.
-    #[error("pool {pool:?} has ipv6 CIDR {range}, native bgp mode does not support ipv6")]
-    Ipv6 {
-        /// The pool's name.
-        pool: String,
-        /// The addresses.
-        range: AddrRange,
-    },
     /// It would announce addresses that a pool does not have.
     #[error(
         "invalid aggregation length {length}: prefix {prefix} in this pool is more specific than \
@@ -150,17 +130,6 @@ impl BgpAdvertisement {
         match family {
             Family::V4 => self.aggregation_v4,
             Family::V6 => self.aggregation_v6,
-        }
-    }
-
-    /// Refuses what a BGP mode does not have.
-    pub(crate) fn within(self, mode: Mode) -> Result<Self, BgpAdvertisementError> {
-        match self.communities.iter().find(|it| it.is_beyond(mode)) {
-            None => Ok(self),
-            Some(community) => Err(BgpAdvertisementError::Large {
-                name: self.name.clone(),
-                community: *community,
-            }),
         }
     }
 

@@ -7,8 +7,6 @@ use std::str::FromStr;
 use kube::ResourceExt;
 use metallb_crds::v1beta1;
 
-use crate::mode::{Feature, Mode};
-
 /// A BGP community, read from `64512:100` or `large:64512:100:1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Community {
@@ -73,40 +71,6 @@ pub enum CommunityNamesError {
     /// There is an older object of the same name.
     #[error("duplicate definition of communities {0:?}")]
     Name(String),
-    /// A community that the BGP mode does not have.
-    #[error(
-        "native BGP mode only supports legacy communities, BGP community CR {object:?} has non \
-         legacy community {name:?} {value}"
-    )]
-    Large {
-        /// The object's name.
-        object: String,
-        /// The name that the community was given.
-        name: String,
-        /// The community.
-        value: Community,
-    },
-}
-
-impl Community {
-    /// Whether this one is not there in a BGP mode.
-    pub(crate) fn is_beyond(self, mode: Mode) -> bool {
-        matches!(self, Self::Large(..)) && mode.lacks(Feature::LargeCommunities)
-    }
-}
-
-impl CommunityNames {
-    /// Refuses what a BGP mode does not have.
-    pub(crate) fn within(self, mode: Mode) -> Result<Self, CommunityNamesError> {
-        match self.values.iter().find(|(_, value)| value.is_beyond(mode)) {
-            None => Ok(self),
-            Some((name, value)) => Err(CommunityNamesError::Large {
-                object: self.name.clone(),
-                name: name.clone(),
-                value: *value,
-            }),
-        }
-    }
 }
 
 impl FromStr for Community {

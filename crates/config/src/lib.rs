@@ -16,8 +16,6 @@ mod duration;
 mod form;
 mod l2;
 mod label;
-mod mode;
-mod neighbours;
 mod objects;
 mod parse;
 mod peer;
@@ -36,7 +34,6 @@ pub use community::{Community, CommunityError, CommunityNames, CommunityNamesErr
 pub use config::Config;
 pub use duration::{DurationError, duration};
 pub use l2::{L2Advertisement, L2AdvertisementError, PreferredNodes};
-pub use mode::{Feature, Mode};
 pub use objects::{Kind, Objects, References};
 pub use parse::{Parsed, parse, reparse};
 pub use peer::{

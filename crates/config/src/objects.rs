@@ -8,7 +8,6 @@ use kube::ResourceExt;
 use metallb_crds::{v1beta1, v1beta2};
 
 use crate::community::{Community, CommunityError};
-use crate::mode::Mode;
 use crate::selector::Labels;
 
 /// The objects that make up the configuration, as the API server has them, in any order, and what
@@ -27,10 +26,8 @@ pub struct Objects<'a> {
     pub bfd_profiles: &'a [v1beta1::BFDProfile],
     /// Names for communities.
     pub communities: &'a [v1beta1::Community],
-    /// What the BGP backend can do.
-    pub mode: Mode,
     /// The labels of each node, for what clashes on a node that two objects select. When there are
-    /// none, advertisements do not clash, and peers do.
+    /// none, nothing does.
     pub nodes: &'a [&'a Labels],
     /// Whether what an object names must be there.
     pub references: References<'a>,

@@ -6,14 +6,12 @@ use std::collections::btree_map::Entry;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
-use crate::bfd::{BfdProfile, BfdProfileError};
+use crate::bfd::BfdProfile;
 use crate::bgp::BgpAdvertisement;
 use crate::community::{Community, CommunityNames, CommunityNamesError};
 use crate::config::Config;
 use crate::form::Form;
 use crate::l2::L2Advertisement;
-use crate::mode::Feature;
-use crate::neighbours::Neighbours;
 use crate::objects::Objects;
 use crate::peer::{ObjectName, Peer};
 use crate::pool::Pool;
@@ -77,18 +75,12 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn bfd_profiles(&mut self) {
-        let has_bfd = !self.objects.mode.lacks(Feature::BfdProfiles);
         each(
             self.objects.bfd_profiles,
             &self.in_effect.bfd_profiles,
             &mut self.config.bfd_profiles,
             &mut self.rejected,
-            |object| {
-                if !has_bfd {
-                    return Err(BfdProfileError::Mode);
-                }
-                BfdProfile::try_from(object)
-            },
+            |object| BfdProfile::try_from(object),
             |_| Ok(None),
         );
     }
@@ -101,7 +93,7 @@ impl Reading<'_> {
             &self.in_effect.communities,
             &mut self.config.communities,
             &mut self.rejected,
-            |object| CommunityNames::try_from(object)?.within(self.objects.mode),
+            |object| CommunityNames::try_from(object),
             |object| {
                 if let Some(taken) = object.values.keys().find(|it| names.contains_key(*it)) {
                     return Err(CommunityNamesError::Duplicate(taken.clone()));
@@ -136,21 +128,14 @@ impl Reading<'_> {
     }
 
     fn peers(&mut self) {
-        let Objects {
-            mode,
-            nodes,
-            references,
-            ..
-        } = *self.objects;
+        let references = self.objects.references;
         let secrets = references.secrets_by_name();
-        let mut neighbours = Neighbours::new(mode, nodes);
         each(
             self.objects.bgp_peers,
             &self.in_effect.peers,
             &mut self.config.peers,
             &mut self.rejected,
             |object| {
-                mode.check(&object.spec)?;
                 let peer = Peer::try_from(object)?;
                 let peer =
                     peer.with_bfd_profile(&self.config.bfd_profiles, references.must_exist())?;
@@ -159,27 +144,21 @@ impl Reading<'_> {
                     None => Ok(peer),
                 }
             },
-            |peer| neighbours.add(peer).map(|()| None),
+            |_| Ok(None),
         );
     }
 
     fn bgp_advertisements(&mut self, names: &BTreeMap<String, Community>) {
         let Objects {
-            mode,
-            nodes,
-            references,
-            ..
+            nodes, references, ..
         } = *self.objects;
-        let mut routes = Routes::new(mode, &self.config.pools, nodes, &self.config.peers);
+        let mut routes = Routes::new(&self.config.pools, nodes, &self.config.peers);
         each(
             self.objects.bgp_advertisements,
             &self.in_effect.bgp_advertisements,
             &mut self.config.bgp_advertisements,
             &mut self.rejected,
-            |object| {
-                BgpAdvertisement::read(object, |text| references.community(text, names))?
-                    .within(mode)
-            },
+            |object| BgpAdvertisement::read(object, |text| references.community(text, names)),
             |advertisement| Ok(routes.add(advertisement)),
         );
     }

@@ -12,7 +12,6 @@ use crate::selector::{Labels, Selector, any_or_none};
 use crate::timers::Timers;
 
 pub use error::{ObjectName, PeerError, SecretError};
-pub(crate) use read::given;
 
 /// A BGPPeer: a router, and how to talk to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,17 +110,6 @@ impl Peer {
     /// Whether a node with these labels connects to the router.
     pub fn selects_node(&self, labels: &Labels) -> bool {
         any_or_none(&self.node_selectors, labels)
-    }
-}
-
-impl Peer {
-    /// As FRR tells neighbours apart: by address or interface, and VRF. To be shown.
-    pub(crate) fn identifier(&self) -> String {
-        let all = match &self.vrf {
-            Some(vrf) => format!("{}-{vrf}", self.address),
-            None => self.address.to_string(),
-        };
-        all.escape_debug().to_string()
     }
 }
 

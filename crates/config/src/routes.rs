@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use crate::bgp::{BgpAdvertisement, BgpAdvertisementError};
-use crate::mode::{Feature, Mode};
 use crate::peer::Peer;
 use crate::pool::Pool;
 use crate::range::Family;
@@ -16,7 +15,6 @@ use crate::selector::Labels;
 /// What an advertisement is held against.
 #[derive(Debug)]
 pub(crate) struct Routes<'a> {
-    mode: Mode,
     pools: &'a BTreeMap<String, Pool>,
     nodes: &'a [&'a Labels],
     /// The peers, by name, that are sent BFD echo packets.
@@ -35,7 +33,6 @@ struct Older {
 
 impl<'a> Routes<'a> {
     pub(crate) fn new(
-        mode: Mode,
         pools: &'a BTreeMap<String, Pool>,
         nodes: &'a [&'a Labels],
         peers: &'a BTreeMap<String, Peer>,
@@ -45,7 +42,6 @@ impl<'a> Routes<'a> {
             settings.is_some_and(|it| it.echo)
         };
         Self {
-            mode,
             pools,
             nodes,
             echo: peers
@@ -107,21 +103,9 @@ impl<'a> Routes<'a> {
         rivals: &[&Older],
         pool: &Pool,
     ) -> Option<BgpAdvertisementError> {
-        self.ipv6(pool)
-            .or_else(|| aggregation(advertisement, pool))
+        aggregation(advertisement, pool)
             .or_else(|| local_pref(advertisement, rivals, pool))
             .or_else(|| self.echo(advertisement, pool))
-    }
-
-    fn ipv6(&self, pool: &Pool) -> Option<BgpAdvertisementError> {
-        let (_, range) = pool.finest(Family::V6)?;
-        let pool = || pool.name.clone();
-        self.mode
-            .lacks(Feature::Ipv6)
-            .then(|| BgpAdvertisementError::Ipv6 {
-                pool: pool(),
-                range,
-            })
     }
 
     fn echo(&self, advertisement: &BgpAdvertisement, pool: &Pool) -> Option<BgpAdvertisementError> {

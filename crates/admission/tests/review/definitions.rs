@@ -21,7 +21,7 @@ struct Cases {
 fn webhooks_and_definitions_agree() {
     let text = include_str!("../../../../crds/tests/rules/cases.yaml");
     let cases: BTreeMap<String, Cases> = serde_saphyr::from_str(text).expect("cases");
-    let cluster = Cluster::in_mode("frr");
+    let cluster = Cluster::default();
     for (name, cases) in cases {
         let kind = KINDS
             .into_iter()

@@ -8,7 +8,7 @@ mod webhooks;
 use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, AdmissionReview};
 use metallb_admission::{Verdict, WEBHOOKS, Webhook, review};
-use metallb_config::{Kind, Labels, Mode, Objects};
+use metallb_config::{Kind, Labels, Objects};
 use metallb_crds::{v1beta1, v1beta2};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -33,17 +33,9 @@ struct Cluster {
     bgp_peers: Vec<v1beta2::BGPPeer>,
     communities: Vec<v1beta1::Community>,
     nodes: Vec<Labels>,
-    mode: Mode,
 }
 
 impl Cluster {
-    fn in_mode(bgp_type: &str) -> Self {
-        Self {
-            mode: Mode::of_controller(bgp_type),
-            ..Self::default()
-        }
-    }
-
     /// With an object that exists, whatever a webhook would have said.
     fn with(mut self, kind: Kind, name: &str, spec: &Value) -> Self {
         match kind {
@@ -72,7 +64,6 @@ impl Cluster {
             bgp_peers: &self.bgp_peers,
             communities: &self.communities,
             nodes: &nodes,
-            mode: self.mode,
             ..Objects::default()
         };
         review(webhook(kind), &read(request), &existing, NAMESPACE)

@@ -4,7 +4,6 @@
 mod advertisements;
 mod bfd_profiles;
 mod communities;
-mod modes;
 mod peers;
 mod pools;
 

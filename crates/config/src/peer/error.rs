@@ -4,7 +4,6 @@ use std::fmt;
 
 use kube::ResourceExt;
 
-use crate::mode::Feature;
 use crate::selector::SelectorError;
 use crate::timers::TimersError;
 
@@ -63,34 +62,6 @@ pub enum PeerError {
     /// There is an older peer of the same name.
     #[error("peer {0} already exists")]
     Name(String),
-    /// An older peer of the same node has another router ID.
-    #[error(
-        "peer {peer} has RouterID different from {with}, in FRR mode peers selecting the same \
-         node must all have the same RouterID"
-    )]
-    RouterIds {
-        /// The router.
-        peer: String,
-        /// The older peer's router.
-        with: String,
-    },
-    /// An older peer of the same node is the same router.
-    #[error(
-        "peer {0} already exists, FRR mode doesn't support duplicate BGPPeers selecting the same \
-         node"
-    )]
-    SamePeer(String),
-    /// An older peer of the same node and VRF has another AS number for the nodes.
-    #[error(
-        "peer {peer} has myAsn different from {with}, in FRR mode peers selecting the same node \
-         must have the same myAsn within the same VRF"
-    )]
-    MyAsns {
-        /// The router.
-        peer: String,
-        /// The older peer's router.
-        with: String,
-    },
     /// The BFDProfile is not there.
     #[error("peer {peer} referencing non existing bfd profile {}", profile.escape_debug())]
     NoBfdProfile {
@@ -106,14 +77,6 @@ pub enum PeerError {
         peer: String,
         /// What is wrong with the Secret.
         error: SecretError,
-    },
-    /// Something that the BGP mode does not have.
-    #[error("peer {address} has {feature} set on native bgp mode")]
-    Mode {
-        /// The router.
-        address: String,
-        /// What its object asks for.
-        feature: Feature,
     },
 }
 

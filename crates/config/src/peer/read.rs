@@ -206,7 +206,7 @@ fn parse_ip(text: &str) -> Option<IpAddr> {
 }
 
 /// A text that says something: empty is the same as left out.
-pub(crate) fn given(text: Option<&str>) -> Option<&str> {
+fn given(text: Option<&str>) -> Option<&str> {
     text.filter(|text| !text.is_empty())
 }
 

@@ -1,7 +1,7 @@
 //! Objects as users write them, and what is made of them.
 
 use k8s_openapi::api::core::v1::Secret;
-use metallb_config::{Config, InEffect, Labels, Mode, Objects, Parsed, References, reparse};
+use metallb_config::{Config, InEffect, Labels, Objects, Parsed, References, reparse};
 use metallb_crds::v1beta1::{
     BFDProfile, BGPAdvertisement, Community, IPAddressPool, L2Advertisement,
 };
@@ -19,7 +19,6 @@ pub(crate) struct Cluster {
     pub(crate) bfd_profiles: Vec<BFDProfile>,
     pub(crate) communities: Vec<Community>,
     pub(crate) nodes: Vec<Labels>,
-    pub(crate) mode: Mode,
     /// Whether what is named must be there; Secrets are looked at if there are any here.
     pub(crate) complete: bool,
     pub(crate) secrets: Vec<Secret>,
@@ -104,11 +103,6 @@ impl Cluster {
         self
     }
 
-    pub(crate) fn mode(mut self, mode: Mode) -> Self {
-        self.mode = mode;
-        self
-    }
-
     /// All that there is, is here.
     pub(crate) fn complete(mut self) -> Self {
         self.complete = true;
@@ -135,7 +129,6 @@ impl Cluster {
                 bgp_peers: &self.peers,
                 bfd_profiles: &self.bfd_profiles,
                 communities: &self.communities,
-                mode: self.mode,
                 nodes: &nodes,
                 references,
             },

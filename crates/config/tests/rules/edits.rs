@@ -1,6 +1,6 @@
 //! What a change leaves in effect.
 
-use metallb_config::{Config, InEffect, Mode};
+use metallb_config::{Config, InEffect};
 use serde_json::json;
 
 use crate::cluster::{Cluster, assert_accepted, effects, said};
@@ -83,7 +83,6 @@ fn an_invalid_edit_of_any_kind_leaves_the_last_form() {
         .bfd("bfd", json!({"receiveInterval": 50}))
         .community("names", &[("a", "1:2")])
         .node(&[])
-        .mode(Mode::Frr)
         .complete();
     let before = cluster.read();
     assert_accepted(&before);

@@ -9,7 +9,6 @@ mod bgp_advertisements;
 mod communities;
 mod edits;
 mod l2_advertisements;
-mod modes;
 mod peers;
 mod pools;
 mod properties;

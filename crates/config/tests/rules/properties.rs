@@ -1,6 +1,6 @@
 //! What is true of any objects.
 
-use metallb_config::{BgpAdvertisement, Config, Family, InEffect, Mode, Parsed, Pool, Report};
+use metallb_config::{BgpAdvertisement, Config, Family, InEffect, Parsed, Pool, Report};
 use proptest::prelude::*;
 use proptest::sample::select as one_of;
 use serde_json::{Value, json};
@@ -17,9 +17,8 @@ fn cluster() -> impl Strategy<Value = Cluster> {
         specs(bfd_spec()),
         specs(community_spec()),
     );
-    let modes = one_of(vec![Mode::Any, Mode::Native, Mode::Frr]);
     let nodes = prop::collection::vec(one_of(vec!["1", "2", "3"]), 0..3);
-    (lists, modes, nodes, any::<bool>()).prop_map(|(lists, mode, nodes, complete)| Cluster {
+    (lists, nodes, any::<bool>()).prop_map(|(lists, nodes, complete)| Cluster {
         pools: objects(lists.0),
         l2_advertisements: objects(lists.1),
         bgp_advertisements: objects(lists.2),
@@ -30,7 +29,6 @@ fn cluster() -> impl Strategy<Value = Cluster> {
             .into_iter()
             .map(|rack| labels(&[("rack", rack)]))
             .collect(),
-        mode,
         complete,
         ..Cluster::new()
     })
@@ -256,11 +254,8 @@ proptest! {
                 .peer("g", json!({"peerAddress": null, "interface": text, "vrf": near, "password": text, "bfdProfile": text}))
                 .bfd("h", json!({"receiveInterval": small, "minimumTtl": small}))
                 .community(text, &[(text, near.as_str()), (near.as_str(), text)]);
-            for mode in [Mode::Any, Mode::Native, Mode::Frr] {
-                for cluster in [cluster.clone(), cluster.clone().complete()] {
-                    let read = cluster.mode(mode).read();
-                    let _ = Report::of(&read.rejected);
-                }
+            for cluster in [cluster.clone(), cluster.clone().complete()] {
+                let _ = Report::of(&cluster.read().rejected);
             }
         }
     }

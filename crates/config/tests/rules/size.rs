@@ -1,6 +1,6 @@
 //! As much as there can be. A cost that grows with the square of it would not end here.
 
-use metallb_config::{Mode, Pool};
+use metallb_config::Pool;
 use serde_json::json;
 
 use crate::cluster::{Cluster, assert_accepted, labels, said, select};
@@ -110,7 +110,6 @@ fn as_many_addresses_as_there_are() {
 #[test]
 fn many_advertisements_of_many_pools_to_many_peers_from_many_nodes() {
     let mut cluster = Cluster::new()
-        .mode(Mode::Frr)
         .complete()
         .bfd("echo", json!({"echoMode": true}));
     cluster.nodes = (0..1_000)

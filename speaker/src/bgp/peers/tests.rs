@@ -100,6 +100,18 @@ fn an_identifier_is_the_nodes_own_and_always_the_same() {
 }
 
 #[test]
+fn a_peer_on_an_interface_is_told_of() {
+    let on = json!({ "interface": "eth0", "myASN": 64500, "peerASN": 64501 });
+    let cluster = Cluster::of(&["a"]).peer("router", on);
+    let (setups, problems) = peers(&cluster.index, &own(), Backend::Frr);
+    assert!(setups.is_empty());
+    assert!(
+        problems["router"].contains("give peerAddress"),
+        "{problems:?}"
+    );
+}
+
+#[test]
 fn a_peer_that_does_not_select_the_node_is_none_of_it() {
     let elsewhere = json!({ "nodeSelectors": [{ "matchLabels": { "rack": "b" } }] });
     let (setups, problems) = peers(&cluster(elsewhere).index, &own(), Backend::Frr);

@@ -12,6 +12,4 @@ fn row_30_profiles_are_left_to_the_schema() {
     for spec in [json!({"receiveInterval": 5}), json!({"minimumTtl": 255})] {
         assert_allowed(30, &cluster, BFDProfile, &spec);
     }
-    // Also in native mode, where they have no effect.
-    assert_allowed(30, &Cluster::in_mode("native"), BFDProfile, &json!({}));
 }

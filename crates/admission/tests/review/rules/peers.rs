@@ -99,9 +99,31 @@ fn rows_13_to_28_of_peers() {
 /// With another name it is another peer, but for FRR.
 #[test]
 fn row_29_equal_peers() {
-    // Refused by upstream's FRR alone: two sessions with one router are no harm.
-    for bgp_type in ["native", "frr"] {
-        let cluster = Cluster::in_mode(bgp_type).with(BGPPeer, "old", &peer(&json!({})));
-        assert_allowed(29, &cluster, BGPPeer, &peer(&json!({})));
+    // Refused by upstream's FRR alone: two sessions with one router are no harm. Nor are other
+    // identifiers and numbers for other routers.
+    let cluster = Cluster::default().with(BGPPeer, "old", &peer(&json!({"routerID": "10.9.9.9"})));
+    for fields in [
+        json!({"routerID": "10.9.9.9"}),
+        json!({"peerAddress": "10.0.0.2", "routerID": "10.8.8.8"}),
+        json!({"peerAddress": "10.0.0.2", "myASN": 7}),
+    ] {
+        assert_allowed(29, &cluster, BGPPeer, &peer(&fields));
+    }
+}
+
+#[test]
+fn what_upstreams_backends_cannot_do_is_taken() {
+    for fields in [
+        json!({"bfdProfile": "fast"}),
+        json!({"keepaliveTime": "1s"}),
+        json!({"vrf": "red"}),
+        json!({"connectTime": "1s"}),
+        json!({"enableGracefulRestart": true}),
+        json!({"dualStackAddressFamily": true}),
+        json!({"peerASN": null, "dynamicASN": "external"}),
+        json!({"peerAddress": null, "interface": "eth0"}),
+        json!({"localASN": 5}),
+    ] {
+        assert_allowed(0, &Cluster::default(), BGPPeer, &peer(&fields));
     }
 }
