@@ -34,8 +34,8 @@ pub(crate) fn measure(args: &Args, rig: &Rig, router: &Router, table: &mut Table
     rig.beside_the_server(async |client| crowd.clear(&client).await)
 }
 
-fn all_told(router: &Router, since: Instant, routes: u32) -> Result<()> {
-    let count = usize::try_from(routes)?;
+fn all_told(router: &Router, since: Instant, told: u32) -> Result<()> {
+    let count = usize::try_from(told)?;
     eventually("all routes are told", Duration::from_mins(3), || {
         let told = router.since(since).iter().filter(|it| it.reached).count();
         Ok(if told >= count {
@@ -68,9 +68,9 @@ fn to_a_new_session(args: &Args, rig: &Rig, router: &Router, table: &mut Table) 
         messages = messages.max(count);
     }
     let (ours, floor) = (median(&ours), median(&floor));
-    let routes = args.routes;
+    let many = args.routes;
     table.row(
-        &format!("{routes} routes to a new session"),
+        &format!("{many} routes to a new session"),
         "ms",
         ours,
         Bar::None,
@@ -123,7 +123,7 @@ fn back_from_silence(router: &Router, table: &mut Table) -> Result<()> {
         thread::sleep(Duration::from_secs(12));
         let since = Instant::now();
         router.close(false);
-        let up = eventually("a session", Duration::from_secs(60), || {
+        let up = eventually("a session", Duration::from_mins(1), || {
             Ok(router.sessions(since).first().copied().ok_or("none"))
         })?;
         times.push((up - since).as_secs_f64());

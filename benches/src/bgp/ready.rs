@@ -46,13 +46,13 @@ fn one(
     rig: &Rig,
     router: &Router,
     kind: Kind,
-    routes: u32,
+    all: u32,
     table: &mut Table,
 ) -> Result<()> {
     let since = Instant::now();
     let mut speakers = Speakers::none(rig, kind);
     speakers.start_on(FIRST)?;
-    let count = usize::try_from(routes)?;
+    let count = usize::try_from(all)?;
     eventually("all routes are told", Duration::from_mins(5), || {
         let told = router.since(since).iter().filter(|it| it.reached).count();
         Ok(if told >= count {
@@ -72,7 +72,7 @@ fn one(
         }
         Ok(times)
     })?;
-    let others = routes - 1;
+    let others = all - 1;
     let what = format!(
         "{}: endpoint ready to route, beside {others} routes",
         kind.name()

@@ -40,7 +40,6 @@ struct Log {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heard {
     pub(crate) at: Instant,
-    pub(crate) from: IpAddr,
     pub(crate) prefix: IpNet,
     pub(crate) reached: bool,
 }
@@ -126,11 +125,11 @@ impl Router {
             }
             let at = Instant::now();
             let mut read = 0;
-            while let Some(len) = frame_len(&input[read..], codec).map_err(ended)? {
+            while let Some(len) = frame_len(&input[read..], codec).map_err(|it| ended(&it))? {
                 let Some(frame) = input.get(read..read + len) else {
                     break;
                 };
-                let received = Message::decode(frame, codec).map_err(ended)?;
+                let received = Message::decode(frame, codec).map_err(|it| ended(&it))?;
                 match received.message {
                     Message::Open(open) => {
                         codec.four_octet = open.has_four_octet_as();
@@ -150,7 +149,6 @@ impl Router {
                         let all = gone.chain(update.reached().map(|prefix| (prefix, true)));
                         let heard = all.map(|(prefix, reached)| Heard {
                             at,
-                            from,
                             prefix,
                             reached,
                         });
@@ -167,7 +165,7 @@ impl Router {
     }
 }
 
-fn ended(answer: Notification) -> anyhow::Error {
+fn ended(answer: &Notification) -> anyhow::Error {
     anyhow::anyhow!("{answer}")
 }
 
