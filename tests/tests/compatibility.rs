@@ -8,6 +8,7 @@ use std::{
 };
 
 use metallb_tests::product::path;
+use serde_json::Value;
 
 /// The tables of numbered lines: the letter before the number, and how many lines there are.
 const TABLES: &[(&str, u32)] = &[
@@ -24,6 +25,8 @@ const TABLES: &[(&str, u32)] = &[
     ("L", 39),
     // What the RFCs ask for.
     ("N", 14),
+    // Fields of BGP's kinds.
+    ("F", 38),
     // Known oddities.
     ("Q", 30),
 ];
@@ -74,6 +77,44 @@ fn every_line_names_a_test_that_exists() {
         }
     }
     assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+/// A new field of BGP without a line here is one that nobody has seen to work.
+#[test]
+fn every_field_of_bgp_has_its_line() {
+    let mut fields = BTreeSet::new();
+    for kind in ["BGPPeer", "BGPAdvertisement", "BFDProfile", "Community"] {
+        fields.extend(fields_of(kind).into_iter().map(|it| (kind.to_owned(), it)));
+    }
+    let told: BTreeSet<_> = lines()
+        .into_iter()
+        .filter(|line| line.table == "F")
+        .map(|line| {
+            let cells: Vec<_> = line.text.split('|').map(str::trim).collect();
+            (cells[2].to_owned(), cells[3].trim_matches('`').to_owned())
+        })
+        .collect();
+    assert_eq!(told, fields);
+}
+
+/// The fields that the definition of a kind has, in its newest version.
+fn fields_of(kind: &str) -> Vec<String> {
+    let plural = match kind {
+        "Community" => "communities".to_owned(),
+        _ => format!("{}s", kind.to_lowercase()),
+    };
+    let file = path(&format!("crds/metallb.io_{plural}.yaml"));
+    let text = fs::read_to_string(file).expect("the definition is there");
+    let definition: Value = serde_saphyr::from_str(&text).expect("a definition");
+    let versions = definition["spec"]["versions"].as_array();
+    let stored = versions
+        .into_iter()
+        .flatten()
+        .find(|version| version["storage"] == true)
+        .expect("a version that is stored");
+    let fields = &stored["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
+    let fields = fields.as_object().expect("an object with fields");
+    fields.keys().cloned().collect()
 }
 
 fn lines() -> Vec<Line> {

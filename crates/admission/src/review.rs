@@ -67,6 +67,12 @@ struct Asked<'a> {
     namespace: &'a str,
 }
 
+const NO_ECHO: &str = "echoMode has no effect in this release: control packets alone watch the \
+    session, by receiveInterval, transmitInterval and detectMultiplier";
+
+const NOT_FOUND: &str = "peers found on an interface are not in this release: there will be no \
+    session; give the router's address by peerAddress";
+
 /// A warning or none, or why not.
 type Answer = Result<Option<&'static str>, Verdict>;
 
@@ -84,6 +90,7 @@ impl Asked<'_> {
         }
         // Of two that clash, the one that was there stays.
         object.meta_mut().creation_timestamp = None;
+        let warning = object.has_no_effect();
         let name = object.name_any();
         let mut objects = self.existing;
         let others = K::list(&mut objects)
@@ -96,7 +103,7 @@ impl Asked<'_> {
         let parsed = parse(&objects);
         let mut rejected = parsed.rejected.iter();
         match rejected.find(|it| it.kind == K::KIND && it.name == name) {
-            None => Ok(None),
+            None => Ok(warning),
             Some(rejected) => Err(Verdict::Deny(rejected.error.to_string())),
         }
     }
@@ -106,7 +113,7 @@ impl Asked<'_> {
         if self.request.operation == Operation::Create {
             let profile: v1beta1::BFDProfile = self.object()?;
             self.is_in_namespace(&profile)?;
-            return Ok(None);
+            return Ok((profile.spec.echo_mode == Some(true)).then_some(NO_ECHO));
         }
         let profile: v1beta1::BFDProfile = decoded(self.request.old_object.as_ref())?;
         let name = profile.name_any();
@@ -191,6 +198,11 @@ trait Configuring: Resource<DynamicType = ()> + Clone + DeserializeOwned {
     fn is_unchecked(&self) -> Option<&'static str> {
         None
     }
+
+    /// What is sound in it and has no effect.
+    fn has_no_effect(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 impl Configuring for v1beta1::IPAddressPool {
@@ -239,6 +251,15 @@ impl Configuring for v1beta2::BGPPeer {
         self.spec.disable_mp.then_some(
             "disable mp is deprecated and has no effect since it's the default behavior now",
         )
+    }
+
+    fn has_no_effect(&self) -> Option<&'static str> {
+        let on_interface = self
+            .spec
+            .interface
+            .as_deref()
+            .is_some_and(|it| !it.is_empty());
+        on_interface.then_some(NOT_FOUND)
     }
 }
 

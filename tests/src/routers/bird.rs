@@ -43,6 +43,7 @@ fn config(seat: &Seat<'_>) -> String {
     local {local} as {asn};
     neighbor range {range} as {NODES_ASN};
     dynamic name \"{name}_\";
+    bfd on;
     connect retry time 1; connect delay time 1; error wait time 1,4;
     ipv4 {{ import all; export none; }};
     ipv6 {{ import all; export none; }};
@@ -55,6 +56,7 @@ fn config(seat: &Seat<'_>) -> String {
         "log stderr all;
 router id {id};
 protocol device {{ }}
+protocol bfd {{ interface \"*\" {{ interval 50 ms; idle tx interval 300 ms; multiplier 3; }}; }}
 protocol kernel {{ ipv4 {{ export all; }}; }}
 protocol kernel {{ ipv6 {{ export all; }}; }}
 {four}{six}",

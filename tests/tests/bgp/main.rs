@@ -1,5 +1,6 @@
 //! BGP with real routers: FRR, BIRD and `GoBGP` take our routes, on one real cluster.
 
+mod bfd;
 mod routes;
 mod sessions;
 mod world;
@@ -32,6 +33,7 @@ const STORIES: &[Story<World>] = &[
         "bgp::an_advertisement_names_the_peers_that_are_told",
         routes::some_peers,
     ),
+    ("bgp::an_advertisement_chooses_by_labels", routes::by_labels),
     (
         "bgp::each_node_says_to_whom_it_tells_which_service",
         routes::statuses,
@@ -61,7 +63,9 @@ const STORIES: &[Story<World>] = &[
         "bgp::routes_stay_while_speakers_are_replaced",
         sessions::graceful_restart,
     ),
-    ("bgp::bfd_notices_a_cut_cable_at_once", sessions::bfd),
+    ("bgp::bfd_notices_a_cut_cable_at_once", bfd::cut),
+    ("bgp::the_router_sees_each_field_of_a_profile", bfd::fields),
+    ("bgp::bfd_works_on_both_families", bfd::bird),
     (
         "bgp::sessions_are_seen_on_the_command_line",
         sessions::on_the_command_line,

@@ -146,6 +146,43 @@ pub(crate) fn some_peers(world: &World) -> Result<()> {
     world.known_by(FRR, ip, &ALL).map(drop)
 }
 
+/// Pools and Services are chosen by their labels; IPv6 has an aggregation length of its own.
+pub(crate) fn by_labels(world: &World) -> Result<()> {
+    let ips = world.addresses()?;
+    let of = |labels: serde_json::Value| json!([{ "matchLabels": labels }]);
+    let label = |what: &[&str], label: &str| {
+        let arguments = [&["label", "--overwrite"], what, &[label]].concat();
+        world.kubectl.output(&arguments).map(drop)
+    };
+    let pool = ["-n", product::NAMESPACE, "ipaddresspool/routed"];
+    let service = ["service/web"];
+    for (what, selectors) in [
+        (&pool[..], "ipAddressPoolSelectors"),
+        (&service[..], "serviceSelectors"),
+    ] {
+        let mut spec = json!({});
+        spec[selectors] = of(json!({ "tier": "gold" }));
+        world.advertise(spec)?;
+        world.known_by(FRR, ips[0], &[])?;
+        label(what, "tier=gold")?;
+        world.known_by(FRR, ips[0], &ALL)?;
+        label(what, "tier-")?;
+        world.known_by(FRR, ips[0], &[])?;
+        println!("  {selectors}: told while {what:?} has the label");
+    }
+    world.advertise(json!({ "ipAddressPools": ["routed"], "aggregationLengthV6": 124 }))?;
+    world.known_by(FRR, ips[0], &ALL)?;
+    world.known_by(FRR, ips[1], &[])?;
+    let question = "show bgp ipv6 unicast 2001:db8:f::/124 json";
+    eventually(&format!("{FRR} has the aggregate"), SOON, || {
+        let text = world.cluster.ask_router(FRR, question)?;
+        let is_there = text.contains("\"valid\":true");
+        Ok(if is_there { Ok(()) } else { Err(text) })
+    })?;
+    world.advertise(json!({ "ipAddressPools": ["routed"] }))?;
+    world.known_by(FRR, ips[1], &ALL).map(drop)
+}
+
 /// Each node says to whom it tells which Service.
 pub(crate) fn statuses(world: &World) -> Result<()> {
     let peers = |spec: serde_json::Value, expected: &[&str]| {

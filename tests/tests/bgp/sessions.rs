@@ -3,11 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use metallb_tests::faults::Cable;
 use metallb_tests::{Place, eventually, product};
 use serde_json::{Value, json};
 
-use crate::world::{FRR, SOON, World, families};
+use crate::world::{BIRD, FRR, SOON, World, families, peer_name};
 
 /// The taint has routers prefer other nodes first, and then withdraws.
 pub(crate) fn drained(world: &World) -> Result<()> {
@@ -257,96 +256,48 @@ pub(crate) fn dual_stack(world: &World) -> Result<()> {
     world.peer("r1-v6", &six, json!({}))
 }
 
-/// The speakers are replaced; a router that was told to keeps their routes meanwhile.
+/// The speakers are replaced; routers that were told to keep their routes meanwhile.
 pub(crate) fn graceful_restart(world: &World) -> Result<()> {
     let ip = world.addresses()?[0];
-    let [(_, address), _] = families(FRR);
-    world.remove("bgppeer", "r1-v4")?;
-    world.peer("r1-v4", &address, json!({ "enableGracefulRestart": true }))?;
-    world.known_by(FRR, ip, &[1, 2, 3])?;
-    // FRR tells of the End-of-RIB that makes a session one that can be restarted.
-    let restart = [
-        "-n",
-        product::NAMESPACE,
-        "rollout",
-        "restart",
-        "daemonset/speaker",
-    ];
-    world.kubectl.output(&restart)?;
+    for router in [FRR, BIRD] {
+        peer_anew(world, router, json!({ "enableGracefulRestart": true }))?;
+        world.known_by(router, ip, &[1, 2, 3])?;
+    }
+    let speakers = ["daemonset/speaker", "--timeout=1s"];
+    let rollout = |verb: &str, arguments: &[&str]| {
+        let arguments = [&["-n", product::NAMESPACE, "rollout", verb], arguments].concat();
+        world.kubectl.output(&arguments)
+    };
+    rollout("restart", &speakers[..1])?;
     let until = Instant::now() + Duration::from_mins(1);
-    let status = [
-        "-n",
-        product::NAMESPACE,
-        "rollout",
-        "status",
-        "daemonset/speaker",
-        "--timeout=1s",
-    ];
     let mut looks = 0;
-    while world.kubectl.output(&status).is_err() {
+    while rollout("status", &speakers).is_err() {
         ensure!(Instant::now() < until, "the speakers are not replaced");
         for _ in 0..5 {
-            let known = world.known(FRR, ip)?;
-            ensure!(known.next_hops.len() == 3, "after {looks} looks: {known:?}");
+            for router in [FRR, BIRD] {
+                let known = world.known(router, ip)?;
+                ensure!(
+                    known.next_hops.len() == 3,
+                    "{router} after {looks} looks: {known:?}"
+                );
+            }
             looks += 1;
         }
     }
     println!("  in {looks} looks during the rollout, the routes by all nodes were there");
-    world.remove("bgppeer", "r1-v4")?;
-    world.peer("r1-v4", &address, json!({}))?;
-    world.known_by(FRR, ip, &[1, 2, 3]).map(drop)
+    for router in [FRR, BIRD] {
+        peer_anew(world, router, json!({}))?;
+        world.known_by(router, ip, &[1, 2, 3])?;
+    }
+    Ok(())
 }
 
-/// A cable is cut: by BFD, the router knows within a fraction of a second, and so do we.
-pub(crate) fn bfd(world: &World) -> Result<()> {
-    let ip = world.addresses()?[0];
-    let [(_, address), _] = families(FRR);
-    world.cluster.configure_router(
-        FRR,
-        &[
-            "bfd",
-            "profile fast",
-            "transmit-interval 50",
-            "receive-interval 50",
-            "detect-multiplier 3",
-            "exit",
-            "exit",
-            "router bgp 64501",
-            "neighbor nodes bfd",
-            "neighbor nodes bfd profile fast",
-        ],
-    )?;
-    let profile = json!({ "transmitInterval": 50, "receiveInterval": 50, "detectMultiplier": 3 });
-    world.apply("BFDProfile", "fast", profile)?;
-    world.peer("r1-v4", &address, json!({ "bfdProfile": "fast" }))?;
-    let up = |count: usize| {
-        eventually(&format!("{count} BFD sessions are up"), SOON, || {
-            let text = world.cluster.ask_router(FRR, "show bfd peers json")?;
-            let all: Value = serde_json::from_str(&text)?;
-            let all = all.as_array().cloned().unwrap_or_default();
-            let up = all.iter().filter(|it| it["status"] == "up").count();
-            Ok(if up == count { Ok(()) } else { Err(text) })
-        })
-    };
-    up(3)?;
-    world.known_by(FRR, ip, &[1, 2, 3])?;
-    let cable = Cable {
-        place: Place::Node(3),
-        nic: 0,
-    };
-    let started = Instant::now();
-    world.cluster.cut(cable)?;
-    let noticed = world.known_by(FRR, ip, &[1, 2]);
-    let took = started.elapsed();
-    world.cluster.heal(cable)?;
-    noticed?;
-    println!("  the route by n3 is gone after {took:.1?}, with what asking takes");
-    ensure!(
-        took < Duration::from_secs(3),
-        "it took {took:.1?}; the hold time is 9 s"
-    );
-    world.known_by(FRR, ip, &[1, 2, 3])?;
-    up(3)
+/// A field that may not be changed is given anew.
+fn peer_anew(world: &World, router: Place, fields: Value) -> Result<()> {
+    let [(family, address), _] = families(router);
+    let name = peer_name(router, family);
+    world.remove("bgppeer", &name)?;
+    world.peer(&name, &address, fields)
 }
 
 /// What dashboards and alerts look at.

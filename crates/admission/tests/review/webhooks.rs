@@ -111,6 +111,24 @@ fn objects_must_be_created_in_metallbs_namespace() {
 }
 
 #[test]
+fn what_has_no_effect_yet_is_taken_with_a_warning() {
+    let cluster = Cluster::default();
+    let warned = |verdict| match verdict {
+        Verdict::Allow { warnings } => warnings.join(""),
+        other => panic!("not allowed: {other:?}"),
+    };
+    let echo = cluster.create(Kind::BFDProfile, "a", &json!({ "echoMode": true }));
+    assert!(warned(echo).starts_with("echoMode has no effect"));
+    let none = cluster.create(Kind::BFDProfile, "a", &json!({ "echoMode": false }));
+    assert_eq!(none, allowed());
+    let plain = json!({ "myASN": 1, "peerASN": 2, "peerAddress": "192.0.2.9" });
+    let spec = json!({ "myASN": 1, "peerASN": 2, "interface": "eth0" });
+    let words = "peers found on an interface are not in this release";
+    assert!(warned(cluster.create(Kind::BGPPeer, "a", &spec)).starts_with(words));
+    assert!(warned(cluster.update(Kind::BGPPeer, "a", &plain, &spec)).starts_with(words));
+}
+
+#[test]
 fn a_peer_with_disable_mp_is_created_unchecked_with_a_warning() {
     let cluster = Cluster::default();
     let warned = Verdict::Allow {

@@ -121,7 +121,6 @@ fn what_upstreams_backends_cannot_do_is_taken() {
         json!({"enableGracefulRestart": true}),
         json!({"dualStackAddressFamily": true}),
         json!({"peerASN": null, "dynamicASN": "external"}),
-        json!({"peerAddress": null, "interface": "eth0"}),
         json!({"localASN": 5}),
     ] {
         assert_allowed(0, &Cluster::default(), BGPPeer, &peer(&fields));
