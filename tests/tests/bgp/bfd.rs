@@ -21,14 +21,8 @@ pub(crate) fn cut(world: &World) -> Result<()> {
             "detect-multiplier 3",
         ],
     )?;
-    world.cluster.configure_router(
-        FRR,
-        &[
-            "router bgp 64501",
-            "neighbor nodes bfd",
-            "neighbor nodes bfd profile fast",
-        ],
-    )?;
+    world.frr("neighbor nodes bfd")?;
+    world.frr("neighbor nodes bfd profile fast")?;
     let fast = json!({ "transmitInterval": 50, "receiveInterval": 50, "detectMultiplier": 3 });
     world.apply("BFDProfile", "fast", fast)?;
     world.peer("r1-v4", &address, json!({ "bfdProfile": "fast" }))?;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use metallb_tests::{Place, eventually, product};
 use serde_json::{Value, json};
 
-use crate::world::{BIRD, FRR, SOON, World, families, peer_name};
+use crate::world::{BIRD, FRR, GOBGP, SOON, World, families, peer_name};
 
 /// The taint has routers prefer other nodes first, and then withdraws.
 pub(crate) fn drained(world: &World) -> Result<()> {
@@ -73,16 +73,12 @@ pub(crate) fn what_is_wrong(world: &World) -> Result<()> {
 pub(crate) fn password(world: &World) -> Result<()> {
     let ip = world.addresses()?[0];
     let [(_, address), _] = families(FRR);
-    world
-        .cluster
-        .configure_router(FRR, &["router bgp 64501", "neighbor nodes password secret"])?;
+    world.frr("neighbor nodes password secret")?;
     let wait = |nodes: &[u8]| world.known_by(FRR, ip, nodes).map(drop);
     wait(&[])?;
     world.peer("r1-v4", &address, json!({ "password": "secret" }))?;
     wait(&[1, 2, 3])?;
-    world
-        .cluster
-        .configure_router(FRR, &["router bgp 64501", "no neighbor nodes password"])?;
+    world.frr("no neighbor nodes password")?;
     world.peer("r1-v4", &address, json!({}))?;
     wait(&[1, 2, 3])
 }
@@ -91,12 +87,7 @@ pub(crate) fn password(world: &World) -> Result<()> {
 pub(crate) fn password_secret(world: &World) -> Result<()> {
     let ip = world.addresses()?[0];
     let [(_, address), _] = families(FRR);
-    let neighbor = |line: &str| {
-        world
-            .cluster
-            .configure_router(FRR, &["router bgp 64501", line])
-    };
-    neighbor("neighbor nodes password from-a-secret")?;
+    world.frr("neighbor nodes password from-a-secret")?;
     let named = json!({ "passwordSecret": { "name": "router-password" } });
     world.peer("r1-v4", &address, named)?;
     world.known_by(FRR, ip, &[])?;
@@ -111,7 +102,7 @@ pub(crate) fn password_secret(world: &World) -> Result<()> {
         "--from-literal=password=from-a-secret",
     ])?;
     world.known_by(FRR, ip, &[1, 2, 3])?;
-    neighbor("no neighbor nodes password")?;
+    world.frr("no neighbor nodes password")?;
     world.peer("r1-v4", &address, json!({}))?;
     world.known_by(FRR, ip, &[1, 2, 3])?;
     world.remove("secret", "router-password")
@@ -120,10 +111,7 @@ pub(crate) fn password_secret(world: &World) -> Result<()> {
 /// What the router sees of each field of a BGPPeer.
 pub(crate) fn fields(world: &World) -> Result<()> {
     let [(_, address), _] = families(FRR);
-    world.cluster.configure_router(
-        FRR,
-        &["router bgp 64501", "neighbor nodes remote-as external"],
-    )?;
+    world.frr("neighbor nodes remote-as external")?;
     let on_n2 = json!([{ "matchLabels": { "kubernetes.io/hostname": "n2" } }]);
     // (the fields, where FRR says so of the session with n1, and what).
     let cases = [
@@ -213,12 +201,7 @@ pub(crate) fn fields(world: &World) -> Result<()> {
 pub(crate) fn within_an_as(world: &World) -> Result<()> {
     let ip = world.addresses()?[0];
     let [(_, address), _] = families(FRR);
-    let neighbor = |line: &str| {
-        world
-            .cluster
-            .configure_router(FRR, &["router bgp 64501", line])
-    };
-    neighbor("neighbor nodes remote-as internal")?;
+    world.frr("neighbor nodes remote-as internal")?;
     let internal = json!({ "myASN": 64501, "peerASN": 64501 });
     world.peer("r1-v4", &address, internal)?;
     let preferred = |preference: &str| {
@@ -237,23 +220,28 @@ pub(crate) fn within_an_as(world: &World) -> Result<()> {
     preferred("7")?;
     world.advertise(json!({ "ipAddressPools": ["routed"] }))?;
     preferred("100")?;
-    neighbor("neighbor nodes remote-as external")?;
+    world.frr("neighbor nodes remote-as external")?;
     world.peer("r1-v4", &address, json!({}))?;
     world.known_by(FRR, ip, &[1, 2, 3]).map(drop)
 }
 
-/// Routes of both families on one session.
+/// Routes of both families on one session, with each of the routers.
 pub(crate) fn dual_stack(world: &World) -> Result<()> {
-    let [(_, address), (_, six)] = families(FRR);
     let ips = world.addresses()?;
-    world.remove("bgppeer", "r1-v6")?;
-    world.known_by(FRR, ips[1], &[])?;
-    world.peer("r1-v4", &address, json!({ "dualStackAddressFamily": true }))?;
-    for ip in ips {
-        world.known_by(FRR, ip, &[1, 2, 3])?;
+    for router in [FRR, BIRD, GOBGP] {
+        let [(four, address), (six, other)] = families(router);
+        let (four, six) = (peer_name(router, four), peer_name(router, six));
+        world.remove("bgppeer", &six)?;
+        world.known_by(router, ips[1], &[])?;
+        world.peer(&four, &address, json!({ "dualStackAddressFamily": true }))?;
+        for ip in &ips {
+            world.known_by(router, *ip, &[1, 2, 3])?;
+        }
+        println!("  {router} has the routes of both on one session");
+        world.peer(&four, &address, json!({}))?;
+        world.peer(&six, &other, json!({}))?;
     }
-    world.peer("r1-v4", &address, json!({}))?;
-    world.peer("r1-v6", &six, json!({}))
+    Ok(())
 }
 
 /// The speakers are replaced; routers that were told to keep their routes meanwhile.

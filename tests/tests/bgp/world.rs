@@ -88,6 +88,12 @@ impl World {
         self.apply("BGPAdvertisement", "routed", spec)
     }
 
+    /// A line of FRR's configuration of BGP.
+    pub(crate) fn frr(&self, line: &str) -> Result<()> {
+        let bgp = format!("router bgp {}", router_asn(1));
+        self.cluster.configure_router(FRR, &[&bgp, line])
+    }
+
     /// Removes an object of the API group.
     pub(crate) fn remove(&self, kind: &str, name: &str) -> Result<()> {
         let arguments = ["-n", product::NAMESPACE, "delete", kind, name];
