@@ -31,6 +31,8 @@ pub(crate) struct Health<'a> {
     /// The workloads that there should be, by name.
     pub(crate) workloads: [(&'static str, Option<&'a Workload>); 2],
     pub(crate) pods: &'a BTreeMap<String, Pod>,
+    /// The BGP backend that the spec asks for.
+    pub(crate) bgp_backend: Option<&'a str>,
     /// Whether the Available condition was true before.
     pub(crate) was_available: bool,
     pub(crate) now: Timestamp,
@@ -139,7 +141,7 @@ impl Health<'_> {
         // As upstream: available is who has everything up. But who was available stays so while
         // there is somebody left to do the work, as in a rolling update or when a node is down.
         let available = if complete || (self.was_available && works) {
-            Verdict::yes(AVAILABLE, &progress)
+            Verdict::yes(AVAILABLE, &(progress + &self.engine()))
         } else {
             let cause = if degraded.holds {
                 &degraded
@@ -153,6 +155,16 @@ impl Health<'_> {
             None => Verdict::yes(UPGRADEABLE, ""),
         };
         [available, upgradeable, progressing, degraded]
+    }
+
+    /// What becomes of a wish for a program that is not there.
+    fn engine(&self) -> String {
+        match self.bgp_backend {
+            None | Some("" | "native") => String::new(),
+            Some(backend) => format!(
+                "; bgpBackend {backend}: the speaker speaks BGP itself, with the defaults of {backend}"
+            ),
+        }
     }
 
     /// How many pods of each workload do their work.

@@ -303,7 +303,7 @@ pub(crate) fn reports(index: &Index, settings: &Settings, wall: Timestamp) -> Ve
 fn standing<'a>(
     index: &'a Index,
     settings: &Settings,
-    metallb: &MetalLB,
+    metallb: &'a MetalLB,
     wall: Timestamp,
 ) -> Standing<'a> {
     if is_leaving(metallb) {
@@ -345,6 +345,7 @@ fn standing<'a>(
             workload(Kind::DaemonSet, "speaker"),
         ],
         pods: &index.pods,
+        bgp_backend: metallb.spec.bgp_backend.as_deref(),
         was_available: is_true(before.unwrap_or_default(), AVAILABLE),
         now: wall,
     })

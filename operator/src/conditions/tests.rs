@@ -50,6 +50,7 @@ fn health<'a>(
         failures: Vec::new(),
         workloads: [("controller", controller), ("speaker", speaker)],
         pods,
+        bgp_backend: None,
         was_available: false,
         now: Timestamp::UNIX_EPOCH,
     }
@@ -67,6 +68,17 @@ fn all_ready_is_available_and_upgradeable() {
             "Degraded=False Degraded: ",
         ]
     );
+}
+
+#[test]
+fn who_asks_for_frr_is_told_that_there_is_none() {
+    let (controller, speaker, pods) = (workload(2, 2), workload(3, 3), BTreeMap::new());
+    let asked = Health {
+        bgp_backend: Some("frr-k8s"),
+        ..health(Some(&controller), Some(&speaker), &pods)
+    };
+    let said = "; bgpBackend frr-k8s: the speaker speaks BGP itself, with the defaults of frr-k8s";
+    assert!(told(asked)[0].ends_with(said));
 }
 
 #[test]
