@@ -48,7 +48,7 @@ fn deployment(inputs: &Inputs<'_>) -> Value {
                 "image": inputs.images.controller,
                 "command": ["/controller"],
                 "args": args(inputs),
-                "env": env(inputs),
+                "env": [pod::field_env("METALLB_POD_NAME", "metadata.name")],
                 "ports": [
                     { "name": "metricshttps", "containerPort": inputs.ports.metrics },
                     { "name": "webhook-server", "containerPort": PORT },
@@ -75,10 +75,4 @@ fn args(inputs: &Inputs<'_>) -> Vec<String> {
     // The operator converts, also when no controller runs.
     args.push("--register-conversion=false".to_owned());
     args
-}
-
-fn env(inputs: &Inputs<'_>) -> Vec<Value> {
-    let mut env = vec![pod::field_env("METALLB_POD_NAME", "metadata.name")];
-    env.extend(pod::bgp_type(inputs.spec));
-    env
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use metallb_crds::names::HEARTBEATS;
-use metallb_crds::v1beta1::{Config, LogLevel, MetalLBSpec};
+use metallb_crds::v1beta1::{Config, LogLevel};
 use serde_json::{Value, json};
 
 use super::{Component, Inputs};
@@ -61,17 +61,6 @@ pub(super) fn common_args(inputs: &Inputs<'_>) -> Vec<String> {
     let class = non_empty(inputs.spec.load_balancer_class.as_deref());
     args.extend(class.map(|class| format!("--lb-class={class}")));
     args
-}
-
-/// Which of upstream's backends to be like; native is said by saying nothing. Without a choice
-/// it is frr, as upstream's operator has it outside OpenShift.
-pub(super) fn bgp_type(spec: &MetalLBSpec) -> Option<Value> {
-    let name = match non_empty(spec.bgp_backend.as_deref()) {
-        Some("native") => return None,
-        Some("frr-k8s" | "frr-k8s-external") => "frr-k8s",
-        _ => "frr",
-    };
-    Some(env("METALLB_BGP_TYPE", name))
 }
 
 pub(super) fn env(name: &str, value: &str) -> Value {

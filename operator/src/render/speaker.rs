@@ -1,5 +1,6 @@
 //! The speaker: who it is, what it may do, and its `DaemonSet`.
 
+use metallb_crds::v1beta1::MetalLBSpec;
 use serde_json::{Value, json};
 
 use super::{Component, Inputs, MEMBERLIST_SECRET, pod, rules, shared};
@@ -116,8 +117,19 @@ fn env(inputs: &Inputs<'_>) -> Vec<Value> {
         pod::env("METALLB_ML_SECRET_KEY_PATH", MEMBERLIST_PATH),
         pod::field_env("METALLB_POD_NAME", "metadata.name"),
     ];
-    env.extend(pod::bgp_type(inputs.spec));
+    env.extend(bgp_type(inputs.spec));
     env
+}
+
+/// Which of upstream's backends to be like; native is said by saying nothing. Without a choice
+/// it is frr, as upstream's operator has it outside OpenShift.
+fn bgp_type(spec: &MetalLBSpec) -> Option<Value> {
+    let name = match spec.bgp_backend.as_deref() {
+        Some("native") => return None,
+        Some("frr-k8s" | "frr-k8s-external") => "frr-k8s",
+        _ => "frr",
+    };
+    Some(pod::env("METALLB_BGP_TYPE", name))
 }
 
 const MEMBERLIST_PATH: &str = "/etc/ml_secret_key";

@@ -4,7 +4,7 @@
 //! A line without `before` is told of a new object, and again of an edit that makes the kind's
 //! good object this one, but where it is `only_new` or in another namespace. With `before` it is
 //! told of an edit of that, or of its deletion where there is no `spec`. The objects `beside` are
-//! there meanwhile, under the names `beside-0` and so on. `native` lines need that BGP backend.
+//! there meanwhile, under the names `beside-0` and so on.
 
 use std::collections::BTreeMap;
 
@@ -37,8 +37,6 @@ pub(super) struct Line {
     /// Of the API; the newest one where there is none.
     pub(super) version: Option<String>,
     pub(super) namespace: Option<String>,
-    #[serde(default)]
-    pub(super) native: bool,
     #[serde(default)]
     pub(super) beside: Vec<Beside>,
     pub(super) before: Option<Value>,

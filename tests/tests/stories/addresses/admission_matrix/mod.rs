@@ -11,26 +11,22 @@ mod objects;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use metallb_tests::{Answer, Cluster, eventually, product};
+use metallb_tests::{Answer, Cluster};
 use serde_json::Value;
 
 use self::{
     line::{Line, Table},
     objects::Object,
 };
-use crate::{
-    admission,
-    world::{Installed, SOON},
-};
+use crate::{admission, world::Installed};
 
-/// Every row, by the backend of the installation; then the rows of the other one; then what
-/// names and annotations may be.
+/// Every row, and what names and annotations may be.
 pub(crate) fn every_row(world: &Installed) -> Result<()> {
     admission::required(world)?;
     let tables = Table::read_all()?;
     let cluster = &world.cluster;
     objects::clear(cluster)?;
-    tell(cluster, &tables, false)?;
+    tell(cluster, &tables)?;
     for table in &tables {
         for (row, why) in &table.unseen {
             println!("  {row} cannot be seen here: {why}");
@@ -38,21 +34,17 @@ pub(crate) fn every_row(world: &Installed) -> Result<()> {
         limits::names_and_annotations(cluster, table)
             .with_context(|| format!("names and annotations of {}s", table.kind))?;
     }
-    choose_backend(world, Some("native"))?;
-    let told = tell(cluster, &tables, true);
-    choose_backend(world, None)?;
-    told?;
     world.page_answers()
 }
 
-/// Tells the lines of a backend; all that are not so are in the error.
-fn tell(cluster: &Cluster, tables: &[Table], native: bool) -> Result<()> {
+/// Tells all lines; those that are not so are in the error.
+fn tell(cluster: &Cluster, tables: &[Table]) -> Result<()> {
     let started = Instant::now();
     let (mut requests, mut wrong) = (0, Vec::new());
     for table in tables {
         let good = Object::new(&table.kind, None, "line-good", &table.good);
         let good = good.made(cluster)?;
-        for line in table.lines.iter().filter(|line| line.native == native) {
+        for line in &table.lines {
             let told = tell_line(cluster, table, line, &good);
             // Nothing is left for the next one, whatever became of this.
             requests += told.unwrap_or_else(|error| {
@@ -133,41 +125,3 @@ fn said(line: &Line) -> String {
         .map_or_else(|| "deletion".to_owned(), Value::to_string);
     format!("{} {spec}", line.row)
 }
-
-/// Has the controllers start again with another BGP backend; none is the operator's choice.
-fn choose_backend(world: &Installed, backend: Option<&str>) -> Result<()> {
-    let patch = serde_json::json!({ "spec": { "bgpBackend": backend } }).to_string();
-    let metallb = ["-n", product::NAMESPACE, "patch", "metallb", "metallb"];
-    let patch = ["--type=merge", "-p", &patch];
-    world.kubectl.output(&[&metallb[..], &patch[..]].concat())?;
-    eventually("the controllers' backend is another", SOON, || {
-        let deployment = ["-n", product::NAMESPACE, "get", "deployment", "controller"];
-        let deployment = world.kubectl.json(&deployment)?;
-        let pod = &deployment["spec"]["template"]["spec"];
-        let env = pod["containers"][0]["env"].as_array().cloned();
-        let chosen = env
-            .unwrap_or_default()
-            .iter()
-            .any(|variable| variable["name"] == BGP_TYPE);
-        Ok(if chosen == backend.is_none() {
-            Ok(())
-        } else {
-            Err(pod.to_string())
-        })
-    })?;
-    product::rolled_out(&world.kubectl, product::NAMESPACE, "deployment/controller")?;
-    // Those that end answer for a moment more.
-    eventually("only the new controllers answer", SOON, || {
-        let pods = product::pods(&world.kubectl, "controller")?;
-        Ok(if pods.len() == 2 {
-            Ok(())
-        } else {
-            Err(format!("{pods:?}"))
-        })
-    })?;
-    product::available(&world.kubectl)?;
-    admission::required(world)
-}
-
-/// Which one the programs are told of; native is said by saying nothing.
-const BGP_TYPE: &str = "METALLB_BGP_TYPE";
