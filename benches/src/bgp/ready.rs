@@ -52,15 +52,7 @@ fn one(
     let since = Instant::now();
     let mut speakers = Speakers::none(rig, kind);
     speakers.start_on(FIRST)?;
-    let count = usize::try_from(all)?;
-    eventually("all routes are told", Duration::from_mins(5), || {
-        let told = router.since(since).iter().filter(|it| it.reached).count();
-        Ok(if told >= count {
-            Ok(())
-        } else {
-            Err(format!("{told} of {count}"))
-        })
-    })?;
+    router.all_told(since, all)?;
     let times = rig.beside_the_server(async |client| {
         let mut times = Vec::new();
         for _ in 0..args.rounds {

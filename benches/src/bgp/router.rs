@@ -2,8 +2,8 @@
 //! namespace, on as many ports as a bench has peers.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use ipnet::IpNet;
 use metallb_bgp::wire::{Capability, Codec, Family, Message, Notification, Open, frame_len};
 use metallb_netio::NetworkNamespace;
-use metallb_tests::{Cluster, Place};
+use metallb_tests::{Cluster, Place, eventually};
 
 /// The AS of all routers here.
 pub(crate) const ASN: u32 = 64501;
@@ -27,13 +27,14 @@ pub(crate) struct Router {
 #[derive(Debug, Default)]
 struct Log {
     heard: Vec<Heard>,
-    /// When each session came up, and from whom.
-    sessions: Vec<(Instant, IpAddr)>,
+    /// When each session came up.
+    sessions: Vec<Instant>,
     /// When all routes of a session had been told, how many messages that took, and their bytes.
     ends: Vec<(Instant, usize, Vec<u8>)>,
     /// Connections are refused.
     closed: bool,
-    generation: u64,
+    /// Those that are served.
+    served: usize,
 }
 
 /// A route came or went.
@@ -62,8 +63,7 @@ impl Router {
             thread::spawn(move || {
                 for stream in listener.incoming().flatten() {
                     let router = router.clone();
-                    // A session that ends is the bench's business by what was not heard.
-                    thread::spawn(move || drop(router.serve(stream)));
+                    thread::spawn(move || router.serve(stream));
                 }
             });
         }
@@ -72,47 +72,76 @@ impl Router {
 
     /// What was heard since.
     pub(crate) fn since(&self, since: Instant) -> Vec<Heard> {
-        let log = self.log.lock().expect("nobody panics with it");
+        let log = self.log();
         let first = log.heard.partition_point(|it| it.at < since);
         log.heard[first..].to_vec()
     }
 
     /// When sessions came up since.
     pub(crate) fn sessions(&self, since: Instant) -> Vec<Instant> {
-        let log = self.log.lock().expect("nobody panics with it");
-        let all = log.sessions.iter().map(|(at, _)| *at);
+        let log = self.log();
+        let all = log.sessions.iter().copied();
         all.filter(|at| *at >= since).collect()
     }
 
     /// When all routes of sessions had been told since, in how many messages, and what they were.
     pub(crate) fn ends(&self, since: Instant) -> Vec<(Instant, usize, Vec<u8>)> {
-        let log = self.log.lock().expect("nobody panics with it");
+        let log = self.log();
         let all = log.ends.iter().filter(|(at, ..)| *at >= since);
         all.cloned().collect()
     }
 
+    /// Waits until so many routes have been told since.
+    pub(crate) fn all_told(&self, since: Instant, count: u32) -> Result<()> {
+        let count = usize::try_from(count)?;
+        eventually("all routes are told", Duration::from_mins(5), || {
+            let told = self.since(since).iter().filter(|it| it.reached).count();
+            Ok(if told >= count {
+                Ok(())
+            } else {
+                Err(format!("{told} of {count}"))
+            })
+        })
+    }
+
     /// Ends all sessions, and refuses others until it is opened again.
-    pub(crate) fn close(&self, closed: bool) {
-        let mut log = self.log.lock().expect("nobody panics with it");
-        log.closed = closed;
-        log.generation += u64::from(closed);
+    pub(crate) fn close(&self) -> Result<()> {
+        self.log().closed = true;
+        eventually("all sessions have ended", LOOK * 20, || {
+            let served = self.log().served;
+            Ok(if served == 0 { Ok(()) } else { Err(served) })
+        })
     }
 
-    fn generation(&self) -> Option<u64> {
-        let log = self.log.lock().expect("nobody panics with it");
-        (!log.closed).then_some(log.generation)
+    pub(crate) fn open(&self) {
+        self.log().closed = false;
     }
 
-    fn serve(&self, mut stream: TcpStream) -> Result<()> {
-        let generation = self.generation().context("closed")?;
-        let from = stream.peer_addr()?.ip();
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().expect("nobody panics with it")
+    }
+
+    fn serve(&self, stream: TcpStream) {
+        {
+            let mut log = self.log();
+            if log.closed {
+                return;
+            }
+            log.served += 1;
+        }
+        // A session that ends is the bench's business by what was not heard.
+        drop(self.listen_to(stream));
+        self.log().served -= 1;
+    }
+
+    fn listen_to(&self, mut stream: TcpStream) -> Result<()> {
         stream.set_read_timeout(Some(LOOK))?;
         let mut codec = Codec::default();
         stream.write_all(&Message::Open(open()).encode(codec))?;
         let (mut input, mut buf) = (Vec::new(), vec![0; 256 * 1024]);
         let mut told = (0, Vec::new());
         let mut said = Instant::now();
-        while self.generation() == Some(generation) {
+        while !self.log().closed {
             if said.elapsed() > Duration::from_secs(3) {
                 stream.write_all(&Message::Keepalive.encode(codec))?;
                 said = Instant::now();
@@ -134,12 +163,12 @@ impl Router {
                     Message::Open(open) => {
                         codec.four_octet = open.has_four_octet_as();
                         stream.write_all(&Message::Keepalive.encode(codec))?;
-                        let mut log = self.log.lock().expect("nobody panics with it");
-                        log.sessions.push((at, from));
+                        let mut log = self.log();
+                        log.sessions.push(at);
                     }
                     Message::Update(update) if update.is_end_of_rib() == Some(Family::V4) => {
                         let (count, bytes) = std::mem::take(&mut told);
-                        let mut log = self.log.lock().expect("nobody panics with it");
+                        let mut log = self.log();
                         log.ends.push((at, count, bytes));
                     }
                     Message::Update(update) => {
@@ -152,7 +181,7 @@ impl Router {
                             prefix,
                             reached,
                         });
-                        let mut log = self.log.lock().expect("nobody panics with it");
+                        let mut log = self.log();
                         log.heard.extend(heard);
                     }
                     _ => {}

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use metallb_benches::speakers::crowd::Crowd;
+use metallb_benches::speakers::rig::SYSTEM;
 use metallb_benches::speakers::{Kind, Rig, Speakers};
 use metallb_benches::table::{Bar, Table};
 use metallb_tests::eventually;
@@ -37,10 +38,11 @@ pub(crate) fn measure(args: &Args, rig: &Rig, router: &Router, table: &mut Table
         },
     )?;
     let took = since.elapsed().as_secs_f64();
-    thread::sleep(Duration::from_secs(8));
+    all_is_said(args, rig)?;
     let process = speakers.on(FIRST)?;
     let (before, began) = (process.processor_time(), Instant::now());
-    thread::sleep(Duration::from_secs(20));
+    // So long is the idleness that is measured.
+    thread::sleep(IDLE);
     let used = process.processor_time().saturating_sub(before);
     let share = used.as_secs_f64() / began.elapsed().as_secs_f64() * 100.0;
     let resident = f64::from(u32::try_from(process.resident() / 1024)?) / 1024.0;
@@ -62,5 +64,20 @@ pub(crate) fn measure(args: &Args, rig: &Rig, router: &Router, table: &mut Table
     rig.beside_the_server(async |client| crowd.clear(&client).await)
 }
 
+/// Waits until the speaker has written a status for each Service: until then it is not idle.
+fn all_is_said(args: &Args, rig: &Rig) -> Result<()> {
+    let count = usize::try_from(args.routes)?;
+    eventually("all statuses are written", Duration::from_mins(10), || {
+        let names = ["-n", SYSTEM, "get", "servicebgpstatuses", "-o", "name"];
+        let written = rig.cluster.kubectl_output(&names)?.lines().count();
+        Ok(if written >= count {
+            Ok(())
+        } else {
+            Err(format!("{written} of {count}"))
+        })
+    })
+}
+
+const IDLE: Duration = Duration::from_secs(20);
 /// Each on a port of its own.
 pub(crate) const ROUTERS: u16 = 100;

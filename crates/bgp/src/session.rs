@@ -5,6 +5,8 @@
 //! the same time, until one of them is chosen (section 6.8).
 
 mod connection;
+mod connections;
+mod event;
 mod negotiate;
 mod received;
 mod retry;
@@ -16,6 +18,8 @@ use std::time::{Duration, Instant};
 
 pub use connection::{Both, Counts};
 use connection::{Connection, Phase, Step};
+use connections::Connections;
+pub use event::{End, Input, Output, State, Way};
 pub use negotiate::Negotiated;
 pub use received::ReceivedRoutes;
 use retry::Retry;
@@ -29,8 +33,7 @@ use crate::wire::{ErrorCode, Message, Notification};
 pub struct Session {
     settings: Settings,
     dialer: Dialer,
-    out: Option<Connection>,
-    into: Option<Connection>,
+    connections: Connections,
     retry: Retry,
     /// Of connections that are over.
     counts: Counts,
@@ -40,97 +43,6 @@ pub struct Session {
     graceful_shutdown: bool,
     outputs: VecDeque<Output>,
     now: Instant,
-}
-
-/// Which of two connections: that is, who began it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Way {
-    /// We did.
-    Out,
-    /// The peer did.
-    In,
-}
-
-/// What happens to a session.
-#[derive(Clone, Debug)]
-pub enum Input<'a> {
-    /// It is wanted (RFC 4271 event 1).
-    Start,
-    /// It is not wanted any more (event 2).
-    Stop {
-        /// What the peer is told.
-        notification: Notification,
-        /// We come back soon: if that was agreed on, the peer is to keep our routes.
-        restarts: bool,
-    },
-    /// A connection is open (events 16 and 17).
-    Connected(Way, Link),
-    /// Connecting has failed, for this reason (event 18).
-    ConnectFailed(String),
-    /// Bytes came in.
-    Received(Way, &'a [u8]),
-    /// The network has taken so many bytes.
-    Sent(Way, usize),
-    /// A connection is gone, for this reason (event 18).
-    Closed(Way, String),
-    /// BFD says that the peer cannot be reached any more.
-    BfdDown,
-    /// All routes are to be told as those of one that is about to go (RFC 8326), or not any more.
-    GracefulShutdown(bool),
-}
-
-/// What a session wants done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Open a connection to the peer; give up the one that is being opened.
-    Connect,
-    /// Give up the connection that is being opened.
-    GiveUp,
-    /// Send these bytes.
-    Send(Way, Vec<u8>),
-    /// Close a connection, when what was to be sent is sent.
-    Close(Way),
-    /// Routes can be told from now on.
-    Up,
-    /// They cannot any more.
-    Down(End),
-    /// Something ended before it could be used.
-    Failed(End),
-}
-
-/// Why a session, or an attempt at one, ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
-    /// We ended it.
-    Sent(Notification),
-    /// The peer ended it.
-    Received(Notification),
-    /// The connection is gone.
-    Lost {
-        /// What the network says.
-        why: String,
-        /// How far it had come.
-        state: State,
-    },
-    /// There was no connection in the first place.
-    Unreachable(String),
-}
-
-/// The states of RFC 4271 section 8.2.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
-    /// Not wanted, or waiting after an error.
-    Idle,
-    /// Connecting.
-    Connect,
-    /// Waiting to connect again, or for the peer to.
-    Active,
-    /// Waiting for the peer's OPEN.
-    OpenSent,
-    /// Waiting for the peer's KEEPALIVE.
-    OpenConfirm,
-    /// Routes are told.
-    Established,
 }
 
 /// What is done about having a connection.
@@ -156,8 +68,7 @@ impl Session {
         Self {
             settings,
             dialer: Dialer::Stopped,
-            out: None,
-            into: None,
+            connections: Connections::default(),
             retry: Retry::new(seed),
             counts: Counts::default(),
             received: ReceivedRoutes::default(),
@@ -191,12 +102,12 @@ impl Session {
             }
             Input::Received(way, bytes) => self.receive(way, bytes),
             Input::Sent(way, len) => {
-                if let Some(connection) = self.connection_mut(way) {
+                if let Some(connection) = self.connections.get_mut(way) {
                     connection.sent(now, len);
                 }
             }
             Input::Closed(way, why) => {
-                if let Some(connection) = self.connection(way) {
+                if let Some(connection) = self.connections.get(way) {
                     let state = connection.phase().state();
                     self.drop(way, End::Lost { why, state });
                 }
@@ -208,7 +119,7 @@ impl Session {
             }
             Input::GracefulShutdown(goes) => {
                 self.graceful_shutdown = goes;
-                let connections = self.out.iter_mut().chain(&mut self.into);
+                let connections = self.connections.iter_mut();
                 for export in connections.filter_map(Connection::export_mut) {
                     export.shut_down_gracefully(goes);
                 }
@@ -243,10 +154,7 @@ impl Session {
         }
         for way in [Way::Out, Way::In] {
             let retry = &mut self.retry;
-            let connection = match way {
-                Way::Out => self.out.as_mut(),
-                Way::In => self.into.as_mut(),
-            };
+            let connection = self.connections.get_mut(way);
             match connection.map(|it| it.timeout(now, |time| retry.jitter(time))) {
                 Some(Err(notification)) => self.end(way, notification),
                 Some(Ok(Some(message))) => self.send(way, &message),
@@ -262,7 +170,7 @@ impl Session {
         }
         let now = self.now;
         for way in [Way::Out, Way::In] {
-            let connection = self.connection_mut(way);
+            let connection = self.connections.get_mut(way);
             if let Some(bytes) = connection.and_then(|it| it.tell(now, rib)) {
                 return Some(Output::Send(way, bytes));
             }
@@ -276,8 +184,7 @@ impl Session {
             Dialer::Holding(at) | Dialer::Waiting(at) | Dialer::Dialing(at) => Some(at),
             Dialer::Stopped | Dialer::Resting | Dialer::Listening => None,
         };
-        let connections = self.out.iter().chain(&self.into);
-        let connections = connections.filter_map(Connection::poll_timeout);
+        let connections = self.connections.iter().filter_map(Connection::poll_timeout);
         connections.chain(dialer).min()
     }
 
@@ -298,7 +205,7 @@ impl Session {
         }
         self.dialer = Dialer::Stopped;
         for way in [Way::Out, Way::In] {
-            let Some(connection) = self.connection(way) else {
+            let Some(connection) = self.connections.get(way) else {
                 continue;
             };
             let negotiated = connection.established().map(|it| &it.negotiated);
@@ -327,7 +234,7 @@ impl Session {
             // After an error, whoever comes has to wait as well.
             Way::In => match self.dialer {
                 Dialer::Stopped | Dialer::Holding(_) => false,
-                _ => self.into.is_none(),
+                _ => self.connections.get(Way::In).is_none(),
             },
         };
         if !is_expected {
@@ -338,19 +245,16 @@ impl Session {
             self.dialer = Dialer::Resting;
         }
         let connection = Connection::new(self.now, link, &self.settings);
-        *self.place(way) = Some(connection);
+        self.connections.insert(way, connection);
         self.send(way, &Message::Open(negotiate::open(&self.settings)));
     }
 
     fn receive(&mut self, way: Way, bytes: &[u8]) {
-        if let Some(connection) = self.connection_mut(way) {
+        if let Some(connection) = self.connections.get_mut(way) {
             connection.receive(bytes);
         }
         let now = self.now;
-        while let Some(connection) = match way {
-            Way::Out => self.out.as_mut(),
-            Way::In => self.into.as_mut(),
-        } {
+        while let Some(connection) = self.connections.get_mut(way) {
             match connection.step(now, &self.settings) {
                 Ok(None) => break,
                 Ok(Some(step)) => self.take(way, step),
@@ -373,7 +277,7 @@ impl Session {
                 }
                 self.dialer = Dialer::Resting;
                 let goes = self.graceful_shutdown;
-                let connection = self.connection_mut(way);
+                let connection = self.connections.get_mut(way);
                 if let Some(export) = connection.and_then(Connection::export_mut) {
                     export.shut_down_gracefully(goes);
                 }
@@ -396,7 +300,8 @@ impl Session {
             Way::Out => Way::In,
             Way::In => Way::Out,
         };
-        let (Some(new), Some(old)) = (self.connection(opened), self.connection(other)) else {
+        let (Some(new), Some(old)) = (self.connections.get(opened), self.connections.get(other))
+        else {
             return;
         };
         let theirs = new
@@ -422,7 +327,7 @@ impl Session {
 
     /// Ends a connection, and says why.
     fn end(&mut self, way: Way, notification: Notification) {
-        if self.connection(way).is_none() {
+        if self.connections.get(way).is_none() {
             return;
         }
         self.send(way, &Message::Notification(notification.clone()));
@@ -432,7 +337,7 @@ impl Session {
 
     /// A connection is gone.
     fn drop(&mut self, way: Way, end: End) {
-        let Some(connection) = self.place(way).take() else {
+        let Some(connection) = self.connections.take(way) else {
             return;
         };
         self.counts.add(&connection.counts);
@@ -444,8 +349,7 @@ impl Session {
         let is_collision =
             matches!(&end, End::Sent(it) | End::Received(it) if it.error == collision);
         let is_loss = matches!(end, End::Lost { .. });
-        // A connection that is closed at once is one that is refused.
-        let is_silent = connection.is_unheard();
+        let is_unheard = connection.is_unheard();
         if !is_collision {
             if connection.established().is_some() {
                 self.last_end = Some((self.now, end.clone()));
@@ -454,22 +358,22 @@ impl Session {
                 self.fail(end);
             }
         }
-        if self.out.is_some() || self.into.is_some() || self.dialer == Dialer::Stopped {
-            return;
-        }
-        if let Dialer::Dialing(_) = self.dialer {
+        if !self.connections.is_empty()
+            || matches!(self.dialer, Dialer::Stopped | Dialer::Dialing(_))
+        {
             return;
         }
         let now = self.now;
-        let at = if is_silent || !(is_loss || is_collision) {
-            self.retry.after_error(now)
+        self.dialer = if is_loss && is_unheard {
+            // A connection that is closed at once is one that is refused.
+            let every = self.settings.connect_retry;
+            Dialer::Waiting(self.retry.after_refusal(now, every))
+        } else if is_loss {
+            Dialer::Waiting(self.retry.after_loss(now))
+        } else if is_collision {
+            Dialer::Holding(self.retry.after_loss(now))
         } else {
-            self.retry.after_loss(now)
-        };
-        self.dialer = if is_loss {
-            Dialer::Waiting(at)
-        } else {
-            Dialer::Holding(at)
+            Dialer::Holding(self.retry.after_error(now))
         };
     }
 
@@ -480,28 +384,10 @@ impl Session {
 
     fn send(&mut self, way: Way, message: &Message) {
         let now = self.now;
-        if let Some(connection) = self.connection_mut(way) {
+        if let Some(connection) = self.connections.get_mut(way) {
             let bytes = connection.write(now, message);
             self.outputs.push_back(Output::Send(way, bytes));
         }
-    }
-
-    fn place(&mut self, way: Way) -> &mut Option<Connection> {
-        match way {
-            Way::Out => &mut self.out,
-            Way::In => &mut self.into,
-        }
-    }
-
-    fn connection(&self, way: Way) -> Option<&Connection> {
-        match way {
-            Way::Out => self.out.as_ref(),
-            Way::In => self.into.as_ref(),
-        }
-    }
-
-    fn connection_mut(&mut self, way: Way) -> Option<&mut Connection> {
-        self.place(way).as_mut()
     }
 }
 

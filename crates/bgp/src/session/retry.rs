@@ -44,9 +44,19 @@ impl Retry {
     /// When to try again after one of both sides found the other one wrong: the longer, the more
     /// often.
     pub(super) fn after_error(&mut self, now: Instant) -> Instant {
+        self.after_longer(now, MOST)
+    }
+
+    /// When to try again after a connection was closed before anything was heard on it, as by a
+    /// router that is not ready yet: no later than after nobody answered.
+    pub(super) fn after_refusal(&mut self, now: Instant, every: Duration) -> Instant {
+        self.after_longer(now, every.min(MOST))
+    }
+
+    fn after_longer(&mut self, now: Instant, most: Duration) -> Instant {
         let hold = LEAST * (1 << self.errors.min(10));
         self.errors += 1;
-        now + self.jitter(hold.min(MOST))
+        now + self.jitter(hold.min(most))
     }
 
     /// All is well, and has been for a while.
@@ -72,6 +82,17 @@ const MOST: Duration = Duration::from_secs(30);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_refuses_is_not_waited_for_longer_than_who_does_not_answer() {
+        let now = Instant::now();
+        let mut retry = Retry::new(1);
+        let every = Duration::from_secs(4);
+        for whole in [1.0, 2.0, 4.0, 4.0, 4.0] {
+            let hold = (retry.after_refusal(now, every) - now).as_secs_f64();
+            assert!((whole * 0.75..=whole).contains(&hold), "{hold} of {whole}");
+        }
+    }
 
     #[test]
     fn errors_are_answered_more_and_more_slowly_until_all_is_well() {

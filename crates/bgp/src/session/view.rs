@@ -1,13 +1,13 @@
 //! What is seen of a session from outside.
 
-use std::fmt;
 use std::time::Instant;
 
 use super::connection::{Connection, Counts, Phase};
+use super::event::{End, State};
 use super::negotiate::Negotiated;
 use super::received::ReceivedRoutes;
 use super::settings::Settings;
-use super::{Dialer, End, Session, State};
+use super::{Dialer, Session};
 use crate::rib::Rib;
 
 impl Session {
@@ -18,7 +18,7 @@ impl Session {
 
     /// Its state.
     pub fn state(&self) -> State {
-        let connections = self.out.iter().chain(&self.into);
+        let connections = self.connections.iter();
         let farthest = connections.map(|it| it.phase().state()).max();
         farthest.unwrap_or(match self.dialer {
             Dialer::Stopped | Dialer::Holding(_) | Dialer::Resting => State::Idle,
@@ -28,7 +28,7 @@ impl Session {
     }
 
     fn best(&self) -> Option<&Connection> {
-        let connections = self.out.iter().chain(&self.into);
+        let connections = self.connections.iter();
         connections.max_by_key(|it| it.phase().state())
     }
 
@@ -50,7 +50,7 @@ impl Session {
     /// Messages sent and received since the session was made.
     pub fn counts(&self) -> Counts {
         let mut counts = self.counts;
-        for connection in self.out.iter().chain(&self.into) {
+        for connection in self.connections.iter() {
             counts.add(&connection.counts);
         }
         counts
@@ -64,7 +64,7 @@ impl Session {
 
     /// The last change of `rib` of which the peer knows; nothing while it is told nothing.
     pub(crate) fn done(&self) -> Option<u64> {
-        let connections = self.out.iter().chain(&self.into);
+        let connections = self.connections.iter();
         let established = connections.filter_map(Connection::established);
         established.map(|it| it.export.done()).min()
     }
@@ -90,23 +90,6 @@ impl Phase {
             Self::OpenSent => State::OpenSent,
             Self::OpenConfirm(_) => State::OpenConfirm,
             Self::Established(_) => State::Established,
-        }
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
-    }
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sent(it) => write!(f, "ended by us: {it}"),
-            Self::Received(it) => write!(f, "ended by the peer: {it}"),
-            Self::Lost { why, state } => write!(f, "connection lost in state {state}: {why}"),
-            Self::Unreachable(why) => write!(f, "cannot connect: {why}"),
         }
     }
 }
