@@ -6,6 +6,7 @@ pub mod arp_echo;
 pub mod busy;
 pub mod flood;
 pub mod load;
+pub mod run;
 pub mod segment;
 pub mod service;
 pub mod speakers;

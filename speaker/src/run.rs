@@ -45,7 +45,7 @@ use crate::index::Index;
 use crate::memberlist_file;
 use crate::metrics::{AnnouncedMetric, HeartbeatMetrics, Layer2Metrics};
 use crate::protocol::{self, HeartbeatSetup};
-use crate::service_status::{Place, Statuses, bgp_status, l2_status};
+use crate::service_status::{Place, Statuses};
 
 /// Reads the command line and runs.
 pub(crate) fn main() -> ExitCode {
@@ -195,8 +195,7 @@ impl Outlet {
                 events.publish(object, kind, reason, message);
             }),
             Box::new(move |service, interfaces| {
-                let status = interfaces.map(|it| l2_status(&node, service, it));
-                statuses.tell(service, status);
+                statuses.tell(service, interfaces.cloned());
             }),
         )
     }
@@ -216,8 +215,7 @@ impl Outlet {
                 events.publish(object, kind, reason, message);
             }),
             Box::new(move |service, peers| {
-                let status = (!peers.is_empty()).then(|| bgp_status(&node, service, peers));
-                statuses.tell(service, status);
+                statuses.tell(service, Some(peers).filter(|it| !it.is_empty()));
             }),
         )
     }

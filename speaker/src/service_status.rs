@@ -8,25 +8,41 @@ mod kinds;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use kube::ResourceExt as _;
 use metallb_crds::names;
 use metallb_kit::watch::{Change, ObjectKey};
+use serde::Serialize;
 
-pub(crate) use kinds::{Kind, bgp_status, l2_status};
+pub(crate) use kinds::Kind;
 pub(crate) use writer::{Place, Statuses};
 
 /// What is to be there, and what is.
 #[derive(Debug)]
 struct Book<K: Kind> {
+    node: String,
     /// What is to be said of each Service.
-    wanted: BTreeMap<ObjectKey, K::Status>,
+    wanted: BTreeMap<ObjectKey, K::Said>,
     /// The objects of this node, by Service and name. More than one for a Service is too many.
-    seen: BTreeMap<ObjectKey, BTreeMap<String, Option<K::Status>>>,
+    seen: BTreeMap<ObjectKey, BTreeMap<String, Option<Digest>>>,
     /// Whose each of these objects is, by its name.
     whose: BTreeMap<String, ObjectKey>,
     /// The Services where the two may differ.
     due: BTreeSet<ObjectKey>,
+}
+
+/// Stands for what an object says: there are as many as Services, and each may be long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Digest(u64);
+
+impl Digest {
+    fn of(status: &impl Serialize) -> Self {
+        let mut hasher = DefaultHasher::new();
+        let text = serde_json::to_vec(status).expect("a status is JSON");
+        text.hash(&mut hasher);
+        Self(hasher.finish())
+    }
 }
 
 /// What to do about one Service.
@@ -40,23 +56,22 @@ enum Step<S> {
     Delete(String),
 }
 
-impl<K: Kind> Default for Book<K> {
-    fn default() -> Self {
+impl<K: Kind> Book<K> {
+    fn new(node: String) -> Self {
         Self {
+            node,
             wanted: BTreeMap::new(),
             seen: BTreeMap::new(),
             whose: BTreeMap::new(),
             due: BTreeSet::new(),
         }
     }
-}
 
-impl<K: Kind> Book<K> {
     /// This is to be said of the Service, or it is not announced from here.
-    fn want(&mut self, service: ObjectKey, status: Option<K::Status>) {
-        match status {
+    fn want(&mut self, service: ObjectKey, said: Option<K::Said>) {
+        match said {
             None => drop(self.wanted.remove(&service)),
-            Some(status) => drop(self.wanted.insert(service.clone(), status)),
+            Some(said) => drop(self.wanted.insert(service.clone(), said)),
         }
         self.due.insert(service);
     }
@@ -84,7 +99,7 @@ impl<K: Kind> Book<K> {
             self.unsee(before, &name);
         }
         let objects = self.seen.entry(service.clone()).or_default();
-        objects.insert(name, object.status().cloned());
+        objects.insert(name, object.status().map(Digest::of));
         self.due.insert(service);
     }
 
@@ -126,7 +141,8 @@ impl<K: Kind> Book<K> {
         if let Some((name, _)) = objects.next() {
             return Some(Step::Delete(name.clone()));
         }
-        (status.as_ref() != Some(wanted)).then(|| Step::Status(name.clone(), wanted.clone()))
+        let wanted = K::say(&self.node, service, wanted);
+        (*status != Some(Digest::of(&wanted))).then(|| Step::Status(name.clone(), wanted))
     }
 }
 
@@ -158,9 +174,8 @@ mod tests {
         object
     }
 
-    /// What is said of it on these interfaces.
-    fn on(interfaces: &Interfaces) -> ServiceL2StatusStatus {
-        l2_status("n1", &web(), interfaces)
+    fn book() -> Book<ServiceL2Status> {
+        Book::new("n1".to_owned())
     }
 
     fn eth0() -> Interfaces {
@@ -176,8 +191,8 @@ mod tests {
 
     #[test]
     fn an_object_is_made_written_and_deleted_once() {
-        let mut book = Book::<ServiceL2Status>::default();
-        book.want(web(), Some(on(&eth0())));
+        let mut book = book();
+        book.want(web(), Some(eth0()));
         assert_eq!(next(&mut book), Some(Step::Create));
         book.made(&object("l2-a", None));
         let Some(Step::Status(name, status)) = next(&mut book) else {
@@ -196,9 +211,9 @@ mod tests {
         book.see(Change::Apply(object("l2-a", Some(status))));
         assert_eq!(next(&mut book), None);
         // The same again is no reason to write.
-        book.want(web(), Some(on(&eth0())));
+        book.want(web(), Some(eth0()));
         assert_eq!(next(&mut book), None);
-        book.want(web(), Some(on(&Interfaces::All)));
+        book.want(web(), Some(Interfaces::All));
         assert!(matches!(next(&mut book), Some(Step::Status(..))));
         book.want(web(), None);
         assert_eq!(next(&mut book), Some(Step::Delete("l2-a".into())));
@@ -209,8 +224,8 @@ mod tests {
 
     #[test]
     fn an_object_whose_labels_somebody_changes_is_that_services_no_more() {
-        let mut book = Book::<ServiceL2Status>::default();
-        book.want(web(), Some(on(&Interfaces::All)));
+        let mut book = book();
+        book.want(web(), Some(Interfaces::All));
         book.made(&object("l2-a", None));
         let mut others = object("l2-a", None);
         let label = names::SERVICE_NAME_LABEL.to_owned();
@@ -224,8 +239,8 @@ mod tests {
 
     #[test]
     fn what_somebody_deletes_is_made_again_and_what_is_too_much_goes() {
-        let mut book = Book::<ServiceL2Status>::default();
-        book.want(web(), Some(on(&Interfaces::All)));
+        let mut book = book();
+        book.want(web(), Some(Interfaces::All));
         book.made(&object("l2-a", None));
         book.made(&object("l2-b", None));
         assert_eq!(next(&mut book), Some(Step::Delete("l2-b".into())));
@@ -236,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_an_earlier_start_left_behind_goes() {
-        let mut book = Book::<ServiceL2Status>::default();
+        let mut book = book();
         book.see(Change::Apply(object("l2-a", None)));
         assert_eq!(next(&mut book), Some(Step::Delete("l2-a".into())));
     }

@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use metallb_benches::allocate;
+use metallb_benches::run::Run;
 use metallb_netio::NetworkNamespace;
 use metallb_tests::Place;
 
@@ -39,12 +40,8 @@ struct Args {
     /// MetalLB's controller; without it ours is measured alone.
     #[arg(long)]
     metallb: Option<PathBuf>,
-    /// Where the raw numbers go.
-    #[arg(long)]
-    out: PathBuf,
-    /// The commit that is measured, for the raw numbers.
-    #[arg(long)]
-    commit: String,
+    #[command(flatten)]
+    run: Run,
     /// Services created at once, each of these numbers in turn.
     #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
     services: Vec<u32>,
@@ -66,26 +63,21 @@ struct Args {
     /// How long both cores are busy while nobody else may come to lead, in minutes.
     #[arg(long, default_value_t = 3)]
     minutes: u64,
-    /// Only these: micro, burst, beside, freed, restart, leader, busy.
-    #[arg(long, value_delimiter = ',')]
-    only: Vec<String>,
 }
 
-impl Args {
-    fn wants(&self, what: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| only == what)
-    }
-}
+/// What can be measured for itself.
+const PARTS: &[&str] = &[
+    "micro", "burst", "beside", "freed", "restart", "leader", "busy",
+];
 
 fn main() -> ExitCode {
-    metallb_benches::exit(run(&Args::parse()))
+    let args = Args::parse();
+    args.run.exit(PARTS, |table| run(&args, table))
 }
 
-/// Measures everything; gives how many bars were missed.
-fn run(args: &Args) -> Result<usize> {
-    let mut table = Table::new(&args.commit);
-    if args.wants("micro") {
-        micro(&mut table);
+fn run(args: &Args, table: &mut Table) -> Result<()> {
+    if args.run.wants("micro") {
+        micro(table);
     }
     let cluster = Rig::up()?;
     let inside = format!("/run/netns/{}", cluster.netns(Place::ControlPlane));
@@ -96,7 +88,7 @@ fn run(args: &Args) -> Result<usize> {
                 tokio::runtime::Builder::new_current_thread()
                     .enable_all()
                     .build()?
-                    .block_on(measure(args, cluster.clone(), &mut table))
+                    .block_on(measure(args, cluster.clone(), table))
             })
         })
         .context("cannot enter the control plane's namespace")?;
@@ -108,38 +100,35 @@ fn run(args: &Args) -> Result<usize> {
     } else {
         metallb_tests::Cluster::down(cluster.name())?;
     }
-    table.print();
-    table.write(&args.out)?;
-    measured?;
-    Ok(table.missed())
+    measured
 }
 
 async fn measure(args: &Args, cluster: metallb_tests::Cluster, table: &mut Table) -> Result<()> {
     let rig = Rig::start(args, cluster).await?;
-    if args.wants("burst") {
+    if args.run.wants("burst") {
         for services in &args.services {
             burst::compare(&rig, *services, table).await?;
         }
     }
-    if args.wants("beside") {
+    if args.run.wants("beside") {
         beside::measure(&rig, table).await?;
     }
-    if args.wants("freed") {
+    if args.run.wants("freed") {
         freed::measure(&rig, table).await?;
     }
     if ["restart", "leader", "busy"]
         .iter()
-        .any(|what| args.wants(what))
+        .any(|what| args.run.wants(what))
     {
         rig.fill(args.existing).await?;
     }
-    if args.wants("restart") {
+    if args.run.wants("restart") {
         restart::measure(&rig, table).await?;
     }
-    if args.wants("leader") {
+    if args.run.wants("leader") {
         leader::ended(&rig, table).await?;
     }
-    if args.wants("busy") {
+    if args.run.wants("busy") {
         leader::busy(&rig, table).await?;
     }
     Ok(())

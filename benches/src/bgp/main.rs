@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
+use metallb_benches::run::Run;
 use metallb_benches::speakers::Rig;
 use metallb_benches::speakers::rig::SYSTEM;
 use metallb_benches::table::Table;
@@ -30,54 +31,35 @@ struct Args {
     /// MetalLB's speaker; without it ours is measured alone.
     #[arg(long)]
     metallb: Option<PathBuf>,
-    /// Where the raw numbers go.
-    #[arg(long)]
-    out: PathBuf,
-    /// The commit that is measured, for the raw numbers.
-    #[arg(long)]
-    commit: String,
+    #[command(flatten)]
+    run: Run,
     /// How often an endpoint becomes ready, beside each number of routes.
     #[arg(long, default_value_t = 50)]
     rounds: usize,
     /// The most routes that there are.
     #[arg(long, default_value_t = 10_000)]
     routes: u32,
-    /// Only these: ready, bulk, routers.
-    #[arg(long, value_delimiter = ',')]
-    only: Vec<String>,
 }
 
-impl Args {
-    fn wants(&self, what: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| only == what)
-    }
-}
+/// What can be measured for itself.
+const PARTS: &[&str] = &["ready", "bulk", "routers"];
 
 fn main() -> ExitCode {
-    metallb_benches::exit(run(&Args::parse()))
-}
-
-/// Measures everything; gives how many bars were missed.
-fn run(args: &Args) -> Result<usize> {
-    let mut table = Table::new(&args.commit);
-    let measured = measure(args, &mut table);
-    table.print();
-    table.write(&args.out)?;
-    measured?;
-    Ok(table.missed())
+    let args = Args::parse();
+    args.run.exit(PARTS, |table| measure(&args, table))
 }
 
 fn measure(args: &Args, table: &mut Table) -> Result<()> {
     let rig = Rig::up("bench-bgp", &args.speaker, args.metallb.as_deref(), 1)?;
     let router = router::Router::start(&rig.cluster, routers::ROUTERS)?;
     rig.apply(&[advertisement(), peer(0)])?;
-    if args.wants("ready") {
+    if args.run.wants("ready") {
         ready::measure(args, &rig, &router, table)?;
     }
-    if args.wants("bulk") {
+    if args.run.wants("bulk") {
         bulk::measure(args, &rig, &router, table)?;
     }
-    if args.wants("routers") {
+    if args.run.wants("routers") {
         routers::measure(args, &rig, &router, table)?;
     }
     rig.down()

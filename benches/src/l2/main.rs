@@ -23,6 +23,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
+use metallb_benches::run::Run;
 use metallb_benches::table::Table;
 
 use metallb_benches::speakers::Kind;
@@ -37,15 +38,11 @@ struct Args {
     /// MetalLB's speaker; without it ours is measured alone.
     #[arg(long)]
     metallb: Option<PathBuf>,
-    /// Where the raw numbers go.
-    #[arg(long)]
-    out: PathBuf,
+    #[command(flatten)]
+    run: Run,
     /// Where the distribution is drawn.
     #[arg(long)]
     picture: PathBuf,
-    /// The commit that is measured, for the raw numbers.
-    #[arg(long)]
-    commit: String,
     /// How often each cause happens to our speakers.
     #[arg(long, default_value_t = 20)]
     trials: usize,
@@ -58,16 +55,9 @@ struct Args {
     /// How long nothing may move at 1 % loss while all cores are busy, in minutes.
     #[arg(long, default_value_t = 3)]
     minutes: u64,
-    /// Only these: hard, planned, changeover, calm, endpoint, crowd, footprint, start, carrier.
-    #[arg(long, value_delimiter = ',')]
-    only: Vec<String>,
 }
 
 impl Args {
-    fn wants(&self, what: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| only == what)
-    }
-
     fn rig(&self, nics: u8) -> Result<Rig> {
         Rig::up("bench-l2", &self.speaker, self.metallb.as_deref(), nics)
     }
@@ -85,18 +75,22 @@ impl Args {
     }
 }
 
-fn main() -> ExitCode {
-    metallb_benches::exit(run(&Args::parse()))
-}
+/// What can be measured for itself.
+const PARTS: &[&str] = &[
+    "hard",
+    "planned",
+    "changeover",
+    "calm",
+    "endpoint",
+    "crowd",
+    "footprint",
+    "start",
+    "carrier",
+];
 
-/// Measures everything; gives how many bars were missed.
-fn run(args: &Args) -> Result<usize> {
-    let mut table = Table::new(&args.commit);
-    let measured = measure(args, &mut table);
-    table.print();
-    table.write(&args.out)?;
-    measured?;
-    Ok(table.missed())
+fn main() -> ExitCode {
+    let args = Args::parse();
+    args.run.exit(PARTS, |table| measure(&args, table))
 }
 
 fn measure(args: &Args, table: &mut Table) -> Result<()> {
@@ -110,12 +104,12 @@ fn measure(args: &Args, table: &mut Table) -> Result<()> {
         "footprint",
         "start",
     ];
-    if one.iter().any(|what| args.wants(what)) {
+    if one.iter().any(|what| args.run.wants(what)) {
         let rig = args.rig(1)?;
         on_one_network(args, &rig, table)?;
         rig.down()?;
     }
-    if args.wants("carrier") {
+    if args.run.wants("carrier") {
         let rig = args.rig(2)?;
         carrier::measure(args, &rig, table)?;
         rig.down()?;
@@ -125,28 +119,28 @@ fn measure(args: &Args, table: &mut Table) -> Result<()> {
 
 /// What takes one network card a node.
 fn on_one_network(args: &Args, rig: &Rig, table: &mut Table) -> Result<()> {
-    if args.wants("hard") {
+    if args.run.wants("hard") {
         hard::measure(args, rig, table)?;
     }
-    if args.wants("planned") {
+    if args.run.wants("planned") {
         planned::measure(args, rig, table)?;
     }
-    if args.wants("changeover") {
+    if args.run.wants("changeover") {
         changeover::measure(args, rig, table)?;
     }
-    if args.wants("calm") {
+    if args.run.wants("calm") {
         calm::measure(args, rig, table)?;
     }
-    if args.wants("endpoint") {
+    if args.run.wants("endpoint") {
         endpoint::measure(rig, table)?;
     }
-    if args.wants("crowd") {
+    if args.run.wants("crowd") {
         crowd::taken_over(rig, table)?;
     }
-    if args.wants("footprint") {
+    if args.run.wants("footprint") {
         footprint::measure(rig, table)?;
     }
-    if args.wants("start") {
+    if args.run.wants("start") {
         crowd::started(rig, args.services, table)?;
     }
     Ok(())

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use metallb_bgp::rib::Route;
@@ -17,12 +18,14 @@ use crate::metrics::AnnouncedMetric;
 use crate::reason::Reason;
 
 /// Shows to which peers a Service is announced from here; to none, that it is not.
-pub(crate) type Show = Box<dyn Fn(&ObjectKey, Vec<String>)>;
+pub(crate) type Show = Box<dyn Fn(&ObjectKey, Arc<[String]>)>;
 
 /// What is told to routers, and the means to change it.
 pub(crate) struct BgpApply {
     node: String,
     announced: BTreeMap<ObjectKey, Announced>,
+    /// Who was told of the last one: Services mostly have that in common, and so share it.
+    last_peers: Arc<[String]>,
     commands: mpsc::UnboundedSender<BgpCommand>,
     metric: AnnouncedMetric,
     publish: Publish,
@@ -32,7 +35,7 @@ pub(crate) struct BgpApply {
 #[derive(Debug, Default)]
 struct Announced {
     /// Who is told, in order.
-    peers: Vec<String>,
+    peers: Arc<[String]>,
     routes: Vec<Route>,
     ips: Vec<IpAddr>,
 }
@@ -56,6 +59,7 @@ impl BgpApply {
         Self {
             node,
             announced: BTreeMap::new(),
+            last_peers: Arc::default(),
             commands,
             metric,
             publish,
@@ -70,20 +74,27 @@ impl BgpApply {
         key: &ObjectKey,
         uid: Option<&str>,
         ips: &[IpAddr],
-        peers: impl Iterator<Item = &'a String>,
+        peers: impl Iterator<Item = &'a String> + Clone,
         decision: Result<Vec<Route>, Reason>,
     ) {
         let before = self.announced.remove(key);
         match decision {
             Ok(routes) => {
                 let is_told = |peer: &&String| routes.iter().any(|it| it.audience.has(peer));
-                let peers = peers.filter(is_told).cloned().collect();
+                let peers = self.shared(peers.filter(is_told));
                 let ips = ips.to_vec();
                 let now = Announced { peers, routes, ips };
                 self.announce(key, uid, before, now);
             }
             Err(reason) => self.withdraw(key, before, reason),
         }
+    }
+
+    fn shared<'a>(&mut self, peers: impl Iterator<Item = &'a String> + Clone) -> Arc<[String]> {
+        if !self.last_peers.iter().eq(peers.clone()) {
+            self.last_peers = peers.cloned().collect();
+        }
+        self.last_peers.clone()
     }
 
     fn announce(
@@ -132,7 +143,7 @@ impl BgpApply {
             return;
         };
         self.send(BgpCommand::Contribute(key.clone(), Vec::new()));
-        (self.show)(key, Vec::new());
+        (self.show)(key, Arc::default());
         self.count(key, &before.ips, &[]);
         tracing::info!(
             event = "serviceWithdrawn", service = key.to_string(), ip = ?before.ips,

@@ -99,6 +99,29 @@ const COUNTERS: [(&str, &str, Counter); 10] = [
     ),
 ];
 
+const BFD_COUNTERS: [(&str, &str, BfdCounter); 4] = [
+    (
+        "metallb_bfd_control_packet_input",
+        "Number of received BFD control packets",
+        |it| it.received,
+    ),
+    (
+        "metallb_bfd_control_packet_output",
+        "Number of sent BFD control packets",
+        |it| it.sent,
+    ),
+    (
+        "metallb_bfd_session_up_events",
+        "Number of BFD session up events",
+        |it| it.ups,
+    ),
+    (
+        "metallb_bfd_session_down_events",
+        "Number of BFD session down events",
+        |it| it.downs,
+    ),
+];
+
 impl BgpMetrics {
     pub(crate) fn new(metrics: &Metrics, backend: Backend) -> Self {
         let labels: &[&str] = match backend {
@@ -111,6 +134,7 @@ impl BgpMetrics {
             let labels = &["peer", "vrf"];
             metrics.add(IntCounterVec::new(Opts::new(name, help), labels))
         };
+        let bfd_counters = BFD_COUNTERS.map(|(name, help, of)| (bfd(name, help), of));
         let bfd_up = Opts::new(
             "metallb_bfd_session_up",
             "BFD session state (1 is up, 0 is down)",
@@ -122,36 +146,7 @@ impl BgpMetrics {
             gauges: gauges.into(),
             counters: counters.into(),
             bfd_up: metrics.add(IntGaugeVec::new(bfd_up, &["peer", "vrf"])),
-            bfd_counters: vec![
-                (
-                    bfd(
-                        "metallb_bfd_control_packet_input",
-                        "Number of received BFD control packets",
-                    ),
-                    |it| it.received,
-                ),
-                (
-                    bfd(
-                        "metallb_bfd_control_packet_output",
-                        "Number of sent BFD control packets",
-                    ),
-                    |it| it.sent,
-                ),
-                (
-                    bfd(
-                        "metallb_bfd_session_up_events",
-                        "Number of BFD session up events",
-                    ),
-                    |it| it.ups,
-                ),
-                (
-                    bfd(
-                        "metallb_bfd_session_down_events",
-                        "Number of BFD session down events",
-                    ),
-                    |it| it.downs,
-                ),
-            ],
+            bfd_counters: bfd_counters.into(),
             shown: BTreeSet::new(),
             bfd_shown: BTreeSet::new(),
         }

@@ -1,6 +1,7 @@
 //! What the two kinds say.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -25,7 +26,9 @@ pub(crate) trait Kind:
     + Sync
     + 'static
 {
-    /// What it says.
+    /// What is to be said: where the Service is announced. Kept for each Service.
+    type Said: Clone + Debug + Send + Sync + 'static;
+    /// What an object says.
     type Status: Clone + Debug + PartialEq + Serialize + Send + Sync + 'static;
     /// What names of its objects begin with.
     const PREFIX: &'static str;
@@ -37,9 +40,14 @@ pub(crate) trait Kind:
 
     /// What it says, if it says something.
     fn status(&self) -> Option<&Self::Status>;
+
+    /// How this node says it of a Service.
+    fn say(node: &str, service: &ObjectKey, said: &Self::Said) -> Self::Status;
 }
 
 impl Kind for ServiceL2Status {
+    /// On which interfaces.
+    type Said = Interfaces;
     type Status = ServiceL2StatusStatus;
     const PREFIX: &'static str = "l2-";
     const ALONE: bool = true;
@@ -54,9 +62,20 @@ impl Kind for ServiceL2Status {
     fn status(&self) -> Option<&Self::Status> {
         self.status.as_ref()
     }
+
+    fn say(node: &str, service: &ObjectKey, said: &Self::Said) -> Self::Status {
+        ServiceL2StatusStatus {
+            node: Some(node.to_owned()),
+            service_name: Some(service.name.to_string()),
+            service_namespace: Some(service.namespace.to_string()),
+            interfaces: named(said),
+        }
+    }
 }
 
 impl Kind for ServiceBGPStatus {
+    /// To which peers, in order. Most Services have them in common.
+    type Said = Arc<[String]>;
     type Status = ServiceBGPStatusStatus;
     const PREFIX: &'static str = "bgp-";
     const ALONE: bool = false;
@@ -71,33 +90,14 @@ impl Kind for ServiceBGPStatus {
     fn status(&self) -> Option<&Self::Status> {
         self.status.as_ref()
     }
-}
 
-/// The Service is announced on these interfaces.
-pub(crate) fn l2_status(
-    node: &str,
-    service: &ObjectKey,
-    interfaces: &Interfaces,
-) -> ServiceL2StatusStatus {
-    ServiceL2StatusStatus {
-        node: Some(node.to_owned()),
-        service_name: Some(service.name.to_string()),
-        service_namespace: Some(service.namespace.to_string()),
-        interfaces: named(interfaces),
-    }
-}
-
-/// The Service is announced to these peers, in order.
-pub(crate) fn bgp_status(
-    node: &str,
-    service: &ObjectKey,
-    peers: Vec<String>,
-) -> ServiceBGPStatusStatus {
-    ServiceBGPStatusStatus {
-        node: Some(node.to_owned()),
-        service_name: Some(service.name.to_string()),
-        service_namespace: Some(service.namespace.to_string()),
-        peers,
+    fn say(node: &str, service: &ObjectKey, said: &Self::Said) -> Self::Status {
+        ServiceBGPStatusStatus {
+            node: Some(node.to_owned()),
+            service_name: Some(service.name.to_string()),
+            service_namespace: Some(service.namespace.to_string()),
+            peers: said.to_vec(),
+        }
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct Place {
 pub(crate) struct Statuses<K: Kind>(mpsc::UnboundedSender<Told<K>>);
 
 /// What is to be said of a Service; nothing if it is not announced from here.
-type Told<K> = (ObjectKey, Option<<K as Kind>::Status>);
+type Told<K> = (ObjectKey, Option<<K as Kind>::Said>);
 
 impl<K: Kind> Statuses<K> {
     /// Starts the task that writes.
@@ -50,9 +50,9 @@ impl<K: Kind> Statuses<K> {
     }
 
     /// This is to be said of the Service, or it is not announced from here.
-    pub(crate) fn tell(&self, service: &ObjectKey, status: Option<K::Status>) {
+    pub(crate) fn tell(&self, service: &ObjectKey, said: Option<K::Said>) {
         // Nobody listens when no statuses are written.
-        let _ = self.0.send((service.clone(), status));
+        let _ = self.0.send((service.clone(), said));
     }
 }
 
@@ -71,7 +71,7 @@ impl<K: Kind> Writer<K> {
         Self {
             statuses: Api::namespaced(client.clone(), &place.namespace),
             client,
-            book: Book::default(),
+            book: Book::new(place.node.clone()),
             place,
             owner: None,
             synced: false,
@@ -100,7 +100,7 @@ impl<K: Kind> Writer<K> {
             tokio::select! {
                 biased;
                 news = told.recv() => match news {
-                    Some((service, status)) => self.book.want(service, status),
+                    Some((service, said)) => self.book.want(service, said),
                     None => return,
                 },
                 Some(change) = changes.next() => {
