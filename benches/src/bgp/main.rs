@@ -12,6 +12,7 @@ mod routers;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
@@ -19,7 +20,7 @@ use metallb_benches::run::Run;
 use metallb_benches::speakers::Rig;
 use metallb_benches::speakers::rig::SYSTEM;
 use metallb_benches::table::Table;
-use metallb_tests::Place;
+use metallb_tests::{Place, eventually};
 use serde_json::{Value, json};
 
 /// What is measured, and how much of it.
@@ -52,6 +53,9 @@ fn main() -> ExitCode {
 fn measure(args: &Args, table: &mut Table) -> Result<()> {
     let rig = Rig::up("bench-bgp", &args.speaker, args.metallb.as_deref(), 1)?;
     let router = router::Router::start(&rig.cluster, routers::ROUTERS)?;
+    // The rig's own is for ARP.
+    let none = ["-n", SYSTEM, "delete", "l2advertisements", "--all"];
+    rig.cluster.kubectl_output(&none)?;
     rig.apply(&[advertisement(), peer(0)])?;
     if args.run.wants("ready") {
         ready::measure(args, &rig, &router, table)?;
@@ -83,6 +87,20 @@ fn peer(number: u16) -> Value {
             "peerAddress": Place::Client.address().v4.to_string(),
             "peerPort": router::PORT + number,
         },
+    })
+}
+
+/// Waits until the speaker has written a status for each Service: until then it is not idle.
+fn all_is_said(rig: &Rig, services: u32) -> Result<()> {
+    let count = usize::try_from(services)?;
+    eventually("all statuses are written", Duration::from_mins(10), || {
+        let names = ["-n", SYSTEM, "get", "servicebgpstatuses", "-o", "name"];
+        let written = rig.cluster.kubectl_output(&names)?.lines().count();
+        Ok(if written >= count {
+            Ok(())
+        } else {
+            Err(format!("{written} of {count}"))
+        })
     })
 }
 

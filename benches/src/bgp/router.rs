@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use ipnet::IpNet;
-use metallb_bgp::wire::{Capability, Codec, Family, Message, Notification, Open, frame_len};
+use metallb_bgp::wire::{
+    Capability, Codec, Family, Message, Notification, Open, Update, frame_len,
+};
 use metallb_netio::NetworkNamespace;
 use metallb_tests::{Cluster, Place, eventually};
 
@@ -135,62 +137,116 @@ impl Router {
     }
 
     fn listen_to(&self, mut stream: TcpStream) -> Result<()> {
-        stream.set_read_timeout(Some(LOOK))?;
-        let mut codec = Codec::default();
-        stream.write_all(&Message::Open(open()).encode(codec))?;
-        let (mut input, mut buf) = (Vec::new(), vec![0; 256 * 1024]);
-        let mut told = (0, Vec::new());
-        let mut said = Instant::now();
+        let mut session = Session::open(&mut stream)?;
+        let mut chunks = Vec::new();
         while !self.log().closed {
-            if said.elapsed() > Duration::from_secs(3) {
-                stream.write_all(&Message::Keepalive.encode(codec))?;
-                said = Instant::now();
-            }
+            session.keep_alive(&mut stream)?;
+            // What comes at once is read at once, and looked at when no more comes: so that it is
+            // not waited for us to understand it.
+            let patience = if chunks.is_empty() { LOOK } else { PAUSE };
+            stream.set_read_timeout(Some(patience))?;
+            let mut buf = vec![0; 64 * 1024];
             match stream.read(&mut buf) {
                 Ok(0) => break,
-                Ok(len) => input.extend(&buf[..len]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+                Ok(len) => {
+                    buf.truncate(len);
+                    chunks.push((Instant::now(), buf));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    for (at, bytes) in chunks.drain(..) {
+                        session.take(&mut stream, at, &bytes, &self.log)?;
+                    }
+                }
                 Err(error) => return Err(error.into()),
             }
-            let at = Instant::now();
-            let mut read = 0;
-            while let Some(len) = frame_len(&input[read..], codec).map_err(|it| ended(&it))? {
-                let Some(frame) = input.get(read..read + len) else {
-                    break;
-                };
-                let received = Message::decode(frame, codec).map_err(|it| ended(&it))?;
-                match received.message {
-                    Message::Open(open) => {
-                        codec.four_octet = open.has_four_octet_as();
-                        stream.write_all(&Message::Keepalive.encode(codec))?;
-                        let mut log = self.log();
-                        log.sessions.push(at);
-                    }
-                    Message::Update(update) if update.is_end_of_rib() == Some(Family::V4) => {
-                        let (count, bytes) = std::mem::take(&mut told);
-                        let mut log = self.log();
-                        log.ends.push((at, count, bytes));
-                    }
-                    Message::Update(update) => {
-                        told.0 += 1;
-                        told.1.extend(frame);
-                        let gone = update.unreached().map(|prefix| (prefix, false));
-                        let all = gone.chain(update.reached().map(|prefix| (prefix, true)));
-                        let heard = all.map(|(prefix, reached)| Heard {
-                            at,
-                            prefix,
-                            reached,
-                        });
-                        let mut log = self.log();
-                        log.heard.extend(heard);
-                    }
-                    _ => {}
-                }
-                read += len;
-            }
-            input.drain(..read);
         }
         Ok(())
+    }
+}
+
+/// What one session has heard.
+struct Session {
+    codec: Codec,
+    /// What is not whole yet.
+    input: Vec<u8>,
+    /// How many messages have told of routes, and what they were.
+    told: (usize, Vec<u8>),
+    /// When we have said last that we live.
+    said: Instant,
+}
+
+impl Session {
+    fn open(stream: &mut TcpStream) -> Result<Self> {
+        let codec = Codec::default();
+        stream.write_all(&Message::Open(open()).encode(codec))?;
+        Ok(Self {
+            codec,
+            input: Vec::new(),
+            told: (0, Vec::new()),
+            said: Instant::now(),
+        })
+    }
+
+    fn keep_alive(&mut self, stream: &mut TcpStream) -> Result<()> {
+        if self.said.elapsed() > KEEPALIVE {
+            stream.write_all(&Message::Keepalive.encode(self.codec))?;
+            self.said = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// Takes in what was read then.
+    fn take(
+        &mut self,
+        stream: &mut TcpStream,
+        at: Instant,
+        bytes: &[u8],
+        log: &Mutex<Log>,
+    ) -> Result<()> {
+        self.input.extend(bytes);
+        let input = std::mem::take(&mut self.input);
+        let mut rest = &input[..];
+        while let Some(len) = frame_len(rest, self.codec).map_err(|it| ended(&it))? {
+            let Some((frame, later)) = rest.split_at_checked(len) else {
+                break;
+            };
+            let received = Message::decode(frame, self.codec).map_err(|it| ended(&it))?;
+            let mut log = log.lock().expect("nobody panics with it");
+            match received.message {
+                Message::Open(open) => {
+                    self.codec.four_octet = open.has_four_octet_as();
+                    // The session is up when the other side has read this.
+                    log.sessions.push(Instant::now());
+                    stream.write_all(&Message::Keepalive.encode(self.codec))?;
+                }
+                Message::Update(update) if update.is_end_of_rib() == Some(Family::V4) => {
+                    let (count, bytes) = std::mem::take(&mut self.told);
+                    log.ends.push((at, count, bytes));
+                }
+                Message::Update(update) => {
+                    self.told.0 += 1;
+                    self.told.1.extend(frame);
+                    log.hear(at, &update);
+                }
+                _ => {}
+            }
+            rest = later;
+        }
+        self.input = rest.to_vec();
+        Ok(())
+    }
+}
+
+impl Log {
+    fn hear(&mut self, at: Instant, update: &Update) {
+        let gone = update.unreached().map(|prefix| (prefix, false));
+        let all = gone.chain(update.reached().map(|prefix| (prefix, true)));
+        let heard = all.map(|(prefix, reached)| Heard {
+            at,
+            prefix,
+            reached,
+        });
+        self.heard.extend(heard);
     }
 }
 
@@ -212,3 +268,8 @@ fn open() -> Open {
 
 /// How often it is looked whether the router is closed.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long nothing comes before what has come is looked at. A message that comes alone is dated
+/// when it comes all the same.
+const PAUSE: Duration = Duration::from_millis(1);
+/// A third of the hold time (RFC 4271 section 10).
+const KEEPALIVE: Duration = Duration::from_secs(30);

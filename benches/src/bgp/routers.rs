@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use metallb_benches::speakers::crowd::Crowd;
-use metallb_benches::speakers::rig::SYSTEM;
 use metallb_benches::speakers::{Kind, Rig, Speakers};
 use metallb_benches::table::{Bar, Table};
 use metallb_tests::eventually;
 
 use crate::router::Router;
-use crate::{Args, FIRST, peer};
+use crate::{Args, FIRST, all_is_said, peer};
 
 pub(crate) fn measure(args: &Args, rig: &Rig, router: &Router, table: &mut Table) -> Result<()> {
     let peers: Vec<_> = (0..ROUTERS).map(peer).collect();
@@ -38,7 +37,7 @@ pub(crate) fn measure(args: &Args, rig: &Rig, router: &Router, table: &mut Table
         },
     )?;
     let took = since.elapsed().as_secs_f64();
-    all_is_said(args, rig)?;
+    all_is_said(rig, args.routes)?;
     let process = speakers.on(FIRST)?;
     let (before, began) = (process.processor_time(), Instant::now());
     // So long is the idleness that is measured.
@@ -62,20 +61,6 @@ pub(crate) fn measure(args: &Args, rig: &Rig, router: &Router, table: &mut Table
     table.row(&format!("{what}: idle"), "%", share, Bar::AtMost(1.0));
     drop(speakers);
     rig.beside_the_server(async |client| crowd.clear(&client).await)
-}
-
-/// Waits until the speaker has written a status for each Service: until then it is not idle.
-fn all_is_said(args: &Args, rig: &Rig) -> Result<()> {
-    let count = usize::try_from(args.routes)?;
-    eventually("all statuses are written", Duration::from_mins(10), || {
-        let names = ["-n", SYSTEM, "get", "servicebgpstatuses", "-o", "name"];
-        let written = rig.cluster.kubectl_output(&names)?.lines().count();
-        Ok(if written >= count {
-            Ok(())
-        } else {
-            Err(format!("{written} of {count}"))
-        })
-    })
 }
 
 const IDLE: Duration = Duration::from_secs(20);
