@@ -8,7 +8,6 @@ mod decide;
 #[cfg(test)]
 mod fixtures;
 mod index;
-mod labels;
 mod memberlist;
 mod metrics;
 mod program;

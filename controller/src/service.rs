@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use metallb_config::LabelText;
 use metallb_crds::names::{IP_ALLOCATED_FROM_POOL, LEGACY_PREFIX};
 use metallb_ipam::{Ips, ServiceKey};
 use serde_json::{Map, Value};
 
 use crate::condition::Told;
-use crate::labels::LabelText;
 use crate::watched::{Ingress, WatchedService};
 use crate::wish::{Want, Wish};
 

@@ -257,15 +257,20 @@ impl Apply {
     }
 
     fn event(&self, key: &ObjectKey, uid: Option<&str>, kind: EventType, reason: &str, text: &str) {
-        let service = ObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some("Service".to_owned()),
-            namespace: Some(key.namespace.to_string()),
-            name: Some(key.name.to_string()),
-            uid: uid.map(str::to_owned),
-            ..ObjectReference::default()
-        };
+        let service = service_reference(key, uid.map(str::to_owned));
         (self.publish)(service, kind, reason, text);
+    }
+}
+
+/// A Service, for Events.
+pub(crate) fn service_reference(key: &ObjectKey, uid: Option<String>) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Service".to_owned()),
+        namespace: Some(key.namespace.to_string()),
+        name: Some(key.name.to_string()),
+        uid,
+        ..ObjectReference::default()
     }
 }
 

@@ -368,6 +368,7 @@ impl Brain {
             self.apply.remind(*ip);
         }
         self.apply.say();
+        self.routers.say();
         self.report();
     }
 

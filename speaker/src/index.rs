@@ -6,13 +6,14 @@ mod endpoints;
 mod holders;
 mod rivals;
 mod speakers;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
 use kube::ResourceExt;
-use metallb_config::Labels;
+use metallb_config::{LabelText, Labels};
 use metallb_crds::names;
 use metallb_ipam::{Claims, Port, ServiceKey, Share, backend_key};
 use metallb_kit::watch::{Change, ObjectKey};
@@ -70,7 +71,7 @@ pub(crate) struct Service {
     pub(crate) shared: bool,
     /// With whom.
     share: Option<Share>,
-    pub(crate) labels: Labels,
+    pub(crate) labels: LabelText,
 }
 
 /// The addresses in a Service's status.
@@ -415,7 +416,7 @@ impl From<api::Service> for Service {
             share,
             pool,
             uid: object.metadata.uid,
-            labels: object.metadata.labels.unwrap_or_default(),
+            labels: LabelText::from(object.metadata.labels.as_ref()),
         }
     }
 }

@@ -1,12 +1,15 @@
 //! The speaker's metrics, by upstream's names.
 
+mod announced;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use metallb_kit::metrics::Metrics;
-use metallb_kit::metrics::prometheus::{IntCounterVec, IntGaugeVec, Opts};
-use metallb_kit::watch::ObjectKey;
+use metallb_kit::metrics::prometheus::{IntCounterVec, Opts};
 use metallb_membership::Dropped;
+
+pub(crate) use announced::AnnouncedMetric;
 
 /// What layer 2 counts, by address.
 #[derive(Clone, Debug)]
@@ -87,52 +90,5 @@ impl HeartbeatMetrics {
             let counter = self.dropped.with_label_values(&[reason.as_str()]);
             counter.inc_by(total.saturating_sub(counter.get()));
         }
-    }
-}
-
-/// What this node announces.
-#[derive(Clone, Debug)]
-pub(crate) struct AnnouncedMetric {
-    announced: IntGaugeVec,
-    node: String,
-    protocol: &'static str,
-}
-
-impl AnnouncedMetric {
-    pub(crate) fn new(metrics: &Metrics, node: &str) -> Self {
-        let opts = Opts::new(
-            "metallb_speaker_announced",
-            "Services being announced from this node. This is desired state, it does not \
-             guarantee that the routing protocols have converged.",
-        );
-        let labels = ["service", "protocol", "node", "ip"];
-        Self {
-            announced: metrics.add(IntGaugeVec::new(opts, &labels)),
-            node: node.to_owned(),
-            protocol: "layer2",
-        }
-    }
-
-    /// The same metric, for BGP.
-    pub(crate) fn of_bgp(&self) -> Self {
-        Self {
-            protocol: "bgp",
-            ..self.clone()
-        }
-    }
-
-    pub(crate) fn set(&self, service: &ObjectKey, ip: IpAddr) {
-        let (service, ip) = (service.to_string(), ip.to_string());
-        self.announced
-            .with_label_values(&[&service, self.protocol, &self.node, &ip])
-            .set(1);
-    }
-
-    pub(crate) fn remove(&self, service: &ObjectKey, ip: IpAddr) {
-        let (service, ip) = (service.to_string(), ip.to_string());
-        // An error says that it is not there.
-        let _ = self
-            .announced
-            .remove_label_values(&[&service, self.protocol, &self.node, &ip]);
     }
 }

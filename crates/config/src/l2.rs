@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use kube::ResourceExt;
 use metallb_crds::v1beta1;
 
+use crate::labels::Labels;
 use crate::scope::{Fields, Scope, ScopeError};
-use crate::selector::{Labels, Selector};
+use crate::selector::Selector;
 
 /// An L2Advertisement: which addresses are announced by ARP and NDP, from where.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,25 +1,45 @@
-//! Labels in little space: a map of its own for each Service would be most of what is kept of it.
+//! The labels of an object, as a map and in little space.
 
 use std::collections::BTreeMap;
 
-use metallb_config::Labels;
+/// The labels of an object.
+pub type Labels = BTreeMap<String, String>;
 
-/// Labels as one text.
+/// What selectors look at: labels in either form.
+pub trait LabelSet {
+    /// The value of the label with this key, if there is one.
+    fn value(&self, key: &str) -> Option<&str>;
+}
+
+impl LabelSet for Labels {
+    fn value(&self, key: &str) -> Option<&str> {
+        self.get(key).map(String::as_str)
+    }
+}
+
+/// Labels as one text: a map of its own for each Service would be most of what is kept of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct LabelText {
+pub struct LabelText {
     /// Keys and values in turn, each followed by a line feed, which none of them can have.
     text: Box<str>,
 }
 
 impl LabelText {
     /// As a map.
-    pub(crate) fn to_map(&self) -> Labels {
-        let mut parts = self.text.split_terminator('\n').map(str::to_owned);
-        let mut map = Labels::new();
-        while let (Some(key), Some(value)) = (parts.next(), parts.next()) {
-            map.insert(key, value);
-        }
-        map
+    pub fn to_map(&self) -> Labels {
+        let pairs = self.pairs();
+        pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        let mut parts = self.text.split_terminator('\n');
+        std::iter::from_fn(move || Some((parts.next()?, parts.next()?)))
+    }
+}
+
+impl LabelSet for LabelText {
+    fn value(&self, key: &str) -> Option<&str> {
+        self.pairs().find(|it| it.0 == key).map(|it| it.1)
     }
 }
 
@@ -53,7 +73,11 @@ mod tests {
                 .iter()
                 .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
                 .collect();
-            assert_eq!(LabelText::from(Some(&labels)).to_map(), labels);
+            let text = LabelText::from(Some(&labels));
+            assert_eq!(text.to_map(), labels);
+            for key in ["app", "empty", "last", "web"] {
+                assert_eq!(text.value(key), labels.value(key));
+            }
         }
         assert_eq!(LabelText::from(None).to_map(), Labels::new());
     }

@@ -16,6 +16,7 @@ mod duration;
 mod form;
 mod l2;
 mod label;
+mod labels;
 mod objects;
 mod parse;
 mod peer;
@@ -34,6 +35,7 @@ pub use community::{Community, CommunityError, CommunityNames, CommunityNamesErr
 pub use config::Config;
 pub use duration::{DurationError, duration};
 pub use l2::{L2Advertisement, L2AdvertisementError, PreferredNodes};
+pub use labels::{LabelSet, LabelText, Labels};
 pub use objects::{Kind, Objects, References};
 pub use parse::{Parsed, parse, reparse};
 pub use peer::{
@@ -44,5 +46,5 @@ pub use range::{AddrRange, Family, RangeError};
 pub use rejected::{Error, InEffect, Rejected};
 pub use report::{CONTROLLER_CONDITION, Report, SPEAKER_CONDITION};
 pub use scope::{Scope, ScopeError};
-pub use selector::{Duplicate, Labels, Selector, SelectorError};
+pub use selector::{Duplicate, Selector, SelectorError};
 pub use timers::{Timers, TimersError};

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use metallb_crds::{v1beta1, v1beta2};
 
 use crate::community::{Community, CommunityError};
-use crate::selector::Labels;
+use crate::labels::Labels;
 
 /// The objects that make up the configuration, as the API server has them, in any order, and what
 /// else there is to know of the cluster. What is left out is not there, and asks nothing.

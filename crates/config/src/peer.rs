@@ -8,7 +8,8 @@ use std::net::IpAddr;
 use std::num::{NonZeroU16, NonZeroU32};
 
 use crate::bfd::BfdProfile;
-use crate::selector::{Labels, Selector, any_or_none};
+use crate::labels::Labels;
+use crate::selector::{Selector, any_or_none};
 use crate::timers::Timers;
 
 pub use error::{ObjectName, PeerError, SecretError};

@@ -8,8 +8,9 @@ use kube::ResourceExt;
 use metallb_crds::names::PROBE_BEFORE_USE;
 use metallb_crds::v1beta1;
 
+use crate::labels::Labels;
 use crate::range::{AddrRange, Family, RangeError};
-use crate::selector::{Duplicate, Labels, Selector, SelectorError, distinct};
+use crate::selector::{Duplicate, Selector, SelectorError, distinct};
 
 /// A pool: addresses to give to Services, and which Services may have them.
 #[derive(Debug, Clone, PartialEq, Eq)]

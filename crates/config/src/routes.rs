@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use crate::bgp::{BgpAdvertisement, BgpAdvertisementError};
+use crate::labels::Labels;
 use crate::peer::Peer;
 use crate::pool::Pool;
 use crate::range::Family;
-use crate::selector::Labels;
 
 /// What an advertisement is held against.
 #[derive(Debug)]

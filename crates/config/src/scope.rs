@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
+use crate::labels::{LabelSet, Labels};
 use crate::pool::Pool;
-use crate::selector::{Duplicate, Labels, Selector, SelectorError, any_or_none, distinct};
+use crate::selector::{Duplicate, Selector, SelectorError, any_or_none, distinct};
 
 /// The part that both kinds of advertisement have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,7 +70,7 @@ impl Scope {
     }
 
     /// Whether it is about the addresses of a Service with these labels.
-    pub fn selects_service(&self, labels: &Labels) -> bool {
+    pub fn selects_service(&self, labels: &impl LabelSet) -> bool {
         any_or_none(&self.service_selectors, labels)
     }
 }

@@ -1,14 +1,12 @@
 //! Label selectors.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
 use crate::label;
-
-/// The labels of an object.
-pub type Labels = BTreeMap<String, String>;
+use crate::labels::{LabelSet, Labels};
 
 /// A label selector: says of labels whether they match.
 ///
@@ -80,10 +78,10 @@ pub struct Duplicate {
 
 impl Selector {
     /// Whether `labels` fulfil every requirement.
-    pub fn matches(&self, labels: &Labels) -> bool {
+    pub fn matches(&self, labels: &impl LabelSet) -> bool {
         self.match_labels
             .iter()
-            .all(|(key, value)| labels.get(key) == Some(value))
+            .all(|(key, value)| labels.value(key) == Some(value))
             && self
                 .match_expressions
                 .iter()
@@ -111,8 +109,8 @@ impl Selector {
 }
 
 impl Expression {
-    fn matches(&self, labels: &Labels) -> bool {
-        let value = labels.get(&self.key);
+    fn matches(&self, labels: &impl LabelSet) -> bool {
+        let value = labels.value(&self.key);
         match &self.test {
             Test::In(values) => value.is_some_and(|value| values.contains(value)),
             // A label that is not there has none of the values.
@@ -219,7 +217,7 @@ impl fmt::Display for Expression {
 }
 
 /// Whether one of the selectors matches, or there is none that could fail to.
-pub(crate) fn any_or_none(selectors: &[Selector], labels: &Labels) -> bool {
+pub(crate) fn any_or_none(selectors: &[Selector], labels: &impl LabelSet) -> bool {
     selectors.is_empty() || selectors.iter().any(|selector| selector.matches(labels))
 }
 

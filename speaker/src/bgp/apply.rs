@@ -13,7 +13,7 @@ use metallb_kit::watch::ObjectKey;
 use tokio::sync::mpsc;
 
 use super::BgpCommand;
-use crate::apply::Publish;
+use crate::apply::{Publish, service_reference};
 use crate::metrics::AnnouncedMetric;
 use crate::reason::Reason;
 
@@ -30,14 +30,30 @@ pub(crate) struct BgpApply {
     metric: AnnouncedMetric,
     publish: Publish,
     show: Show,
+    unsaid: Vec<Unsaid>,
 }
 
-#[derive(Debug, Default)]
+/// What is in effect, and not told of yet.
+struct Unsaid {
+    key: ObjectKey,
+    /// That of the Service, for Events.
+    uid: Option<String>,
+    before: Option<Announced>,
+    now: Result<Announced, Reason>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Announced {
     /// Who is told, in order.
     peers: Arc<[String]>,
     routes: Vec<Route>,
     ips: Vec<IpAddr>,
+}
+
+impl Announced {
+    fn routes(it: Option<&Self>) -> &[Route] {
+        it.map_or(&[], |it| &it.routes)
+    }
 }
 
 impl fmt::Debug for BgpApply {
@@ -64,11 +80,13 @@ impl BgpApply {
             metric,
             publish,
             show,
+            unsaid: Vec::new(),
         }
     }
 
     /// Puts a decision about a Service into effect. `peers` are all that this node speaks with, in
-    /// order.
+    /// order. What users read of it waits for [`say`](Self::say), so that of many routes none waits
+    /// for words about another.
     pub(crate) fn act<'a>(
         &mut self,
         key: &ObjectKey,
@@ -77,16 +95,31 @@ impl BgpApply {
         peers: impl Iterator<Item = &'a String> + Clone,
         decision: Result<Vec<Route>, Reason>,
     ) {
+        let now = decision.map(|routes| {
+            let is_told = |peer: &&String| routes.iter().any(|it| it.audience.has(peer));
+            let peers = self.shared(peers.filter(is_told));
+            let ips = ips.to_vec();
+            Announced { peers, routes, ips }
+        });
         let before = self.announced.remove(key);
-        match decision {
-            Ok(routes) => {
-                let is_told = |peer: &&String| routes.iter().any(|it| it.audience.has(peer));
-                let peers = self.shared(peers.filter(is_told));
-                let ips = ips.to_vec();
-                let now = Announced { peers, routes, ips };
-                self.announce(key, uid, before, now);
-            }
-            Err(reason) => self.withdraw(key, before, reason),
+        let wanted = now.as_ref().ok();
+        let (new, old) = (
+            Announced::routes(wanted),
+            Announced::routes(before.as_ref()),
+        );
+        if new != old {
+            self.send(BgpCommand::Contribute(key.clone(), new.to_vec()));
+        }
+        if let Some(now) = wanted {
+            self.announced.insert(key.clone(), now.clone());
+        }
+        if before.is_none() || before.as_ref() != wanted {
+            self.unsaid.push(Unsaid {
+                key: key.clone(),
+                uid: uid.map(str::to_owned),
+                before,
+                now,
+            });
         }
     }
 
@@ -97,22 +130,35 @@ impl BgpApply {
         self.last_peers.clone()
     }
 
-    fn announce(
-        &mut self,
-        key: &ObjectKey,
-        uid: Option<&str>,
-        before: Option<Announced>,
-        now: Announced,
-    ) {
-        let Announced { peers, routes, ips } = before.unwrap_or_default();
-        if routes != now.routes {
-            self.send(BgpCommand::Contribute(key.clone(), now.routes.clone()));
+    /// Tells users of all that was put into effect.
+    pub(crate) fn say(&mut self) {
+        for unsaid in std::mem::take(&mut self.unsaid) {
+            let Unsaid {
+                key,
+                uid,
+                before,
+                now,
+            } = unsaid;
+            match (now, before) {
+                (Ok(now), before) => self.announces(&key, uid, &before.unwrap_or_default(), &now),
+                (Err(reason), Some(before)) => self.withdraws(&key, &before, reason),
+                (Err(reason), None) => tracing::debug!(
+                    event = "serviceNotAnnounced",
+                    service = key.to_string(),
+                    protocol = "bgp",
+                    reason = reason.as_str(),
+                    "service is not announced from here"
+                ),
+            }
         }
-        if peers != now.peers {
+    }
+
+    fn announces(&self, key: &ObjectKey, uid: Option<String>, before: &Announced, now: &Announced) {
+        if before.peers != now.peers {
             (self.show)(key, now.peers.clone());
         }
-        if ips != now.ips {
-            self.count(key, &ips, &now.ips);
+        if before.ips != now.ips {
+            self.count(key, &before.ips, &now.ips);
             tracing::info!(
                 event = "serviceAnnounced", service = key.to_string(), ip = ?now.ips,
                 protocol = "bgp", "service has IP, announcing"
@@ -121,28 +167,12 @@ impl BgpApply {
                 "announcing from node \"{}\" with protocol \"bgp\"",
                 self.node
             );
-            self.event(
-                service(key, uid),
-                EventType::Normal,
-                "nodeAssigned",
-                &message,
-            );
+            let service = service_reference(key, uid);
+            self.event(service, EventType::Normal, "nodeAssigned", &message);
         }
-        self.announced.insert(key.clone(), now);
     }
 
-    fn withdraw(&mut self, key: &ObjectKey, before: Option<Announced>, reason: Reason) {
-        let Some(before) = before else {
-            tracing::debug!(
-                event = "serviceNotAnnounced",
-                service = key.to_string(),
-                protocol = "bgp",
-                reason = reason.as_str(),
-                "service is not announced from here"
-            );
-            return;
-        };
-        self.send(BgpCommand::Contribute(key.clone(), Vec::new()));
+    fn withdraws(&self, key: &ObjectKey, before: &Announced, reason: Reason) {
         (self.show)(key, Arc::default());
         self.count(key, &before.ips, &[]);
         tracing::info!(
@@ -180,16 +210,5 @@ impl BgpApply {
         for ip in now {
             self.metric.set(key, *ip);
         }
-    }
-}
-
-fn service(key: &ObjectKey, uid: Option<&str>) -> ObjectReference {
-    ObjectReference {
-        api_version: Some("v1".to_owned()),
-        kind: Some("Service".to_owned()),
-        namespace: Some(key.namespace.to_string()),
-        name: Some(key.name.to_string()),
-        uid: uid.map(str::to_owned),
-        ..ObjectReference::default()
     }
 }

@@ -75,6 +75,11 @@ impl Routers {
             .act(key, None, &[], self.told.keys(), Err(reason));
     }
 
+    /// Tells users of all that was decided.
+    pub(crate) fn say(&mut self) {
+        self.apply.say();
+    }
+
     /// Tells the protocol thread which routers there are, when they are others than before.
     pub(crate) fn follow(&mut self, index: &Index, own: &Own) {
         let (setups, problems) = peers(index, own, self.backend);

@@ -1,14 +1,10 @@
 //! Which routes of a Service this node tells its routers: a pure function of the index.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::num::NonZeroU32;
-use std::sync::Arc;
 
 use ipnet::IpNet;
-use metallb_bgp::rib::{Audience, Route, RouteAttributes};
-use metallb_bgp::wire::LargeCommunity;
-use metallb_config::{BgpAdvertisement, Community, Family};
+use metallb_bgp::rib::Route;
+use metallb_config::{BgpAdvertisement, Family};
 use metallb_kit::watch::ObjectKey;
 
 use super::Own;
@@ -48,7 +44,7 @@ pub(crate) fn routes(index: &Index, own: &Own, key: &ObjectKey) -> Result<Vec<Ro
         return Err(Reason::NoEndpoints);
     }
     let ips = assigned.ips.iter();
-    let routes = ips.flat_map(|ip| advertisements.iter().map(|it| route(*ip, it)));
+    let routes = ips.flat_map(|ip| advertisements.iter().map(|it| route(index, *ip, it)));
     Ok(routes.collect())
 }
 
@@ -69,28 +65,14 @@ fn are_in_conflict(advertisements: &[&BgpAdvertisement], ips: &[IpAddr]) -> bool
     })
 }
 
-fn route(ip: IpAddr, advertisement: &BgpAdvertisement) -> Route {
+fn route(index: &Index, ip: IpAddr, advertisement: &BgpAdvertisement) -> Route {
     let len = advertisement.aggregation(family(ip));
     let prefix = IpNet::new(ip, len).expect("no longer than an address, by the parser");
-    let (mut communities, mut large_communities) = (BTreeSet::new(), BTreeSet::new());
-    for community in &advertisement.communities {
-        match *community {
-            Community::Standard(high, low) => {
-                communities.insert(u32::from(high) << 16 | u32::from(low));
-            }
-            Community::Large(global, one, two) => {
-                large_communities.insert(LargeCommunity(global, one, two));
-            }
-        }
-    }
+    let told = index.configuration.told(advertisement);
     Route {
         prefix: prefix.trunc(),
-        audience: Audience(Arc::new(advertisement.peers.clone())),
-        attributes: Arc::new(RouteAttributes {
-            local_pref: advertisement.local_pref.map(NonZeroU32::get),
-            communities,
-            large_communities,
-        }),
+        audience: told.audience.clone(),
+        attributes: told.attributes.clone(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Resource, ResourceExt};
 use metallb_config::{
-    AddrRange, Config, Kind, Objects, Parsed, Pool, References, Rejected, reparse,
+    AddrRange, BgpAdvertisement, Config, Kind, Objects, Parsed, Pool, References, Rejected, reparse,
 };
 use metallb_crds::names::PROBE_BEFORE_USE;
 use metallb_crds::v1beta1::{
@@ -15,6 +15,7 @@ use metallb_crds::v1beta2::BGPPeer;
 use metallb_kit::watch::{Change, ObjectKey};
 
 use super::Touched;
+use super::told::Told;
 
 /// The objects that users configure MetalLB with, and what they say together.
 #[derive(Debug, Default)]
@@ -28,6 +29,8 @@ pub(crate) struct Configuration {
     /// Those that peers name.
     secrets: Vec<Secret>,
     config: Config,
+    /// By the name of the advertisement.
+    told: BTreeMap<String, Told>,
     rejected: Vec<Rejected>,
 }
 
@@ -106,6 +109,11 @@ impl Configuration {
         &self.config
     }
 
+    /// What routers are told by an advertisement that is in effect.
+    pub(crate) fn told(&self, advertisement: &BgpAdvertisement) -> &Told {
+        &self.told[&advertisement.name]
+    }
+
     /// The objects that are no good as they are.
     pub(crate) fn rejected(&self) -> &[Rejected] {
         &self.rejected
@@ -159,6 +167,9 @@ impl Configuration {
             return Touched::Nothing;
         }
         self.rejected = rejected;
+        let advertisements = config.bgp_advertisements().iter();
+        let told = advertisements.map(|(name, it)| (name.clone(), it.into()));
+        self.told = told.collect();
         self.config = config;
         Touched::Everything
     }

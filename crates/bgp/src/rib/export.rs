@@ -1,7 +1,7 @@
 //! What one peer was told of the routes, and the messages that tell it the rest.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -57,7 +57,11 @@ pub struct Export {
 }
 
 /// What prefixes that go out together have in common.
-type Said = (Family, Arc<RouteAttributes>);
+#[derive(Clone, Debug)]
+struct Said {
+    family: Family,
+    attributes: Arc<RouteAttributes>,
+}
 
 /// Prefixes that go out together.
 #[derive(Clone, Debug, Default)]
@@ -191,9 +195,9 @@ impl Export {
             let family = family_of(entry.prefix);
             let said = entry.said_to(&self.target.peer);
             match said.filter(|_| self.target.next_hop(family).is_some()) {
-                Some(said) => {
-                    let (key, target) = ((family, said), &self.target);
-                    let new = || Pile::new(target.room(family, &key.1));
+                Some(attributes) => {
+                    let (key, target) = (Said { family, attributes }, &self.target);
+                    let new = || Pile::new(target.room(&key));
                     let pile = self.waiting.entry(key.clone()).or_insert_with(new);
                     if pile.push(place, version, entry.prefix) {
                         self.full = Some(key);
@@ -236,9 +240,8 @@ impl Export {
                 None => return None,
             };
             let prefixes = pile.take(rib, |place| self.told.insert(place));
-            let (family, said) = &key;
             let message = (!prefixes.is_empty()).then(|| {
-                let update = self.target.update(*family, said, &prefixes);
+                let update = self.target.update(&key, &prefixes);
                 Message::Update(update).encode(self.target.codec)
             });
             if !pile.places.is_empty() {
@@ -261,6 +264,34 @@ impl Export {
             .then(|| self.mark(family, RefreshKind::End))
     }
 }
+
+/// Thousands of routes mostly share their attributes: then there is nothing to compare.
+impl Ord for Said {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_attributes = || {
+            if Arc::ptr_eq(&self.attributes, &other.attributes) {
+                Ordering::Equal
+            } else {
+                self.attributes.cmp(&other.attributes)
+            }
+        };
+        self.family.cmp(&other.family).then_with(by_attributes)
+    }
+}
+
+impl PartialOrd for Said {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Said {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Said {}
 
 impl Pile {
     fn new(room: usize) -> Self {
@@ -309,14 +340,15 @@ impl Target {
     }
 
     /// How many bytes of prefixes fit a message that says this of them.
-    fn room(&self, family: Family, said: &RouteAttributes) -> usize {
-        let empty = Message::Update(self.update(family, said, &[])).encode(self.codec);
+    fn room(&self, said: &Said) -> usize {
+        let empty = Message::Update(self.update(said, &[])).encode(self.codec);
         // The length of an attribute may take one byte more.
         MAX_LEN.saturating_sub(empty.len() + 1).max(LONGEST)
     }
 
-    fn update(&self, family: Family, said: &RouteAttributes, prefixes: &[IpNet]) -> Update {
-        let attributes = self.attributes(said);
+    fn update(&self, said: &Said, prefixes: &[IpNet]) -> Update {
+        let attributes = self.attributes(&said.attributes);
+        let family = said.family;
         match (family, self.next_hop(family)) {
             (Family::V4, Some(NextHop::V4(next_hop))) => Update {
                 attributes: Attributes {

@@ -1,3 +1,5 @@
+use metallb_bgp::rib::RouteAttributes;
+use metallb_bgp::wire::LargeCommunity;
 use serde_json::json;
 
 use super::*;

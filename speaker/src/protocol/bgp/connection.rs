@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use metallb_bgp::session::Link;
 use metallb_netio::{LinkWatch, TcpOptions, TcpPassword, change_password};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -58,46 +58,56 @@ async fn serve(
     mut orders: mpsc::UnboundedReceiver<Order>,
     events: &mpsc::Sender<Event>,
 ) -> io::Result<()> {
-    let mut buf = vec![0; 16 * 1024];
     loop {
         tokio::select! {
             biased;
             order = orders.recv() => match order {
-                Some(Order::Send(bytes)) => {
-                    write(number, &mut stream, &mut buf, &bytes, events).await?;
+                Some(Order::Send(mut bytes)) => {
+                    // Messages that are there at once go out at once.
+                    let next = loop {
+                        match orders.try_recv() {
+                            Ok(Order::Send(more)) => bytes.extend(more),
+                            other => break other.ok(),
+                        }
+                    };
+                    write(number, &stream, &bytes, events).await?;
+                    obey(&stream, next);
                 }
-                Some(Order::Password(password)) => {
-                    if let Err(error) = change_password(&stream, password.as_ref()) {
-                        tracing::warn!(op = "bgp", %error, "the password cannot be changed");
-                    }
-                }
+                Some(order) => obey(&stream, Some(order)),
                 None => {
                     let _ = timeout(CLOSE, stream.shutdown()).await;
                     return Ok(());
                 }
             },
-            read = stream.read(&mut buf) => {
-                received(number, &buf, read?, events).await?;
-            }
+            read = received(&stream) => tell(number, read?, events).await,
         }
+    }
+}
+
+fn obey(stream: &TcpStream, order: Option<Order>) {
+    if let Some(Order::Password(password)) = order
+        && let Err(error) = change_password(stream, password.as_ref())
+    {
+        tracing::warn!(op = "bgp", %error, "the password cannot be changed");
     }
 }
 
 /// Writes all of it, and reads meanwhile: two that only write would wait for each other.
 async fn write(
     number: u64,
-    stream: &mut TcpStream,
-    buf: &mut [u8],
+    stream: &TcpStream,
     bytes: &[u8],
     events: &mpsc::Sender<Event>,
 ) -> io::Result<()> {
-    let (mut reader, mut writer) = stream.split();
     let mut rest = bytes;
     while !rest.is_empty() {
         tokio::select! {
             biased;
-            written = writer.write(rest) => rest = &rest[written?..],
-            read = reader.read(buf) => received(number, buf, read?, events).await?,
+            writable = stream.writable() => {
+                writable?;
+                rest = &rest[ready(stream.try_write(rest))?.unwrap_or(0)..];
+            }
+            read = received(stream) => tell(number, read?, events).await,
         }
     }
     // The shell is gone only when the process ends.
@@ -105,20 +115,40 @@ async fn write(
     Ok(())
 }
 
-async fn received(
-    number: u64,
-    buf: &[u8],
-    len: usize,
-    events: &mpsc::Sender<Event>,
-) -> io::Result<()> {
-    if len == 0 {
-        let text = "closed by the router";
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+async fn tell(number: u64, bytes: Vec<u8>, events: &mpsc::Sender<Event>) {
+    // The shell is gone only when the process ends.
+    let _ = events.send(Event::Received(number, bytes)).await;
+}
+
+/// Waits for what comes next.
+async fn received(stream: &TcpStream) -> io::Result<Vec<u8>> {
+    loop {
+        stream.readable().await?;
+        if let Some(bytes) = take(stream)? {
+            return Ok(bytes);
+        }
     }
-    let _ = events
-        .send(Event::Received(number, buf[..len].to_vec()))
-        .await;
-    Ok(())
+}
+
+/// What is there; nothing if there was nothing. The buffer is there only while it is needed: most
+/// sessions are silent most of the time.
+fn take(stream: &TcpStream) -> io::Result<Option<Vec<u8>>> {
+    let mut buf = [0; 16 * 1024];
+    match ready(stream.try_read(&mut buf))? {
+        Some(0) => {
+            let text = "closed by the router";
+            Err(io::Error::new(io::ErrorKind::UnexpectedEof, text))
+        }
+        len => Ok(len.map(|len| buf[..len].to_vec())),
+    }
+}
+
+/// Nothing, if the socket was not ready after all.
+fn ready(done: io::Result<usize>) -> io::Result<Option<usize>> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        done => done.map(Some),
+    }
 }
 
 /// Opens a connection, and finds where our routes lead on it.
