@@ -51,73 +51,57 @@ impl Connection {
     }
 }
 
-/// Serves a connection until it is closed: by us, or, which is an error, by others.
+/// Serves a connection until it is closed: by us, or, which is an error, by others. It reads while
+/// it writes, since two that only write would wait for each other, and it heeds orders meanwhile,
+/// since a router may take nothing for ever.
 async fn serve(
     number: u64,
     mut stream: TcpStream,
     mut orders: mpsc::UnboundedReceiver<Order>,
     events: &mpsc::Sender<Event>,
 ) -> io::Result<()> {
+    let mut unsent = Vec::new();
     loop {
-        tokio::select! {
+        let event = tokio::select! {
+            // Orders first, so that messages which are there at once go out at once.
             biased;
             order = orders.recv() => match order {
-                Some(Order::Send(mut bytes)) => {
-                    // Messages that are there at once go out at once.
-                    let next = loop {
-                        match orders.try_recv() {
-                            Ok(Order::Send(more)) => bytes.extend(more),
-                            other => break other.ok(),
-                        }
-                    };
-                    write(number, &stream, &bytes, events).await?;
-                    obey(&stream, next);
+                Some(Order::Send(bytes)) => {
+                    unsent.extend(bytes);
+                    continue;
                 }
-                Some(order) => obey(&stream, Some(order)),
+                Some(Order::Password(password)) => {
+                    if let Err(error) = change_password(&stream, password.as_ref()) {
+                        tracing::warn!(op = "bgp", %error, "the password cannot be changed");
+                    }
+                    continue;
+                }
                 None => {
-                    let _ = timeout(CLOSE, stream.shutdown()).await;
+                    let last = async {
+                        stream.write_all(&unsent).await?;
+                        stream.shutdown().await
+                    };
+                    let _ = timeout(CLOSE, last).await;
                     return Ok(());
                 }
             },
-            read = received(&stream) => tell(number, read?, events).await,
+            sent = send(&stream, &mut unsent), if !unsent.is_empty() => Event::Sent(number, sent?),
+            bytes = received(&stream) => Event::Received(number, bytes?),
+        };
+        // The shell is gone only when the process ends.
+        let _ = events.send(event).await;
+    }
+}
+
+/// Waits until some of it can be sent, and sends that.
+async fn send(stream: &TcpStream, unsent: &mut Vec<u8>) -> io::Result<usize> {
+    loop {
+        stream.writable().await?;
+        if let Some(sent) = ready(stream.try_write(unsent))? {
+            *unsent = unsent.split_off(sent);
+            return Ok(sent);
         }
     }
-}
-
-fn obey(stream: &TcpStream, order: Option<Order>) {
-    if let Some(Order::Password(password)) = order
-        && let Err(error) = change_password(stream, password.as_ref())
-    {
-        tracing::warn!(op = "bgp", %error, "the password cannot be changed");
-    }
-}
-
-/// Writes all of it, and reads meanwhile: two that only write would wait for each other.
-async fn write(
-    number: u64,
-    stream: &TcpStream,
-    bytes: &[u8],
-    events: &mpsc::Sender<Event>,
-) -> io::Result<()> {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        tokio::select! {
-            biased;
-            writable = stream.writable() => {
-                writable?;
-                rest = &rest[ready(stream.try_write(rest))?.unwrap_or(0)..];
-            }
-            read = received(stream) => tell(number, read?, events).await,
-        }
-    }
-    // The shell is gone only when the process ends.
-    let _ = events.send(Event::Sent(number, bytes.len())).await;
-    Ok(())
-}
-
-async fn tell(number: u64, bytes: Vec<u8>, events: &mpsc::Sender<Event>) {
-    // The shell is gone only when the process ends.
-    let _ = events.send(Event::Received(number, bytes)).await;
 }
 
 /// Waits for what comes next.
@@ -175,3 +159,34 @@ async fn beside(local: IpAddr) -> Vec<IpAddr> {
 
 /// How long the last bytes may take.
 const CLOSE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_router_that_reads_nothing_holds_up_nobody_who_hangs_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("it has one");
+        let ours = TcpStream::connect(address).await.expect("it listens");
+        let (_theirs, _) = listener.accept().await.expect("we connected");
+        let (orders, queue) = mpsc::unbounded_channel();
+        let (events, mut told) = mpsc::channel(64);
+        // More than both ends' buffers take.
+        for _ in 0..64 {
+            orders
+                .send(Order::Send(vec![0; 1 << 20]))
+                .expect("it is there");
+        }
+        let hang_up = async {
+            // Until nothing goes out any more.
+            while timeout(CLOSE / 4, told.recv()).await.is_ok() {}
+            drop(orders);
+        };
+        let served = async { tokio::join!(serve(1, ours, queue, &events), hang_up).0 };
+        let ended = timeout(4 * CLOSE, served).await;
+        assert!(ended.is_ok_and(|it| it.is_ok()), "it still tries to send");
+    }
+}
