@@ -1,9 +1,10 @@
-//! The API of MetalLB: types of the ten kinds in group `metallb.io`, and their schemas.
+//! The API of MetalLB: types of the eleven kinds in group `metallb.io`, and their schemas.
 //!
 //! Users write [`v1beta1::MetalLB`], [`v1beta1::IPAddressPool`], [`v1beta1::L2Advertisement`],
 //! [`v1beta1::BGPAdvertisement`], [`v1beta2::BGPPeer`], [`v1beta1::BFDProfile`] and
 //! [`v1beta1::Community`]. The programs write [`v1beta1::ServiceL2Status`],
-//! [`v1beta1::ServiceBGPStatus`] and [`v1beta1::ConfigurationState`].
+//! [`v1beta1::ServiceBGPStatus`], [`v1beta1::BGPSessionState`] and
+//! [`v1beta1::ConfigurationState`].
 //!
 //! Types hold what the API server lets through and no more is checked here: whether an address
 //! is one is for the crate `metallb-config` to find out, so that one bad object never makes a
@@ -31,7 +32,7 @@ pub mod v1beta2;
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-/// All ten CustomResourceDefinitions as JSON, in the order to apply them: what users write
+/// All eleven CustomResourceDefinitions as JSON, in the order to apply them: what users write
 /// first, what the programs write last.
 ///
 /// BGPPeer holds both of its versions; v1beta1 is not served until a conversion webhook is.
@@ -62,6 +63,7 @@ pub fn without_rules() -> Vec<Value> {
         v1beta1::Community::crd(),
         v1beta1::ServiceL2Status::crd(),
         v1beta1::ServiceBGPStatus::crd(),
+        v1beta1::BGPSessionState::crd(),
         v1beta1::ConfigurationState::crd(),
     ]
     .iter()

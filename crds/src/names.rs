@@ -57,12 +57,19 @@ pub const EXCLUDE_FROM_EXTERNAL_LOAD_BALANCERS: &str =
 
 // --- Labels on the status objects that we write ---
 
-/// Label of `ServiceL2Status` and `ServiceBGPStatus`: the node they speak of.
+/// Label of `ServiceL2Status`, `ServiceBGPStatus` and `BGPSessionState`: the node they speak of.
 pub const NODE_LABEL: &str = "metallb.io/node";
 /// Label of `ServiceL2Status` and `ServiceBGPStatus`: the Service's name.
 pub const SERVICE_NAME_LABEL: &str = "metallb.io/service-name";
 /// Label of `ServiceL2Status` and `ServiceBGPStatus`: the Service's namespace.
 pub const SERVICE_NAMESPACE_LABEL: &str = "metallb.io/service-namespace";
+/// Label of `BGPSessionState`: the router's address, with `-` for `:`, and IPv6 written out in full.
+/// FRR-K8s has it so, as `frrk8s.metallb.io/peer`.
+pub const PEER_LABEL: &str = "metallb.io/peer";
+/// Label of `BGPSessionState`: the VRF, empty for none. `frrk8s.metallb.io/vrf` at FRR-K8s.
+pub const VRF_LABEL: &str = "metallb.io/vrf";
+/// Label of `BGPSessionState`: the BGPPeer's name. Ours; FRR-K8s has no such objects.
+pub const BGP_PEER_LABEL: &str = "metallb.io/bgp-peer";
 /// Label of `ConfigurationState`: `controller` or `speaker`.
 pub const COMPONENT_TYPE_LABEL: &str = "metallb.io/component-type";
 /// Label of a speaker's `ConfigurationState`: its node.

@@ -40,7 +40,48 @@ const WANTED: &[Wanted] = &[
         ours: Some("format=int64 integer"),
         because: "without it nobody can tell whether the conditions speak of the latest spec",
     },
+    of_a_session(
+        "BGPSessionState v1beta1 column 5",
+        "Since | date | .status.since",
+    ),
+    of_a_session(
+        "BGPSessionState v1beta1 column 6",
+        "BGPPeer | string | .status.bgpPeer | 1",
+    ),
+    of_a_session(
+        "BGPSessionState v1beta1 column 7",
+        "Last Error | string | .status.lastError | 1",
+    ),
+    of_a_session("BGPSessionState v1beta1 status.bgpPeer", "string"),
+    of_a_session(
+        "BGPSessionState v1beta1 status.since",
+        "format=date-time string",
+    ),
+    of_a_session("BGPSessionState v1beta1 status.lastError", "string"),
+    of_a_session("BGPSessionState v1beta1 status.localASN", ASN),
+    of_a_session("BGPSessionState v1beta1 status.peerASN", ASN),
+    of_a_session("BGPSessionState v1beta1 status.holdTime", "string"),
+    of_a_session("BGPSessionState v1beta1 status.keepaliveTime", "string"),
+    of_a_session("BGPSessionState v1beta1 status.capabilities", "array"),
+    of_a_session("BGPSessionState v1beta1 status.capabilities[]", "string"),
+    of_a_session("BGPSessionState v1beta1 status.prefixes", "object"),
+    of_a_session("BGPSessionState v1beta1 status.prefixes.advertised", COUNT),
+    of_a_session("BGPSessionState v1beta1 status.prefixes.pending", COUNT),
+    of_a_session("BGPSessionState v1beta1 status.prefixes.received", COUNT),
 ];
+
+const ASN: &str = "format=int64 integer maximum=4294967295 minimum=1";
+const COUNT: &str = "format=int64 integer required";
+
+/// What our `BGPSessionState` has and that of FRR-K8s has not.
+const fn of_a_session(fact: &'static str, ours: &'static str) -> Wanted {
+    Wanted {
+        fact,
+        documented: None,
+        ours: Some(ours),
+        because: "FRR-K8s does not say why there is no session, since when, or what was agreed on",
+    }
+}
 
 #[test]
 fn definitions_are_the_documented_ones_but_for_wanted_differences() {

@@ -28,7 +28,7 @@ fn files_hold_what_the_types_say() {
 #[test]
 fn there_is_a_file_for_each_kind_and_no_other() {
     let wanted: BTreeSet<String> = all().iter().map(file_name).collect();
-    assert_eq!(wanted.len(), 10);
+    assert_eq!(wanted.len(), 11);
     let found: BTreeSet<String> = fs::read_dir(env!("CARGO_MANIFEST_DIR"))
         .expect("the crate has a folder")
         .map(|entry| {

@@ -275,6 +275,27 @@ fn statuses_survive_reading_and_writing() {
     );
     survives::<v1beta1::ServiceBGPStatus>(&bgp);
 
+    let session = object(
+        "BGPSessionState",
+        json!({
+            "bgpStatus": "Established",
+            "bfdStatus": "up",
+            "node": "n1",
+            "peer": "192.0.2.1",
+            "vrf": "red",
+            "bgpPeer": "tor",
+            "since": "2024-05-02T10:00:00Z",
+            "lastError": "cut",
+            "localASN": 4_200_000_000_u32,
+            "peerASN": 64501,
+            "holdTime": "90s",
+            "keepaliveTime": "30s",
+            "capabilities": ["ipv4Unicast"],
+            "prefixes": {"advertised": 1, "pending": 2, "received": 3},
+        }),
+    );
+    survives::<v1beta1::BGPSessionState>(&session);
+
     let mut state = object(
         "ConfigurationState",
         json!({

@@ -8,6 +8,8 @@ mod metrics;
 mod peers;
 mod routers;
 mod secrets;
+mod session_object;
+mod session_states;
 pub(crate) mod sessions_page;
 
 pub(crate) use advice::advice;
@@ -18,3 +20,5 @@ use peers::peers;
 pub(crate) use peers::{Backend, PeerSetup};
 pub(crate) use routers::Routers;
 pub(crate) use secrets::secrets;
+pub(crate) use session_object::said;
+pub(crate) use session_states::{Seen, SessionStates};

@@ -6,6 +6,7 @@ mod apply;
 mod args;
 mod bgp;
 mod brain;
+mod checksum;
 mod decide;
 mod drain;
 mod exclude;
@@ -16,9 +17,9 @@ mod metrics;
 mod protocol;
 mod reason;
 mod run;
-mod service_status;
 #[cfg(test)]
 mod simulation;
+mod statuses;
 #[cfg(test)]
 mod tests;
 

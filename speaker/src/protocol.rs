@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use metallb_crds::v1beta1::BGPSessionState;
 use metallb_kit::ready::Condition;
 use metallb_kit::shutdown::CancellationToken;
 use metallb_l2::{NodeState, Rival};
@@ -38,6 +39,7 @@ use crate::bgp::{BgpCommand, BgpMetrics, SessionNews};
 use crate::exclude::Exclude;
 use crate::index::Members;
 use crate::metrics::{HeartbeatMetrics, Layer2Metrics};
+use crate::statuses::Statuses;
 use held::HANDOVER;
 
 /// What the thread needs to know at its start.
@@ -52,6 +54,8 @@ pub(crate) struct Setup {
     pub(crate) bgp_metrics: BgpMetrics,
     /// The BGP sessions as a table, for people on the node.
     pub(crate) sessions: watch::Sender<String>,
+    /// The same as objects, for everybody.
+    pub(crate) session_states: Statuses<BGPSessionState>,
     /// Met while all sockets are open.
     pub(crate) ready: Condition,
     /// When cancelled, the others are told that we leave, and after [`HANDOVER`] all stops.
@@ -207,9 +211,12 @@ async fn run(
     );
     let (shell, queue) = bgp::Shell::new(
         setup.seed,
-        setup.bgp_metrics,
-        setup.sessions,
-        observer.clone(),
+        bgp::Outlet {
+            metrics: setup.bgp_metrics,
+            page: setup.sessions,
+            objects: setup.session_states,
+            observer: observer.clone(),
+        },
     );
     let leave = setup.shutdown.clone();
     let bgp = async {

@@ -20,7 +20,7 @@ use kube::runtime::watcher;
 use kube::{Api, Client};
 use metallb_config::SPEAKER_CONDITION;
 use metallb_crds::names::{COMPONENT_TYPE_LABEL, NODE_NAME_LABEL};
-use metallb_crds::v1beta1::{ServiceBGPStatus, ServiceL2Status};
+use metallb_crds::v1beta1::{BGPSessionState, ServiceBGPStatus, ServiceL2Status};
 use metallb_kit::configuration_state::{Identity, Reporter};
 use metallb_kit::events::Events;
 use metallb_kit::metrics::{ClientMetrics, Endpoint, Metrics};
@@ -45,7 +45,7 @@ use crate::index::Index;
 use crate::memberlist_file;
 use crate::metrics::{AnnouncedMetric, HeartbeatMetrics, Layer2Metrics};
 use crate::protocol::{self, HeartbeatSetup};
-use crate::service_status::{Place, Statuses};
+use crate::statuses::{self, Place, Statuses};
 
 /// Reads the command line and runs.
 pub(crate) fn main() -> ExitCode {
@@ -114,22 +114,7 @@ async fn run(args: Args) -> Result<()> {
     let sessions = serve_probes(args.health_probe_port, ready, end.clone()).await?;
     serve_metrics(&args, tls, metrics.clone(), client.clone(), end.clone()).await?;
 
-    let started = protocol::start(protocol::Setup {
-        exclude,
-        seed: rand::random(),
-        heartbeat,
-        layer2_metrics: Layer2Metrics::new(&metrics),
-        bgp_metrics: BgpMetrics::new(&metrics, backend),
-        sessions,
-        ready: sockets,
-        shutdown: shutdown.clone(),
-    })
-    .context("cannot start the protocol thread")?;
-
     let pod = args.pod_name.clone().filter(|name| !name.is_empty());
-    let state = identity(&node, &namespace, pod.clone());
-    let reporter = Reporter::start(client.clone(), state);
-    let announced = AnnouncedMetric::new(&metrics, &node);
     let outlet = Outlet {
         events: Events::start(client.clone(), "metallb-speaker", None),
         client: client.clone(),
@@ -139,6 +124,22 @@ async fn run(args: Args) -> Result<()> {
             pod: pod.clone(),
         },
     };
+    let started = protocol::start(protocol::Setup {
+        exclude,
+        seed: rand::random(),
+        heartbeat,
+        layer2_metrics: Layer2Metrics::new(&metrics),
+        bgp_metrics: BgpMetrics::new(&metrics, backend),
+        sessions,
+        session_states: outlet.statuses::<BGPSessionState>(),
+        ready: sockets,
+        shutdown: shutdown.clone(),
+    })
+    .context("cannot start the protocol thread")?;
+
+    let state = identity(&node, &namespace, pod.clone());
+    let reporter = Reporter::start(client.clone(), state);
+    let announced = AnnouncedMetric::new(&metrics, &node);
     let (secret_names, secrets) = watch::channel(BTreeSet::new());
     let routers = outlet.routers(started.bgp_commands, announced.of_bgp());
     let apply = outlet.apply(started.commands, announced);
@@ -184,9 +185,13 @@ struct Outlet {
 }
 
 impl Outlet {
+    fn statuses<K: statuses::Kind>(&self) -> Statuses<K> {
+        Statuses::start(self.client.clone(), self.place.clone())
+    }
+
     fn apply(&self, commands: mpsc::UnboundedSender<Command>, metric: AnnouncedMetric) -> Apply {
         let (events, node) = (self.events.clone(), self.place.node.clone());
-        let statuses = Statuses::<ServiceL2Status>::start(self.client.clone(), self.place.clone());
+        let statuses = self.statuses::<ServiceL2Status>();
         Apply::new(
             node.clone(),
             commands,
@@ -206,7 +211,7 @@ impl Outlet {
         metric: AnnouncedMetric,
     ) -> BgpApply {
         let (events, node) = (self.events.clone(), self.place.node.clone());
-        let statuses = Statuses::<ServiceBGPStatus>::start(self.client.clone(), self.place.clone());
+        let statuses = self.statuses::<ServiceBGPStatus>();
         BgpApply::new(
             node.clone(),
             commands,

@@ -7,6 +7,7 @@
 mod bfd_profile;
 mod bgp_advertisement;
 mod bgp_peer;
+mod bgp_session_state;
 mod community;
 mod configuration_state;
 mod ip_address_pool;
@@ -18,6 +19,9 @@ mod service_l2_status;
 pub use bfd_profile::{BFDProfile, BFDProfileSpec, BFDProfileStatus};
 pub use bgp_advertisement::{BGPAdvertisement, BGPAdvertisementSpec, BGPAdvertisementStatus};
 pub use bgp_peer::{BGPPeer, BGPPeerSpec, BGPPeerStatus, MatchExpression, NodeSelector};
+pub use bgp_session_state::{
+    BGPSessionState, BGPSessionStateSpec, BGPSessionStateStatus, SessionPrefixes,
+};
 pub use community::{Community, CommunityAlias, CommunitySpec, CommunityStatus};
 pub use configuration_state::{
     ConfigurationResult, ConfigurationState, ConfigurationStateSpec, ConfigurationStateStatus,

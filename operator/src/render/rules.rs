@@ -92,12 +92,20 @@ pub(crate) fn speaker_namespaced(passwords: &BTreeSet<String>) -> Vec<Rule> {
         ),
         rule(
             "metallb.io",
-            &["servicel2statuses", "servicebgpstatuses"],
+            &[
+                "servicel2statuses",
+                "servicebgpstatuses",
+                "bgpsessionstates",
+            ],
             &["create", "list", "watch", "delete"],
         ),
         rule(
             "metallb.io",
-            &["servicel2statuses/status", "servicebgpstatuses/status"],
+            &[
+                "servicel2statuses/status",
+                "servicebgpstatuses/status",
+                "bgpsessionstates/status",
+            ],
             &["patch"],
         ),
     ];

@@ -10,6 +10,7 @@ use metallb_bgp::wire::Family;
 use metallb_config::{Hidden, Password, Peer, PeerAddress, RemoteAsn};
 use metallb_netio::{TcpOptions, TcpPassword};
 
+use crate::checksum::checksum;
 use crate::decide::Own;
 use crate::index::Index;
 
@@ -178,12 +179,6 @@ fn identifier(peer: &Peer, own_ip: Option<Ipv4Addr>, node: &str) -> Result<Ipv4A
         Some(IpAddr::V6(id)) => Err(format!("routerID {id} is no IPv4 address")),
         None => Ok(own_ip.unwrap_or_else(|| Ipv4Addr::from(checksum(node).max(1)))),
     }
-}
-
-/// FNV-1a.
-fn checksum(text: &str) -> u32 {
-    let step = |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-    text.bytes().fold(0x811c_9dc5, step)
 }
 
 fn bfd_of(peer: &Peer, ip: IpAddr, on_link: bool) -> Option<(bfd::Path, bfd::Settings)> {

@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use k8s_openapi::jiff::Timestamp;
 use metallb_bfd::{self as bfd, Bfd};
 use metallb_bgp::Speaker;
 use metallb_bgp::session::{End, Input, Link, Output, Way};
 use metallb_bgp::wire::{ErrorCode, Notification};
+use metallb_crds::v1beta1::BGPSessionState;
 use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::watch::ObjectKey;
 use metallb_netio::Alarm;
@@ -20,7 +22,10 @@ use tokio::task::AbortHandle;
 
 use super::Observed;
 use crate::bgp::sessions_page::sessions;
-use crate::bgp::{BgpCommand, BgpMetrics, PeerSetup, SessionNews, advice};
+use crate::bgp::{
+    BgpCommand, BgpMetrics, PeerSetup, Seen, SessionNews, SessionStates, advice, said,
+};
+use crate::statuses::{SessionSubject, Statuses};
 use connection::Connection;
 use datagrams::Datagrams;
 
@@ -50,22 +55,25 @@ pub(super) struct Shell {
     numbers: BTreeMap<u64, (String, Way)>,
     last_number: u64,
     events: mpsc::Sender<Event>,
-    observer: mpsc::UnboundedSender<Observed>,
-    metrics: BgpMetrics,
-    sessions: watch::Sender<String>,
+    outlet: Outlet,
+    states: SessionStates,
     /// Why a session did not come up, as it was said last.
     failures: BTreeMap<String, String>,
-    /// The metrics are not as things are.
+    /// What is shown is not as things are.
     stale: bool,
 }
 
+/// Where it shows what it sees.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    pub(super) metrics: BgpMetrics,
+    pub(super) page: watch::Sender<String>,
+    pub(super) objects: Statuses<BGPSessionState>,
+    pub(super) observer: mpsc::UnboundedSender<Observed>,
+}
+
 impl Shell {
-    pub(super) fn new(
-        seed: u64,
-        metrics: BgpMetrics,
-        sessions: watch::Sender<String>,
-        observer: mpsc::UnboundedSender<Observed>,
-    ) -> (Self, Queue) {
+    pub(super) fn new(seed: u64, outlet: Outlet) -> (Self, Queue) {
         let (events, queue) = mpsc::channel(EVENTS);
         let shell = Self {
             speaker: Speaker::new(seed),
@@ -77,9 +85,8 @@ impl Shell {
             numbers: BTreeMap::new(),
             last_number: 0,
             events,
-            observer,
-            metrics,
-            sessions,
+            outlet,
+            states: SessionStates::new(Instant::now(), seed),
             failures: BTreeMap::new(),
             stale: false,
         };
@@ -332,7 +339,7 @@ impl Shell {
 
     fn tell(&self, peer: String, news: SessionNews) {
         // The brain is gone only when the process ends.
-        let _ = self.observer.send(Observed::Session(peer, news));
+        let _ = self.outlet.observer.send(Observed::Session(peer, news));
     }
 
     fn dial(&mut self, peer: String) {
@@ -360,12 +367,31 @@ impl Shell {
     }
 
     fn show(&mut self) {
-        self.stale = false;
         let peers = &self.peers;
-        self.metrics
-            .show(&self.speaker, &self.bfd, |name| peers.get(name));
-        let sessions = sessions(&self.speaker, &self.bfd, |name| peers.get(name));
-        self.sessions.send_replace(sessions);
+        let metrics = &mut self.outlet.metrics;
+        metrics.show(&self.speaker, &self.bfd, |name| peers.get(name));
+        let page = sessions(&self.speaker, &self.bfd, |name| peers.get(name));
+        self.outlet.page.send_replace(page);
+        let seen = self.seen();
+        let states = &mut self.states;
+        for (subject, said) in states.take(Instant::now(), Timestamp::now(), seen) {
+            self.outlet.objects.tell(&subject, said);
+        }
+        self.stale = states.waits();
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        let sessions = self.speaker.sessions();
+        let seen = sessions.filter_map(|(name, session)| {
+            let setup = self.peers.get(name)?;
+            let watched = setup.bfd.and_then(|(path, _)| self.bfd.session(&path));
+            let watched = watched.map(bfd::Session::state);
+            let said = said(session, setup, self.speaker.rib(), watched);
+            let vrf = setup.vrf.as_deref();
+            let subject = SessionSubject::new(name, setup.address.ip(), vrf);
+            Some((subject, session.since(), said))
+        });
+        seen.collect()
     }
 
     /// The last that routers hear of us.

@@ -23,6 +23,7 @@ use crate::index::Index;
 use crate::index::fixtures::{apply, service, slice, synced};
 use crate::metrics::{AnnouncedMetric, HeartbeatMetrics, Layer2Metrics};
 use crate::protocol::{self, HeartbeatSetup, Setup};
+use crate::statuses::Statuses;
 use crate::{decide, run};
 
 /// Runs a speaker on the calling thread until it is shut down.
@@ -54,6 +55,7 @@ pub(super) fn speak(
         layer2_metrics: Layer2Metrics::new(metrics),
         bgp_metrics: BgpMetrics::new(metrics, Backend::Native),
         sessions: tokio::sync::watch::channel(String::new()).0,
+        session_states: Statuses::unheard(),
         ready: ready.condition("sockets open"),
         shutdown,
     })

@@ -1,6 +1,7 @@
 //! BGP with real routers: FRR, BIRD and `GoBGP` take our routes, on one real cluster.
 
 mod bfd;
+mod objects;
 mod routes;
 mod sessions;
 mod world;
@@ -69,6 +70,10 @@ const STORIES: &[Story<World>] = &[
     (
         "bgp::sessions_are_seen_on_the_command_line",
         sessions::on_the_command_line,
+    ),
+    (
+        "bgp::an_object_says_how_each_session_is",
+        objects::session_states,
     ),
     (
         "bgp::sessions_are_counted_by_upstreams_names",

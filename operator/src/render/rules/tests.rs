@@ -162,23 +162,25 @@ fn every_right_of_the_speaker_is_used() {
         (
             "servicel2statuses",
             &["create", "list", "watch", "delete"],
-            "service_status: what is announced from here",
+            "statuses: what is announced from here",
         ),
         (
             "servicebgpstatuses",
             &["create", "list", "watch", "delete"],
-            "service_status: what routers are told from here",
+            "statuses: what routers are told from here",
         ),
+        (
+            "bgpsessionstates",
+            &["create", "list", "watch", "delete"],
+            "statuses: how sessions are",
+        ),
+        ("bgpsessionstates/status", &["patch"], "statuses: the same"),
         (
             "servicel2statuses/status",
             &["patch"],
-            "service_status: on which interfaces",
+            "statuses: on which interfaces",
         ),
-        (
-            "servicebgpstatuses/status",
-            &["patch"],
-            "service_status: to whom",
-        ),
+        ("servicebgpstatuses/status", &["patch"], "statuses: to whom"),
     ];
     used(
         &[

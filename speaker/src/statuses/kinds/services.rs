@@ -1,56 +1,35 @@
-//! What the two kinds say.
+//! What is said of Services: who announces them, where.
 
-use std::fmt::Debug;
 use std::sync::Arc;
 
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Resource;
+use metallb_crds::names::{SERVICE_NAME_LABEL, SERVICE_NAMESPACE_LABEL};
 use metallb_crds::v1beta1::{
     InterfaceInfo, ServiceBGPStatus, ServiceBGPStatusStatus, ServiceL2Status, ServiceL2StatusStatus,
 };
 use metallb_kit::watch::ObjectKey;
 use metallb_l2::Interfaces;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-/// A kind of object that says of a Service how this node announces it.
-pub(crate) trait Kind:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope>
-    + Clone
-    + Debug
-    + Default
-    + Serialize
-    + DeserializeOwned
-    + Send
-    + Sync
-    + 'static
-{
-    /// What is to be said: where the Service is announced. Kept for each Service.
-    type Said: Clone + Debug + Send + Sync + 'static;
-    /// What an object says.
-    type Status: Clone + Debug + PartialEq + Serialize + Send + Sync + 'static;
-    /// What names of its objects begin with.
-    const PREFIX: &'static str;
-    /// One node announces at a time, and so has to clean up after one that died.
-    const ALONE: bool;
-
-    /// An object that says nothing yet.
-    fn blank(metadata: ObjectMeta) -> Self;
-
-    /// What it says, if it says something.
-    fn status(&self) -> Option<&Self::Status>;
-
-    /// How this node says it of a Service.
-    fn say(node: &str, service: &ObjectKey, said: &Self::Said) -> Self::Status;
-}
+use super::{Kind, Labels};
 
 impl Kind for ServiceL2Status {
     /// On which interfaces.
     type Said = Interfaces;
+    type Subject = ObjectKey;
     type Status = ServiceL2StatusStatus;
-    const PREFIX: &'static str = "l2-";
     const ALONE: bool = true;
+
+    fn prefix(_: &str) -> String {
+        "l2-".to_owned()
+    }
+
+    fn labels(service: &ObjectKey) -> Labels {
+        labels(service)
+    }
+
+    fn subject<'a>(label: impl Fn(&str) -> &'a str) -> ObjectKey {
+        subject(label)
+    }
 
     fn blank(metadata: ObjectMeta) -> Self {
         Self {
@@ -76,9 +55,21 @@ impl Kind for ServiceL2Status {
 impl Kind for ServiceBGPStatus {
     /// To which peers, in order. Most Services have them in common.
     type Said = Arc<[String]>;
+    type Subject = ObjectKey;
     type Status = ServiceBGPStatusStatus;
-    const PREFIX: &'static str = "bgp-";
     const ALONE: bool = false;
+
+    fn prefix(_: &str) -> String {
+        "bgp-".to_owned()
+    }
+
+    fn labels(service: &ObjectKey) -> Labels {
+        labels(service)
+    }
+
+    fn subject<'a>(label: impl Fn(&str) -> &'a str) -> ObjectKey {
+        subject(label)
+    }
 
     fn blank(metadata: ObjectMeta) -> Self {
         Self {
@@ -99,6 +90,17 @@ impl Kind for ServiceBGPStatus {
             peers: said.to_vec(),
         }
     }
+}
+
+fn labels(service: &ObjectKey) -> Labels {
+    vec![
+        (SERVICE_NAME_LABEL, service.name.to_string()),
+        (SERVICE_NAMESPACE_LABEL, service.namespace.to_string()),
+    ]
+}
+
+fn subject<'a>(label: impl Fn(&str) -> &'a str) -> ObjectKey {
+    ObjectKey::new(label(SERVICE_NAMESPACE_LABEL), label(SERVICE_NAME_LABEL))
 }
 
 fn named(interfaces: &Interfaces) -> Vec<InterfaceInfo> {

@@ -1,35 +1,38 @@
-//! `ServiceL2Status` and `ServiceBGPStatus`: which Services this node announces, for `kubectl get`.
+//! `ServiceL2Status`, `ServiceBGPStatus` and `BGPSessionState`: which Services this node announces
+//! and how its sessions are, for `kubectl get`.
 //!
-//! One object for each, made by the node that announces and removed by it when it does no more.
-//! Where one node announces alone, what a node leaves behind that died, the one that takes over
-//! removes.
+//! One object for each subject, made by the node that has something to say of it and removed by it
+//! when it has no more. They belong to the speaker's pod and go with it. Where one node announces
+//! alone, what a node leaves behind that died, the one that takes over removes.
 
 mod kinds;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::ops::Bound;
 
 use kube::ResourceExt as _;
-use metallb_crds::names;
-use metallb_kit::watch::{Change, ObjectKey};
+use metallb_kit::watch::Change;
 use serde::Serialize;
 
-pub(crate) use kinds::Kind;
+pub(crate) use kinds::{Kind, SessionSubject};
 pub(crate) use writer::{Place, Statuses};
 
 /// What is to be there, and what is.
 #[derive(Debug)]
 struct Book<K: Kind> {
     node: String,
-    /// What is to be said of each Service.
-    wanted: BTreeMap<ObjectKey, K::Said>,
-    /// The objects of this node, by Service and name. More than one for a Service is too many.
-    seen: BTreeMap<ObjectKey, BTreeMap<String, Option<Digest>>>,
+    /// What is to be said of each subject.
+    wanted: BTreeMap<K::Subject, K::Said>,
+    /// The objects of this node, by subject and name. More than one for a subject is too many.
+    seen: BTreeMap<K::Subject, BTreeMap<String, Option<Digest>>>,
     /// Whose each of these objects is, by its name.
-    whose: BTreeMap<String, ObjectKey>,
-    /// The Services where the two may differ.
-    due: BTreeSet<ObjectKey>,
+    whose: BTreeMap<String, K::Subject>,
+    /// The subjects where the two may differ.
+    due: BTreeSet<K::Subject>,
+    /// The one that could not be done last: others come first.
+    put_off: Option<K::Subject>,
 }
 
 /// Stands for what an object says: there are as many as Services, and each may be long.
@@ -45,7 +48,7 @@ impl Digest {
     }
 }
 
-/// What to do about one Service.
+/// What to do about one subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step<S> {
     /// Make an object.
@@ -64,16 +67,17 @@ impl<K: Kind> Book<K> {
             seen: BTreeMap::new(),
             whose: BTreeMap::new(),
             due: BTreeSet::new(),
+            put_off: None,
         }
     }
 
-    /// This is to be said of the Service, or it is not announced from here.
-    fn want(&mut self, service: ObjectKey, said: Option<K::Said>) {
+    /// This is to be said of the subject, or nothing.
+    fn want(&mut self, subject: K::Subject, said: Option<K::Said>) {
         match said {
-            None => drop(self.wanted.remove(&service)),
-            Some(said) => drop(self.wanted.insert(service.clone(), said)),
+            None => drop(self.wanted.remove(&subject)),
+            Some(said) => drop(self.wanted.insert(subject.clone(), said)),
         }
-        self.due.insert(service);
+        self.due.insert(subject);
     }
 
     /// Takes in what a watch of this node's objects tells.
@@ -87,52 +91,61 @@ impl<K: Kind> Book<K> {
 
     fn made(&mut self, object: &K) {
         let label = |name: &str| object.labels().get(name).map_or("", String::as_str);
-        let service = ObjectKey::new(
-            label(names::SERVICE_NAMESPACE_LABEL),
-            label(names::SERVICE_NAME_LABEL),
-        );
+        let subject = K::subject(label);
         let name = object.name_any();
-        if let Some(before) = self.whose.insert(name.clone(), service.clone())
-            && before != service
+        if let Some(before) = self.whose.insert(name.clone(), subject.clone())
+            && before != subject
         {
             // Somebody changed its labels.
             self.unsee(before, &name);
         }
-        let objects = self.seen.entry(service.clone()).or_default();
+        let objects = self.seen.entry(subject.clone()).or_default();
         objects.insert(name, object.status().map(Digest::of));
-        self.due.insert(service);
+        self.due.insert(subject);
     }
 
     fn deleted(&mut self, name: &str) {
-        if let Some(service) = self.whose.remove(name) {
-            self.unsee(service, name);
+        if let Some(subject) = self.whose.remove(name) {
+            self.unsee(subject, name);
         }
     }
 
-    fn unsee(&mut self, service: ObjectKey, name: &str) {
-        if let Some(objects) = self.seen.get_mut(&service) {
+    fn unsee(&mut self, subject: K::Subject, name: &str) {
+        if let Some(objects) = self.seen.get_mut(&subject) {
             objects.remove(name);
             if objects.is_empty() {
-                self.seen.remove(&service);
+                self.seen.remove(&subject);
             }
         }
-        self.due.insert(service);
+        self.due.insert(subject);
     }
 
-    /// The next thing to do, about which Service.
-    fn next(&mut self) -> Option<(ObjectKey, Step<K::Status>)> {
+    /// The next thing to do, about which subject.
+    fn next(&mut self) -> Option<(K::Subject, Step<K::Status>)> {
         loop {
-            let service = self.due.first()?.clone();
-            if let Some(step) = self.step(&service) {
-                return Some((service, step));
+            let subject = self.first()?.clone();
+            if let Some(step) = self.step(&subject) {
+                return Some((subject, step));
             }
-            self.due.remove(&service);
+            self.due.remove(&subject);
         }
     }
 
-    fn step(&self, service: &ObjectKey) -> Option<Step<K::Status>> {
-        let mut objects = self.seen.get(service).into_iter().flatten();
-        let Some(wanted) = self.wanted.get(service) else {
+    fn first(&self) -> Option<&K::Subject> {
+        let put_off = self.put_off.as_ref();
+        let behind = |it| self.due.range((Bound::Excluded(it), Bound::Unbounded));
+        let others = put_off.and_then(|it| behind(it).next());
+        others.or_else(|| self.due.first())
+    }
+
+    /// It cannot be done now: what the API server does not take holds up no other.
+    fn put_off(&mut self, subject: K::Subject) {
+        self.put_off = Some(subject);
+    }
+
+    fn step(&self, subject: &K::Subject) -> Option<Step<K::Status>> {
+        let mut objects = self.seen.get(subject).into_iter().flatten();
+        let Some(wanted) = self.wanted.get(subject) else {
             return objects.next().map(|(name, _)| Step::Delete(name.clone()));
         };
         let Some((name, status)) = objects.next() else {
@@ -141,14 +154,19 @@ impl<K: Kind> Book<K> {
         if let Some((name, _)) = objects.next() {
             return Some(Step::Delete(name.clone()));
         }
-        let wanted = K::say(&self.node, service, wanted);
+        let wanted = K::say(&self.node, subject, wanted);
         (*status != Some(Digest::of(&wanted))).then(|| Step::Status(name.clone(), wanted))
     }
 }
 
+/// The most bytes of a label's value.
+const LABEL_MAX: usize = 63;
+
 #[cfg(test)]
 mod tests {
+    use metallb_crds::names;
     use metallb_crds::v1beta1::{ServiceL2Status, ServiceL2StatusStatus};
+    use metallb_kit::watch::ObjectKey;
     use metallb_l2::Interfaces;
     use serde_json::json;
 
@@ -254,5 +272,17 @@ mod tests {
         let mut book = book();
         book.see(Change::Apply(object("l2-a", None)));
         assert_eq!(next(&mut book), Some(Step::Delete("l2-a".into())));
+    }
+
+    #[test]
+    fn what_cannot_be_done_holds_up_no_other() {
+        let mut book = book();
+        let (first, second) = (ObjectKey::new("a", "a"), ObjectKey::new("b", "b"));
+        book.want(first.clone(), Some(Interfaces::All));
+        book.want(second.clone(), Some(Interfaces::All));
+        for turn in [&first, &second, &first, &second] {
+            assert_eq!(book.next(), Some((turn.clone(), Step::Create)));
+            book.put_off(turn.clone());
+        }
     }
 }

@@ -8,13 +8,14 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::watcher;
 use kube::{Client, ResourceExt as _};
 use metallb_crds::names;
-use metallb_kit::watch::{Change, ObjectKey, watch_with};
+use metallb_kit::watch::{Change, watch_with};
 use metallb_kit::{own_pod, sleep};
+use serde::Serialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-use super::{Book, Kind, Step};
+use super::{Book, Kind, LABEL_MAX, Step};
 
 /// Where the objects are, and whose they are.
 #[derive(Clone, Debug)]
@@ -25,12 +26,12 @@ pub(crate) struct Place {
     pub(crate) pod: Option<String>,
 }
 
-/// Where it is told what is announced from here. Cheap to clone.
+/// Where it is told what is to be said. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Statuses<K: Kind>(mpsc::UnboundedSender<Told<K>>);
 
-/// What is to be said of a Service; nothing if it is not announced from here.
-type Told<K> = (ObjectKey, Option<<K as Kind>::Said>);
+/// What is to be said of a subject, if anything.
+type Told<K> = (<K as Kind>::Subject, Option<<K as Kind>::Said>);
 
 impl<K: Kind> Statuses<K> {
     /// Starts the task that writes.
@@ -41,7 +42,7 @@ impl<K: Kind> Statuses<K> {
             tracing::warn!(
                 node = place.node,
                 kind = %K::kind(&()),
-                "no status of Services is written: the node's name is too long for a label"
+                "no such status is written: the node's name is too long for a label"
             );
         } else {
             tokio::spawn(Writer::<K>::new(client, place).run(told));
@@ -49,10 +50,18 @@ impl<K: Kind> Statuses<K> {
         Self(wanted)
     }
 
-    /// This is to be said of the Service, or it is not announced from here.
-    pub(crate) fn tell(&self, service: &ObjectKey, said: Option<K::Said>) {
+    /// This is to be said of the subject, or nothing.
+    pub(crate) fn tell(&self, subject: &K::Subject, said: Option<K::Said>) {
         // Nobody listens when no statuses are written.
-        let _ = self.0.send((service.clone(), said));
+        let _ = self.0.send((subject.clone(), said));
+    }
+}
+
+#[cfg(test)]
+impl<K: Kind> Statuses<K> {
+    /// One whose words nobody hears.
+    pub(crate) fn unheard() -> Self {
+        Self(mpsc::unbounded_channel().0)
     }
 }
 
@@ -91,7 +100,10 @@ impl<K: Kind> Writer<K> {
                     Ok(false) => {}
                     Err(error) => {
                         failures = failures.saturating_add(1).min(6);
-                        again_at = Some(Instant::now() + FIRST_PAUSE * (1 << failures));
+                        // Those of all nodes do not come back at the same time.
+                        let pause = FIRST_PAUSE * (1 << failures);
+                        let pause = pause.mul_f64(rand::random_range(0.5..1.5));
+                        again_at = Some(Instant::now() + pause);
                         tracing::warn!(kind = %K::kind(&()), %error, "cannot write a status, will be tried again");
                     }
                 }
@@ -100,7 +112,7 @@ impl<K: Kind> Writer<K> {
             tokio::select! {
                 biased;
                 news = told.recv() => match news {
-                    Some((service, said)) => self.book.want(service, said),
+                    Some((subject, said)) => self.book.want(subject, said),
                     None => return,
                 },
                 Some(change) = changes.next() => {
@@ -115,27 +127,31 @@ impl<K: Kind> Writer<K> {
 
     /// Does the next thing; false if there is none.
     async fn write(&mut self) -> anyhow::Result<bool> {
-        let Some((service, step)) = self.book.next() else {
+        let Some((subject, step)) = self.book.next() else {
             return Ok(false);
         };
-        timeout(REQUEST, self.perform(&service, step)).await??;
+        let performed = timeout(REQUEST, self.perform(&subject, step)).await;
+        if !matches!(performed, Ok(Ok(()))) {
+            self.book.put_off(subject);
+        }
+        performed??;
         Ok(true)
     }
 
-    async fn perform(&mut self, service: &ObjectKey, step: Step<K::Status>) -> kube::Result<()> {
+    async fn perform(&mut self, subject: &K::Subject, step: Step<K::Status>) -> kube::Result<()> {
         match step {
             Step::Create => {
-                let object = self.object(service).await?;
+                let object = self.object(subject).await?;
                 let made = self
                     .statuses
                     .create(&PostParams::default(), &object)
                     .await?;
                 self.book.made(&made);
-                self.clean_up_after_others(service).await
+                self.clean_up_after_others(subject).await
             }
             Step::Status(name, status) => {
-                let patch = Patch::Merge(json!({ "status": status }));
                 let params = PatchParams::default();
+                let patch = whole(&status);
                 let patched = self.statuses.patch_status(&name, &params, &patch).await;
                 match gone(patched)? {
                     Some(object) => self.book.made(&object),
@@ -151,21 +167,16 @@ impl<K: Kind> Writer<K> {
         }
     }
 
-    /// Deletes what is left of a node that died while it announced the Service. One that lives
-    /// does so itself.
-    async fn clean_up_after_others(&self, service: &ObjectKey) -> kube::Result<()> {
+    /// Deletes what is left of a node that died while it had the subject. One that lives does so
+    /// itself.
+    async fn clean_up_after_others(&self, subject: &K::Subject) -> kube::Result<()> {
         if !K::ALONE {
             return Ok(());
         }
-        let others = format!(
-            "{}={},{}={},{}!={}",
-            names::SERVICE_NAME_LABEL,
-            service.name,
-            names::SERVICE_NAMESPACE_LABEL,
-            service.namespace,
-            names::NODE_LABEL,
-            self.place.node,
-        );
+        let node = format!("{}!={}", names::NODE_LABEL, self.place.node);
+        let labels = K::labels(subject).into_iter();
+        let labels = labels.map(|(key, value)| format!("{key}={value}"));
+        let others = labels.chain([node]).collect::<Vec<_>>().join(",");
         let others = ListParams::default().labels(&others);
         for other in self.statuses.list_metadata(&others).await? {
             let params = DeleteParams::default();
@@ -174,7 +185,7 @@ impl<K: Kind> Writer<K> {
         Ok(())
     }
 
-    async fn object(&mut self, service: &ObjectKey) -> kube::Result<K> {
+    async fn object(&mut self, subject: &K::Subject) -> kube::Result<K> {
         let owner = if let Some(owner) = &self.owner {
             owner.clone()
         } else {
@@ -182,20 +193,23 @@ impl<K: Kind> Writer<K> {
             let owner = own_pod::owner(&self.client, namespace, pod.as_deref()).await?;
             self.owner.insert(owner.into_iter().collect()).clone()
         };
-        let labels = [
-            (names::NODE_LABEL, self.place.node.as_str()),
-            (names::SERVICE_NAME_LABEL, &service.name),
-            (names::SERVICE_NAMESPACE_LABEL, &service.namespace),
-        ];
-        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let mut labels = K::labels(subject);
+        labels.push((names::NODE_LABEL, self.place.node.clone()));
+        let labels = labels.into_iter().map(|(key, it)| (key.to_owned(), it));
         let metadata = ObjectMeta {
-            generate_name: Some(K::PREFIX.to_owned()),
-            labels: Some(labels.into()),
+            generate_name: Some(K::prefix(&self.place.node)),
+            labels: Some(labels.collect()),
             owner_references: Some(owner).filter(|owner| !owner.is_empty()),
             ..ObjectMeta::default()
         };
         Ok(K::blank(metadata))
     }
+}
+
+/// This status instead of the one that is there: of a merge, fields would be left that it lacks.
+fn whole(status: &impl Serialize) -> Patch<()> {
+    let operations = json!([{ "op": "add", "path": "/status", "value": status }]);
+    Patch::Json(serde_json::from_value(operations).expect("it is a JSON patch"))
 }
 
 /// Nothing for an object that is not there any more, which is no error.
@@ -211,5 +225,19 @@ fn gone<T>(answer: kube::Result<T>) -> kube::Result<Option<T>> {
 const REQUEST: Duration = Duration::from_secs(10);
 /// The first pause after a failure is twice this.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// The most bytes of a label's value.
-const LABEL_MAX: usize = 63;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A session that is down has no hold time, whatever the object said before.
+    #[test]
+    fn a_status_takes_the_place_of_the_one_before() {
+        let Patch::Json::<()>(patch) = whole(&json!({ "bgpStatus": "Active" })) else {
+            panic!("no JSON patch")
+        };
+        let expected =
+            json!({ "op": "add", "path": "/status", "value": { "bgpStatus": "Active" } });
+        assert_eq!(json!(patch), json!([expected]));
+    }
+}
