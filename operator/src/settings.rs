@@ -31,6 +31,10 @@ pub(crate) struct Ports {
     pub(crate) probes: u16,
     /// Heartbeats between speakers.
     pub(crate) memberlist: u16,
+    /// HTTPS, `/metrics` of BGP sessions with the backend frr; 0 for the same port as all others.
+    pub(crate) frr_metrics: u16,
+    /// The same with frr-k8s.
+    pub(crate) frr_k8s_metrics: u16,
 }
 
 /// Why the environment cannot be used.
@@ -57,6 +61,10 @@ impl Settings {
                 Ok(port) if port != 0 => Ok(port),
                 _ => Err(SettingsError::Port { name, value }),
             },
+        };
+        let port_or_none = |name, default| match variable(name).as_deref() {
+            Some("0") => Ok(0),
+            _ => port(name, default),
         };
         let switch = |name: &'static str| match variable(name).as_deref() {
             None | Some("false") => Ok(false),
@@ -106,6 +114,11 @@ impl Settings {
                 metrics: port("METRICS_PORT", Ports::default().metrics)?,
                 probes: port("OPERAND_LIVENESS_PORT", Ports::default().probes)?,
                 memberlist: port("MEMBER_LIST_BIND_PORT", Ports::default().memberlist)?,
+                frr_metrics: port_or_none("FRR_METRICS_PORT", Ports::default().frr_metrics)?,
+                frr_k8s_metrics: port_or_none(
+                    "FRRK8S_FRR_HTTPS_METRICS_PORT",
+                    Ports::default().frr_k8s_metrics,
+                )?,
             },
             frr_k8s_namespace: variable("FRRK8S_EXTERNAL_NAMESPACE"),
             without_effect,
@@ -119,6 +132,8 @@ impl Default for Ports {
             metrics: 9120,
             probes: 17472,
             memberlist: 7946,
+            frr_metrics: 9121,
+            frr_k8s_metrics: 9141,
         }
     }
 }
@@ -154,7 +169,9 @@ mod tests {
             Ports {
                 metrics: 9120,
                 probes: 17472,
-                memberlist: 7946
+                memberlist: 7946,
+                frr_metrics: 9121,
+                frr_k8s_metrics: 9141,
             }
         );
         assert_eq!(settings.frr_k8s_namespace, None);
@@ -186,6 +203,8 @@ mod tests {
                 .metrics,
             29150
         );
+        let off = parse_with(&[("FRR_METRICS_PORT", "0")]).unwrap();
+        assert_eq!(off.ports.frr_metrics, 0, "there need not be one");
         for bad in ["0", "65536", "-1", "http"] {
             let error = parse_with(&[("MEMBER_LIST_BIND_PORT", bad)])
                 .unwrap_err()

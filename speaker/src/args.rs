@@ -50,6 +50,11 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 9120)]
     pub(crate) port: u16,
 
+    /// Port of the metrics of BGP sessions where MetalLB has one of their own; 0 leaves them on
+    /// --port, by their `metallb_` names [default: 9121 with frr, 9141 with frr-k8s]
+    #[arg(long)]
+    pub(crate) frr_metrics_port: Option<u16>,
+
     /// Folder with tls.crt and tls.key of the metrics endpoint [default: self-signed]
     #[arg(long)]
     pub(crate) metrics_cert_dir: Option<PathBuf>,
@@ -159,6 +164,11 @@ impl Args {
         Some(self.lb_class.clone()).filter(|class| !class.is_empty())
     }
 
+    /// Somebody else runs an FRR-K8s there.
+    pub(crate) fn has_frrk8s_namespace(&self) -> bool {
+        given(self.frrk8s_namespace.as_ref()).is_some()
+    }
+
     /// What was given but does nothing, with the reason. `bgp_type` is `METALLB_BGP_TYPE`.
     pub(crate) fn without_effect(
         &self,
@@ -168,7 +178,7 @@ impl Args {
         if !["", "native", "frr", "frr-k8s"].contains(&bgp_type) {
             return Err(Error::BgpType(bgp_type.to_owned()));
         }
-        let frrk8s_namespace = given(self.frrk8s_namespace.as_ref()).is_some();
+        let frrk8s_namespace = self.has_frrk8s_namespace();
         if self.frrk8s_secret_passthrough && !(bgp_type == "frr-k8s" && frrk8s_namespace) {
             return Err(Error::SecretPassthrough);
         }

@@ -10,6 +10,7 @@ mod checksum;
 mod decide;
 mod drain;
 mod exclude;
+mod exporter;
 mod hold_down;
 mod index;
 mod memberlist_file;

@@ -40,6 +40,7 @@ use crate::brain::{Brain, Kind, News};
 use crate::decide;
 use crate::drain::Drain;
 use crate::exclude::Exclude;
+use crate::exporter::{self, Exporter};
 use crate::hold_down::HoldDown;
 use crate::index::Index;
 use crate::memberlist_file;
@@ -112,7 +113,8 @@ async fn run(args: Args) -> Result<()> {
     // Probes and metrics last until the process ends, handover included.
     let end = CancellationToken::new();
     let sessions = serve_probes(args.health_probe_port, ready, end.clone()).await?;
-    serve_metrics(&args, tls, metrics.clone(), client.clone(), end.clone()).await?;
+    let bgp_metrics =
+        serve_metrics(&args, (tls, backend), &metrics, client.clone(), end.clone()).await?;
 
     let pod = args.pod_name.clone().filter(|name| !name.is_empty());
     let outlet = Outlet {
@@ -129,7 +131,7 @@ async fn run(args: Args) -> Result<()> {
         seed: rand::random(),
         heartbeat,
         layer2_metrics: Layer2Metrics::new(&metrics),
-        bgp_metrics: BgpMetrics::new(&metrics, backend),
+        bgp_metrics,
         sessions,
         session_states: outlet.statuses::<BGPSessionState>(),
         ready: sockets,
@@ -318,22 +320,33 @@ async fn serve_probes(
     Ok(sessions)
 }
 
+/// Serves metrics; returns those of sessions, which may be on a port of their own.
 async fn serve_metrics(
     args: &Args,
-    tls: TlsOptions,
-    metrics: Metrics,
+    (tls, backend): (TlsOptions, Backend),
+    metrics: &Metrics,
     client: Client,
     end: CancellationToken,
-) -> Result<()> {
+) -> Result<BgpMetrics> {
     let endpoint = Endpoint {
         addr: (Ipv6Addr::UNSPECIFIED, args.port).into(),
         cert_dir: args.metrics_cert_dir.clone(),
         tls,
     };
-    metallb_kit::metrics::serve(metrics, endpoint, client, end)
+    let exporter = Exporter::of(args, backend);
+    let of_sessions = match exporter.port {
+        None => metrics.clone(),
+        Some(port) => {
+            let own = Metrics::new();
+            let like = endpoint.clone();
+            exporter::serve(port, own.clone(), like, client.clone(), end.clone());
+            own
+        }
+    };
+    metallb_kit::metrics::serve(metrics.clone(), endpoint, client, end)
         .await
         .with_context(|| format!("cannot serve metrics on port {}", args.port))?;
-    Ok(())
+    Ok(BgpMetrics::new(&of_sessions, backend, exporter.prefix))
 }
 
 /// What must be known before anything is decided.

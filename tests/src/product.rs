@@ -214,6 +214,16 @@ pub fn pods(kubectl: &Kubectl, component: &str) -> Result<BTreeMap<String, Strin
 
 /// The metrics of each pod of a component, as somebody reads them who may.
 pub fn metrics(cluster: &Cluster, kubectl: &Kubectl, component: &str) -> Result<Vec<String>> {
+    metrics_at(cluster, kubectl, component, METRICS_PORT)
+}
+
+/// The same, on another port.
+pub fn metrics_at(
+    cluster: &Cluster,
+    kubectl: &Kubectl,
+    component: &str,
+    port: u16,
+) -> Result<Vec<String>> {
     for object in metrics_reader() {
         kubectl.apply(&object.to_string())?;
     }
@@ -226,7 +236,7 @@ pub fn metrics(cluster: &Cluster, kubectl: &Kubectl, component: &str) -> Result<
         let address = pod["status"]["podIP"]
             .as_str()
             .context("a pod without address")?;
-        let url = format!("https://{address}:{METRICS_PORT}/metrics");
+        let url = format!("https://{address}:{port}/metrics");
         let curl = [
             "curl",
             "--silent",

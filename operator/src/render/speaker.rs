@@ -41,14 +41,7 @@ fn daemon_set(inputs: &Inputs<'_>) -> Value {
                 "command": ["/speaker"],
                 "args": args(inputs),
                 "env": env(inputs),
-                "ports": [
-                    { "name": "metricshttps", "containerPort": inputs.ports.metrics },
-                    {
-                        "name": "memberlist-udp",
-                        "containerPort": inputs.ports.memberlist,
-                        "protocol": "UDP",
-                    },
-                ],
+                "ports": ports(inputs),
                 "livenessProbe": pod::liveness(inputs.ports.probes, Some("127.0.0.1")),
                 "readinessProbe": pod::readiness(inputs.ports.probes, Some("127.0.0.1")),
                 "resources": pod::resources(config, &json!({ "cpu": "20m", "memory": "20Mi" })),
@@ -90,8 +83,31 @@ fn tolerations(inputs: &Inputs<'_>) -> Vec<Value> {
         .collect()
 }
 
+fn ports(inputs: &Inputs<'_>) -> Vec<Value> {
+    let mut ports = vec![
+        json!({ "name": "metricshttps", "containerPort": inputs.ports.metrics }),
+        json!({
+            "name": "memberlist-udp",
+            "containerPort": inputs.ports.memberlist,
+            "protocol": "UDP",
+        }),
+    ];
+    // That of frr-k8s is not said: upstream's own pods of it, as long as there are some, have it on
+    // the node's network, and no speaker would be started beside them.
+    let port = inputs.ports.frr_metrics;
+    if bgp_type(inputs.spec) == Some("frr") && port != 0 {
+        ports.push(json!({ "name": "frrmetricshttps", "containerPort": port }));
+    }
+    ports
+}
+
 fn args(inputs: &Inputs<'_>) -> Vec<String> {
     let mut args = pod::common_args(inputs);
+    match inputs.spec.bgp_backend.as_deref() {
+        Some("native" | "frr-k8s-external") => {}
+        Some("frr-k8s") => args.push(frr_metrics_port(inputs.ports.frr_k8s_metrics)),
+        _ => args.push(frr_metrics_port(inputs.ports.frr_metrics)),
+    }
     // Both flags mean something to an FRR-K8s of somebody else's alone.
     if inputs.spec.bgp_backend.as_deref() == Some("frr-k8s-external") {
         let config = inputs.spec.frrk8s_config.as_ref();
@@ -117,19 +133,22 @@ fn env(inputs: &Inputs<'_>) -> Vec<Value> {
         pod::env("METALLB_ML_SECRET_KEY_PATH", MEMBERLIST_PATH),
         pod::field_env("METALLB_POD_NAME", "metadata.name"),
     ];
-    env.extend(bgp_type(inputs.spec));
+    env.extend(bgp_type(inputs.spec).map(|name| pod::env("METALLB_BGP_TYPE", name)));
     env
+}
+
+fn frr_metrics_port(port: u16) -> String {
+    format!("--frr-metrics-port={port}")
 }
 
 /// Which of upstream's backends to be like; native is said by saying nothing. Without a choice
 /// it is frr, as upstream's operator has it outside OpenShift.
-fn bgp_type(spec: &MetalLBSpec) -> Option<Value> {
-    let name = match spec.bgp_backend.as_deref() {
-        Some("native") => return None,
-        Some("frr-k8s" | "frr-k8s-external") => "frr-k8s",
-        _ => "frr",
-    };
-    Some(pod::env("METALLB_BGP_TYPE", name))
+fn bgp_type(spec: &MetalLBSpec) -> Option<&'static str> {
+    match spec.bgp_backend.as_deref() {
+        Some("native") => None,
+        Some("frr-k8s" | "frr-k8s-external") => Some("frr-k8s"),
+        _ => Some("frr"),
+    }
 }
 
 const MEMBERLIST_PATH: &str = "/etc/ml_secret_key";

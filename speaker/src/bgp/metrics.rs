@@ -1,4 +1,4 @@
-//! Metrics of sessions, by upstream's names.
+//! Metrics of sessions, by upstream's names, which depend on the backend.
 
 use std::collections::BTreeSet;
 
@@ -28,72 +28,75 @@ type Gauge = fn(&Session, usize) -> usize;
 type Counter = fn(&session::Counts) -> u64;
 type BfdCounter = fn(&metallb_bfd::Counts) -> u64;
 
-const GAUGES: [(&str, &str, Gauge); 3] = [
+const GAUGES: [(&str, &str, Gauge); 4] = [
     (
-        "metallb_bgp_session_up",
+        "bgp_session_up",
         "BGP session state (1 is up, 0 is down)",
         |session, _| usize::from(session.since().is_some()),
     ),
     (
-        "metallb_bgp_announced_prefixes_total",
+        "bgp_announced_prefixes_total",
         "Number of prefixes currently being advertised on the BGP session",
         |session, _| session.told(),
     ),
     (
-        "metallb_bgp_pending_prefixes_total",
+        "bgp_pending_prefixes_total",
         "Number of prefixes that should be advertised on the BGP session",
         |session, left| session.told() + left,
+    ),
+    (
+        "bgp_received_prefixes_total",
+        "Number of prefixes currently being received on the BGP session",
+        |session, _| session.received().count(),
     ),
 ];
 
 const COUNTERS: [(&str, &str, Counter); 10] = [
     (
-        "metallb_bgp_updates_total",
+        "bgp_updates_total",
         "Number of BGP UPDATE messages sent",
         |it| it.updates.sent,
     ),
     (
-        "metallb_bgp_updates_total_received",
+        "bgp_updates_total_received",
         "Number of BGP UPDATE messages received",
         |it| it.updates.received,
     ),
+    ("bgp_opens_sent", "Number of BGP open messages sent", |it| {
+        it.opens.sent
+    }),
     (
-        "metallb_bgp_opens_sent",
-        "Number of BGP open messages sent",
-        |it| it.opens.sent,
-    ),
-    (
-        "metallb_bgp_opens_received",
+        "bgp_opens_received",
         "Number of BGP open messages received",
         |it| it.opens.received,
     ),
     (
-        "metallb_bgp_notifications_sent",
+        "bgp_notifications_sent",
         "Number of BGP notification messages sent",
         |it| it.notifications.sent,
     ),
     (
-        "metallb_bgp_keepalives_sent",
+        "bgp_keepalives_sent",
         "Number of BGP keepalive messages sent",
         |it| it.keepalives.sent,
     ),
     (
-        "metallb_bgp_keepalives_received",
+        "bgp_keepalives_received",
         "Number of BGP keepalive messages received",
         |it| it.keepalives.received,
     ),
     (
-        "metallb_bgp_route_refresh_sent",
+        "bgp_route_refresh_sent",
         "Number of BGP route refresh messages sent",
         |it| it.refreshes.sent,
     ),
     (
-        "metallb_bgp_total_sent",
+        "bgp_total_sent",
         "Number of total BGP messages sent",
         |it| it.total().sent,
     ),
     (
-        "metallb_bgp_total_received",
+        "bgp_total_received",
         "Number of total BGP messages received",
         |it| it.total().received,
     ),
@@ -101,44 +104,43 @@ const COUNTERS: [(&str, &str, Counter); 10] = [
 
 const BFD_COUNTERS: [(&str, &str, BfdCounter); 4] = [
     (
-        "metallb_bfd_control_packet_input",
+        "bfd_control_packet_input",
         "Number of received BFD control packets",
         |it| it.received,
     ),
     (
-        "metallb_bfd_control_packet_output",
+        "bfd_control_packet_output",
         "Number of sent BFD control packets",
         |it| it.sent,
     ),
     (
-        "metallb_bfd_session_up_events",
+        "bfd_session_up_events",
         "Number of BFD session up events",
         |it| it.ups,
     ),
     (
-        "metallb_bfd_session_down_events",
+        "bfd_session_down_events",
         "Number of BFD session down events",
         |it| it.downs,
     ),
 ];
 
 impl BgpMetrics {
-    pub(crate) fn new(metrics: &Metrics, backend: Backend) -> Self {
+    /// All names begin with `prefix`.
+    pub(crate) fn new(metrics: &Metrics, backend: Backend, prefix: &str) -> Self {
         let labels: &[&str] = match backend {
             Backend::Native => &["peer"],
             Backend::Frr | Backend::FrrK8s => &["peer", "vrf"],
         };
-        let gauge = |name, help| metrics.add(IntGaugeVec::new(Opts::new(name, help), labels));
-        let counter = |name, help| metrics.add(IntCounterVec::new(Opts::new(name, help), labels));
+        let opts = |name: &str, help: &str| Opts::new(format!("{prefix}_{name}"), help);
+        let gauge = |name, help| metrics.add(IntGaugeVec::new(opts(name, help), labels));
+        let counter = |name, help| metrics.add(IntCounterVec::new(opts(name, help), labels));
         let bfd = |name, help| {
             let labels = &["peer", "vrf"];
-            metrics.add(IntCounterVec::new(Opts::new(name, help), labels))
+            metrics.add(IntCounterVec::new(opts(name, help), labels))
         };
         let bfd_counters = BFD_COUNTERS.map(|(name, help, of)| (bfd(name, help), of));
-        let bfd_up = Opts::new(
-            "metallb_bfd_session_up",
-            "BFD session state (1 is up, 0 is down)",
-        );
+        let bfd_up = opts("bfd_session_up", "BFD session state (1 is up, 0 is down)");
         let gauges = GAUGES.map(|(name, help, of)| (gauge(name, help), of));
         let counters = COUNTERS.map(|(name, help, of)| (counter(name, help), of));
         Self {

@@ -53,7 +53,7 @@ pub(super) fn speak(
             metrics: HeartbeatMetrics::new(metrics),
         }),
         layer2_metrics: Layer2Metrics::new(metrics),
-        bgp_metrics: BgpMetrics::new(metrics, Backend::Native),
+        bgp_metrics: BgpMetrics::new(metrics, Backend::Native, "metallb"),
         sessions: tokio::sync::watch::channel(String::new()).0,
         session_states: Statuses::unheard(),
         ready: ready.condition("sockets open"),
