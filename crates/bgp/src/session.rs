@@ -23,7 +23,7 @@ pub use event::{End, Input, Output, State, Way};
 pub use negotiate::Negotiated;
 pub use received::ReceivedRoutes;
 use retry::Retry;
-pub use settings::{Link, RemoteAs, Restart, Settings};
+pub use settings::{Link, RemoteAs, Settings};
 
 use crate::rib::Rib;
 use crate::wire::{ErrorCode, Message, Notification};
@@ -41,6 +41,8 @@ pub struct Session {
     last_end: Option<(Instant, End)>,
     /// All routes are told as those of one that is about to go.
     graceful_shutdown: bool,
+    /// We have restarted, and have not had a session since.
+    restarting: bool,
     outputs: VecDeque<Output>,
     now: Instant,
 }
@@ -74,8 +76,19 @@ impl Session {
             received: ReceivedRoutes::default(),
             last_end: None,
             graceful_shutdown: false,
+            restarting: false,
             outputs: VecDeque::new(),
             now,
+        }
+    }
+
+    /// The same, of a speaker that may have restarted: until there is a session it says so (RFC
+    /// 4724 section 4.1).
+    #[must_use]
+    pub fn after_restart(self) -> Self {
+        Self {
+            restarting: true,
+            ..self
         }
     }
 
@@ -246,7 +259,8 @@ impl Session {
         }
         let connection = Connection::new(self.now, link, &self.settings);
         self.connections.insert(way, connection);
-        self.send(way, &Message::Open(negotiate::open(&self.settings)));
+        let open = negotiate::open(&self.settings, self.restarting);
+        self.send(way, &Message::Open(open));
     }
 
     fn receive(&mut self, way: Way, bytes: &[u8]) {
@@ -272,6 +286,7 @@ impl Session {
             }
             Step::Up => {
                 self.received = ReceivedRoutes::default();
+                self.restarting = false;
                 if let Dialer::Dialing(_) = self.dialer {
                     self.outputs.push_back(Output::GiveUp);
                 }

@@ -21,6 +21,8 @@ pub struct Speaker<P, K> {
     last: VecDeque<(P, session::Output)>,
     seed: u64,
     graceful_shutdown: bool,
+    /// It was told of peers, and so those that come now are new to it.
+    has_begun: bool,
 }
 
 impl<P: Ord + Clone + Hash, K: Ord + Clone> Speaker<P, K> {
@@ -34,12 +36,17 @@ impl<P: Ord + Clone + Hash, K: Ord + Clone> Speaker<P, K> {
             last: VecDeque::new(),
             seed,
             graceful_shutdown: false,
+            has_begun: false,
         }
     }
 
     /// These are all peers. Sessions with those that are new begin, with those that are gone end.
     /// One whose settings changed begins anew, if the change is one that the peer has to be told
     /// of; nothing else touches a session.
+    ///
+    /// The first ones may know us from before. Nobody tells a restart from a first start, and it
+    /// does no harm to call this one the other: a peer only does not wait for our routes before it
+    /// tells its own (RFC 4724 section 3).
     pub fn configure(&mut self, now: Instant, peers: BTreeMap<P, Settings>) {
         let gone = |it: &&P| !peers.contains_key(it);
         let gone: Vec<_> = self.sessions.keys().filter(gone).cloned().collect();
@@ -61,12 +68,16 @@ impl<P: Ord + Clone + Hash, K: Ord + Clone> Speaker<P, K> {
             }
             self.start(now, peer, settings);
         }
+        self.has_begun = true;
     }
 
     fn start(&mut self, now: Instant, peer: P, settings: Settings) {
         let mut hasher = DefaultHasher::new();
         (self.seed, &peer).hash(&mut hasher);
         let mut session = Session::new(now, settings, hasher.finish());
+        if !self.has_begun {
+            session = session.after_restart();
+        }
         let goes = session::Input::GracefulShutdown(self.graceful_shutdown);
         session.handle_input(now, goes);
         session.handle_input(now, session::Input::Start);

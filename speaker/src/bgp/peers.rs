@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use metallb_bfd as bfd;
-use metallb_bgp::session::{RemoteAs, Restart, Settings};
+use metallb_bgp::session::{RemoteAs, Settings};
 use metallb_bgp::wire::Family;
 use metallb_config::{Hidden, Password, Peer, PeerAddress, RemoteAsn};
 use metallb_netio::{TcpOptions, TcpPassword};
@@ -136,10 +136,7 @@ fn setup(
             .map_or(CONNECT_RETRY, |seconds| Duration::from_secs(seconds.into())),
         families,
         v6_next_hops: own_family == Family::V6 && peer.dual_stack,
-        graceful_restart: peer.graceful_restart.then_some(Restart {
-            time: RESTART_TIME,
-            restarting: false,
-        }),
+        graceful_restart: peer.graceful_restart.then_some(RESTART_TIME),
         hostname: node.to_owned(),
         connects: true,
         local_pref: backend.local_pref(),

@@ -36,8 +36,8 @@ pub struct Negotiated {
     pub notification_restart: bool,
 }
 
-/// Our OPEN message.
-pub(super) fn open(settings: &Settings) -> Open {
+/// Our OPEN message; `restarting` if we have just restarted.
+pub(super) fn open(settings: &Settings, restarting: bool) -> Open {
     let mut capabilities = Vec::new();
     let families = settings.families.iter().map(|it| AfiSafi::from(*it));
     capabilities.extend(families.clone().map(Capability::Multiprotocol));
@@ -55,9 +55,9 @@ pub(super) fn open(settings: &Settings) -> Open {
     // section 3), and they may wait for the end of our routes.
     let restart = settings.graceful_restart;
     capabilities.push(Capability::GracefulRestart(GracefulRestart {
-        restarting: restart.is_some_and(|it| it.restarting),
+        restarting: restarting && restart.is_some(),
         notification: restart.is_some(),
-        time: restart.map_or(0, |it| it.time),
+        time: restart.unwrap_or(0),
         // What forwards is the kernel, which goes on.
         families: match restart {
             Some(_) => families.map(|family| (family, true)).collect(),

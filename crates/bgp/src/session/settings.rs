@@ -28,8 +28,9 @@ pub struct Settings {
     pub families: BTreeSet<Family>,
     /// Whether IPv4 routes may lead to IPv6 next hops (RFC 8950).
     pub v6_next_hops: bool,
-    /// Whether and how the peer is to keep our routes while we restart (RFC 4724).
-    pub graceful_restart: Option<Restart>,
+    /// Whether the peer is to keep our routes while we restart (RFC 4724), and for how many
+    /// seconds.
+    pub graceful_restart: Option<u16>,
     /// What we are called.
     pub hostname: String,
     /// Whether we connect to the peer, or it to us alone.
@@ -47,15 +48,6 @@ pub enum RemoteAs {
     Internal,
     /// Any other than ours.
     External,
-}
-
-/// A graceful restart of ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Restart {
-    /// How long the peer is to wait for us, in seconds.
-    pub time: u16,
-    /// Whether we have just restarted.
-    pub restarting: bool,
 }
 
 /// Where a connection runs, as far as its routes depend on it.

@@ -10,7 +10,7 @@ use metallb_seeds::{Dice, for_each_seed};
 
 use super::*;
 use crate::rib::{Audience, RouteAttributes};
-use crate::session::{Input, Link, Output, RemoteAs, Restart, State, Way};
+use crate::session::{Input, Link, Output, RemoteAs, State, Way};
 use crate::wire::Family;
 
 mod network;
@@ -30,10 +30,7 @@ fn settings(own: usize, peer: usize) -> Settings {
         connect_retry: Duration::from_secs(4),
         families: Family::ALL.into(),
         v6_next_hops: true,
-        graceful_restart: Some(Restart {
-            time: 120,
-            restarting: false,
-        }),
+        graceful_restart: Some(120),
         hostname: format!("speaker-{own}"),
         connects: true,
         local_pref: 100,

@@ -70,7 +70,7 @@ fn each_field_of_a_peer_counts() {
     let id = settings(json!({ "routerID": "10.9.8.7" })).identifier;
     assert_eq!(id, Ipv4Addr::new(10, 9, 8, 7));
     let restart = settings(json!({ "enableGracefulRestart": true })).graceful_restart;
-    assert_eq!(restart.map(|it| it.time), Some(120));
+    assert_eq!(restart, Some(120));
     let both = settings(json!({ "dualStackAddressFamily": true })).families;
     assert_eq!(both, Family::ALL.into());
     assert_eq!(with(json!({ "peerPort": 1790 })).address.port(), 1790);

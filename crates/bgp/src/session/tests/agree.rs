@@ -190,21 +190,47 @@ fn ours_says_what_is_configured() {
         local_as: 4_200_000_000,
         families: [V6].into(),
         v6_next_hops: true,
-        graceful_restart: Some(Restart {
-            time: 120,
-            restarting: true,
-        }),
+        graceful_restart: Some(120),
         ..settings()
     });
     assert_eq!((rich.my_as, rich.asn()), (23456, 4_200_000_000));
     assert!(rich.takes_v6_next_hops() && !rich.has_family(V4));
     let expected = GracefulRestart {
-        restarting: true,
+        restarting: false,
         notification: true,
         time: 120,
         families: vec![(V6.into(), true)],
     };
     assert_eq!(rich.graceful_restart(), Some(&expected));
+}
+
+/// RFC 4724 section 4.1, and not for longer: a session that is lost later is no restart.
+#[test]
+fn a_restart_is_told_until_there_is_a_session() {
+    let able = Settings {
+        graceful_restart: Some(120),
+        ..settings()
+    };
+    let mut dialog = Dialog::new(able);
+    dialog.session = dialog.session.after_restart();
+    dialog.input(Input::Start);
+    let mut said = Vec::new();
+    for comes_up in [false, true, true] {
+        dialog.outputs();
+        dialog.input(Input::Connected(Way::Out, link()));
+        match dialog.said().remove(0) {
+            Message::Open(open) => said.extend(open.graceful_restart().map(|it| it.restarting)),
+            other => panic!("{other:?}"),
+        }
+        if comes_up {
+            dialog.hear(&Message::Open(their_open()));
+            dialog.hear(&Message::Keepalive);
+            assert_eq!(dialog.session.state(), State::Established);
+        }
+        dialog.input(Input::Closed(Way::Out, "cut".into()));
+        dialog.pass(Duration::from_secs(10));
+    }
+    assert_eq!(said, [true, true, false]);
 }
 
 #[test]
@@ -257,10 +283,7 @@ fn a_stop_says_what_the_peer_is_to_do_with_the_routes() {
         (Some(able), false, vec![ErrorCode::HARD_RESET]),
     ] {
         let mut dialog = Dialog::new(Settings {
-            graceful_restart: Some(Restart {
-                time: 120,
-                restarting: false,
-            }),
+            graceful_restart: Some(120),
             ..settings()
         });
         dialog.lead_to(State::OpenSent);

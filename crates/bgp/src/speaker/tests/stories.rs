@@ -90,6 +90,21 @@ fn a_restart_is_back_at_once() {
     assert_all_know(&network);
     let prefixes: Vec<_> = routes(0, 0, 10).iter().map(|it| it.prefix).collect();
     assert_eq!(network.heard(3, 0), prefixes);
+    // RFC 4724 section 4.1. What it begins anew later is no restart.
+    let says_so = |network: &Network| {
+        let agreed = network.session(3, 0).negotiated();
+        let restart = agreed.and_then(|it| it.open.graceful_restart());
+        restart.map(|it| it.restarting)
+    };
+    assert_eq!(says_so(&network), Some(true));
+    let other = Settings {
+        hold_time: 6,
+        ..settings(0, 3)
+    };
+    network.configure(0, [(3, other), (4, settings(0, 4))].into());
+    network.run(2 * SECOND);
+    assert_all_know(&network);
+    assert_eq!(says_so(&network), Some(false));
 }
 
 #[test]
