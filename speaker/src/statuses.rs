@@ -11,6 +11,7 @@ mod writer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use kube::ResourceExt as _;
 use metallb_kit::watch::Change;
@@ -26,14 +27,17 @@ struct Book<K: Kind> {
     /// What is to be said of each subject.
     wanted: BTreeMap<K::Subject, K::Said>,
     /// The objects of this node, by subject and name. More than one for a subject is too many.
-    seen: BTreeMap<K::Subject, BTreeMap<String, Option<Digest>>>,
+    seen: BTreeMap<K::Subject, Vec<Seen>>,
     /// Whose each of these objects is, by its name.
-    whose: BTreeMap<String, K::Subject>,
+    whose: BTreeMap<Arc<str>, K::Subject>,
     /// The subjects where the two may differ.
     due: BTreeSet<K::Subject>,
     /// The one that could not be done last: others come first.
     put_off: Option<K::Subject>,
 }
+
+/// An object: its name, and what it says, if it says something.
+type Seen = (Arc<str>, Option<Digest>);
 
 /// Stands for what an object says: there are as many as Services, and each may be long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,17 +95,30 @@ impl<K: Kind> Book<K> {
 
     fn made(&mut self, object: &K) {
         let label = |name: &str| object.labels().get(name).map_or("", String::as_str);
-        let subject = K::subject(label);
-        let name = object.name_any();
+        let subject = self.shared(K::subject(label));
+        let name = Arc::<str>::from(object.name_any());
         if let Some(before) = self.whose.insert(name.clone(), subject.clone())
             && before != subject
         {
             // Somebody changed its labels.
             self.unsee(before, &name);
         }
+        let digest = object.status().map(Digest::of);
         let objects = self.seen.entry(subject.clone()).or_default();
-        objects.insert(name, object.status().map(Digest::of));
+        match objects.binary_search_by(|(it, _)| it.cmp(&name)) {
+            Ok(at) => objects[at].1 = digest,
+            Err(at) => {
+                objects.reserve_exact(1);
+                objects.insert(at, (name, digest));
+            }
+        }
         self.due.insert(subject);
+    }
+
+    /// The subject, in the memory of the one that is known: there are thousands.
+    fn shared(&self, subject: K::Subject) -> K::Subject {
+        let known = self.wanted.get_key_value(&subject);
+        known.map_or(subject, |(known, _)| known.clone())
     }
 
     fn deleted(&mut self, name: &str) {
@@ -112,7 +129,7 @@ impl<K: Kind> Book<K> {
 
     fn unsee(&mut self, subject: K::Subject, name: &str) {
         if let Some(objects) = self.seen.get_mut(&subject) {
-            objects.remove(name);
+            objects.retain(|(it, _)| **it != *name);
             if objects.is_empty() {
                 self.seen.remove(&subject);
             }
@@ -146,16 +163,16 @@ impl<K: Kind> Book<K> {
     fn step(&self, subject: &K::Subject) -> Option<Step<K::Status>> {
         let mut objects = self.seen.get(subject).into_iter().flatten();
         let Some(wanted) = self.wanted.get(subject) else {
-            return objects.next().map(|(name, _)| Step::Delete(name.clone()));
+            return objects.next().map(|(name, _)| Step::Delete(name.to_string()));
         };
         let Some((name, status)) = objects.next() else {
             return Some(Step::Create);
         };
         if let Some((name, _)) = objects.next() {
-            return Some(Step::Delete(name.clone()));
+            return Some(Step::Delete(name.to_string()));
         }
         let wanted = K::say(&self.node, subject, wanted);
-        (*status != Some(Digest::of(&wanted))).then(|| Step::Status(name.clone(), wanted))
+        (*status != Some(Digest::of(&wanted))).then(|| Step::Status(name.to_string(), wanted))
     }
 }
 
