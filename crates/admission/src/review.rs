@@ -10,6 +10,8 @@
 //! Upstream refuses a change of metadata too while the spec is bad, and anything while another
 //! object is. Nobody can want that: a finalizer could not be removed.
 
+use std::net::Ipv6Addr;
+
 use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, Operation};
 use kube::{Resource, ResourceExt};
@@ -67,8 +69,8 @@ struct Asked<'a> {
     namespace: &'a str,
 }
 
-const NO_ECHO: &str = "echoMode has no effect in this release: control packets alone watch the \
-    session, by receiveInterval, transmitInterval and detectMultiplier";
+const NO_ECHO: &str = "echoMode of the BFDProfile has no effect for this peer: Echo packets are \
+    sent by IPv4 to routers on the link alone; control packets watch the session";
 
 const NOT_FOUND: &str = "peers found on an interface are not in this release: there will be no \
     session; give the router's address by peerAddress";
@@ -90,7 +92,7 @@ impl Asked<'_> {
         }
         // Of two that clash, the one that was there stays.
         object.meta_mut().creation_timestamp = None;
-        let warning = object.has_no_effect();
+        let warning = object.has_no_effect(&self.existing);
         let name = object.name_any();
         let mut objects = self.existing;
         let others = K::list(&mut objects)
@@ -113,7 +115,7 @@ impl Asked<'_> {
         if self.request.operation == Operation::Create {
             let profile: v1beta1::BFDProfile = self.object()?;
             self.is_in_namespace(&profile)?;
-            return Ok((profile.spec.echo_mode == Some(true)).then_some(NO_ECHO));
+            return Ok(None);
         }
         let profile: v1beta1::BFDProfile = decoded(self.request.old_object.as_ref())?;
         let name = profile.name_any();
@@ -199,8 +201,8 @@ trait Configuring: Resource<DynamicType = ()> + Clone + DeserializeOwned {
         None
     }
 
-    /// What is sound in it and has no effect.
-    fn has_no_effect(&self) -> Option<&'static str> {
+    /// What is sound in it, or in what it names of those that exist, and has no effect.
+    fn has_no_effect(&self, _existing: &Objects<'_>) -> Option<&'static str> {
         None
     }
 }
@@ -253,13 +255,18 @@ impl Configuring for v1beta2::BGPPeer {
         )
     }
 
-    fn has_no_effect(&self) -> Option<&'static str> {
-        let on_interface = self
-            .spec
-            .interface
-            .as_deref()
-            .is_some_and(|it| !it.is_empty());
-        on_interface.then_some(NOT_FOUND)
+    fn has_no_effect(&self, existing: &Objects<'_>) -> Option<&'static str> {
+        let spec = &self.spec;
+        if spec.interface.as_deref().is_some_and(|it| !it.is_empty()) {
+            return Some(NOT_FOUND);
+        }
+        let echoes = |profile: &v1beta1::BFDProfile| {
+            Some(profile.name_any()) == spec.bfd_profile && profile.spec.echo_mode == Some(true)
+        };
+        let address = spec.peer_address.as_deref().unwrap_or_default();
+        let is_v6 = address.parse::<Ipv6Addr>().is_ok();
+        let gets_none = is_v6 || spec.ebgp_multi_hop == Some(true);
+        (gets_none && existing.bfd_profiles.iter().any(echoes)).then_some(NO_ECHO)
     }
 }
 

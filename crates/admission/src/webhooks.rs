@@ -60,7 +60,8 @@ pub const WEBHOOKS: &[Webhook] = &[
         version: "v1beta2",
         resource: "bgppeers",
         operations: CREATE_AND_UPDATE,
-        reads: &[Kind::BGPPeer],
+        // Profiles for a warning alone: a peer may be there before its own is.
+        reads: &[Kind::BGPPeer, Kind::BFDProfile],
         reads_nodes: true,
     },
     Webhook {

@@ -49,7 +49,12 @@ pub(crate) fn controller_namespaced() -> Vec<Rule> {
         rule("metallb.io", &["communities"], WATCH),
         rule(
             "metallb.io",
-            &["bgppeers", "bgpadvertisements", "l2advertisements"],
+            &[
+                "bgppeers",
+                "bgpadvertisements",
+                "bfdprofiles",
+                "l2advertisements",
+            ],
             &["list"],
         ),
         rule("", &["secrets"], KEEP).named(WEBHOOK_SECRET),

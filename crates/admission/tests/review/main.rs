@@ -31,6 +31,7 @@ struct Cluster {
     l2_advertisements: Vec<v1beta1::L2Advertisement>,
     bgp_advertisements: Vec<v1beta1::BGPAdvertisement>,
     bgp_peers: Vec<v1beta2::BGPPeer>,
+    bfd_profiles: Vec<v1beta1::BFDProfile>,
     communities: Vec<v1beta1::Community>,
     nodes: Vec<Labels>,
 }
@@ -44,7 +45,7 @@ impl Cluster {
             Kind::BGPAdvertisement => self.bgp_advertisements.push(existing(kind, name, spec)),
             Kind::BGPPeer => self.bgp_peers.push(existing(kind, name, spec)),
             Kind::Community => self.communities.push(existing(kind, name, spec)),
-            Kind::BFDProfile => {}
+            Kind::BFDProfile => self.bfd_profiles.push(existing(kind, name, spec)),
         }
         self
     }
@@ -62,6 +63,7 @@ impl Cluster {
             l2_advertisements: &self.l2_advertisements,
             bgp_advertisements: &self.bgp_advertisements,
             bgp_peers: &self.bgp_peers,
+            bfd_profiles: &self.bfd_profiles,
             communities: &self.communities,
             nodes: &nodes,
             ..Objects::default()

@@ -113,19 +113,48 @@ fn objects_must_be_created_in_metallbs_namespace() {
 #[test]
 fn what_has_no_effect_yet_is_taken_with_a_warning() {
     let cluster = Cluster::default();
-    let warned = |verdict| match verdict {
-        Verdict::Allow { warnings } => warnings.join(""),
-        other => panic!("not allowed: {other:?}"),
-    };
-    let echo = cluster.create(Kind::BFDProfile, "a", &json!({ "echoMode": true }));
-    assert!(warned(echo).starts_with("echoMode has no effect"));
-    let none = cluster.create(Kind::BFDProfile, "a", &json!({ "echoMode": false }));
-    assert_eq!(none, allowed());
     let plain = json!({ "myASN": 1, "peerASN": 2, "peerAddress": "192.0.2.9" });
     let spec = json!({ "myASN": 1, "peerASN": 2, "interface": "eth0" });
     let words = "peers found on an interface are not in this release";
     assert!(warned(cluster.create(Kind::BGPPeer, "a", &spec)).starts_with(words));
     assert!(warned(cluster.update(Kind::BGPPeer, "a", &plain, &spec)).starts_with(words));
+}
+
+#[test]
+fn echo_mode_of_a_peer_that_gets_no_echo_is_taken_with_a_warning() {
+    let cluster = Cluster::default()
+        .with(Kind::BFDProfile, "echo", &json!({ "echoMode": true }))
+        .with(Kind::BFDProfile, "plain", &json!({ "echoMode": false }));
+    let with = |fields: Value| {
+        let mut spec = json!({ "myASN": 1, "peerASN": 2, "peerAddress": "192.0.2.9" });
+        let more = fields.as_object().cloned().unwrap_or_default();
+        spec.as_object_mut().expect("an object").extend(more);
+        warned(cluster.create(Kind::BGPPeer, "a", &spec))
+    };
+    let far = json!({ "bfdProfile": "echo", "ebgpMultiHop": true });
+    let v6 = json!({ "bfdProfile": "echo", "peerAddress": "2001:db8::9" });
+    for spec in [far, v6] {
+        let said = with(spec.clone());
+        assert!(
+            said.starts_with("echoMode of the BFDProfile has no effect"),
+            "{spec}"
+        );
+    }
+    for spec in [
+        json!({ "bfdProfile": "echo" }),
+        json!({ "bfdProfile": "plain", "ebgpMultiHop": true }),
+        json!({ "bfdProfile": "later", "ebgpMultiHop": true }),
+        json!({ "ebgpMultiHop": true }),
+    ] {
+        assert_eq!(with(spec.clone()), "", "{spec}");
+    }
+}
+
+fn warned(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Allow { warnings } => warnings.join(""),
+        other => panic!("not allowed: {other:?}"),
+    }
 }
 
 #[test]

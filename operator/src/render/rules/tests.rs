@@ -122,6 +122,7 @@ fn every_right_of_the_controller_is_used() {
         ),
         ("bgpadvertisements", &["list"], "webhook: the same"),
         ("l2advertisements", &["list"], "webhook: the same"),
+        ("bfdprofiles", &["list"], "webhook: a warning about echo"),
         ("nodes", &["list"], "webhook: the same"),
         ("secrets", KEEP, "kit::webhook: certificates"),
         (
