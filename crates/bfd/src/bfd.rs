@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::control::{Control, Diagnostic, LEN, Malformed, State};
+use crate::echo::Echo;
 use crate::session::{Change, Session, Settings};
 
 /// Where a peer is, and how far.
@@ -40,6 +41,11 @@ pub enum Input<'a> {
     Sessions(BTreeMap<Path, Settings>),
     /// A datagram came in.
     Datagram(Arrival, &'a [u8]),
+    /// An IPv4 packet came in that may be an Echo packet of ours.
+    Echo(&'a [u8]),
+    /// The last Echo packet on this path could not be sent: it is not known where the peer is on
+    /// the link.
+    EchoNotSent(Path),
     /// We stop: peers are told that it means nothing.
     Leave,
 }
@@ -49,6 +55,8 @@ pub enum Input<'a> {
 pub enum Output {
     /// Send this.
     Send(Path, [u8; LEN]),
+    /// Send this Echo packet out of this interface, to the peer but addressed to ourselves.
+    Echo(Path, u32, Echo),
     /// The peer can be reached.
     Up(Path),
     /// It cannot any more.
@@ -64,6 +72,8 @@ pub enum Dropped {
     Ttl,
     /// It is of no session.
     NoSession,
+    /// It is no Echo packet of ours that is awaited.
+    Echo,
 }
 
 /// The sessions of a node.
@@ -104,6 +114,16 @@ impl Bfd {
             Input::Datagram(arrival, bytes) => {
                 if let Err(reason) = self.datagram(now, arrival, bytes) {
                     *self.dropped.entry(reason).or_default() += 1;
+                }
+            }
+            Input::Echo(bytes) => {
+                if self.echo_came_back(now, bytes).is_none() {
+                    *self.dropped.entry(Dropped::Echo).or_default() += 1;
+                }
+            }
+            Input::EchoNotSent(path) => {
+                if let Some(session) = self.sessions.get_mut(&path) {
+                    session.echo_was_not_sent(now);
                 }
             }
             Input::Leave => self.configure(now, BTreeMap::new()),
@@ -159,6 +179,7 @@ impl Bfd {
         let Some(session) = self.sessions.get_mut(&path) else {
             return Ok(());
         };
+        session.set_interface(arrival.interface);
         let (change, answer) = session.receive(now, &packet);
         if answer {
             let packet = session.packet(true).encode();
@@ -191,6 +212,37 @@ impl Bfd {
         self.sessions.keys().find(|path| fits(path)).copied()
     }
 
+    /// Nothing if it is none that is awaited. Strangers cannot make one: they would need to know
+    /// what authenticates it.
+    fn echo_came_back(&mut self, now: Instant, bytes: &[u8]) -> Option<()> {
+        let echo = Echo::decode(bytes)?;
+        let path = self.discriminators.get(&echo.discriminator)?;
+        if echo != self.echo(echo.discriminator, echo.sequence) {
+            return None;
+        }
+        let session = self.sessions.get_mut(path)?;
+        session.echo_came_back(now, echo.sequence).then_some(())
+    }
+
+    fn echo(&self, discriminator: u32, sequence: u64) -> Echo {
+        let mut hasher = DefaultHasher::new();
+        (self.seed, "echo", discriminator, sequence).hash(&mut hasher);
+        Echo {
+            mark: self.echo_mark(),
+            discriminator,
+            sequence,
+            authenticator: hasher.finish(),
+        }
+    }
+
+    /// What all Echo packets of ours begin with.
+    pub fn echo_mark(&self) -> u32 {
+        let mut hasher = DefaultHasher::new();
+        (self.seed, "mark").hash(&mut hasher);
+        let [mark @ .., _, _, _, _] = hasher.finish().to_be_bytes();
+        u32::from_be_bytes(mark)
+    }
+
     fn tell(&mut self, path: Path, change: Option<Change>) {
         self.outputs.extend(change.map(|change| match change {
             Change::Up => Output::Up(path),
@@ -210,7 +262,7 @@ impl Bfd {
         let outputs = &mut self.outputs;
         let discriminators = &mut self.discriminators;
         self.leaving.retain(|path, (session, until)| {
-            if session.timeout(now).1 {
+            if session.timeout(now).packet {
                 let packet = session.packet(false).encode();
                 outputs.push_back(Output::Send(*path, packet));
             }
@@ -225,12 +277,17 @@ impl Bfd {
         let Some(session) = self.sessions.get_mut(&path) else {
             return;
         };
-        let (change, sends) = session.timeout(now);
-        if sends {
+        let due = session.timeout(now);
+        let (discriminator, interface) = (session.discriminator(), session.interface());
+        if due.packet {
             let packet = session.packet(false).encode();
             self.outputs.push_back(Output::Send(path, packet));
         }
-        self.tell(path, change);
+        if let Some(sequence) = due.echo {
+            let echo = self.echo(discriminator, sequence);
+            self.outputs.push_back(Output::Echo(path, interface, echo));
+        }
+        self.tell(path, due.change);
     }
 
     /// When we were not called in time, nobody is to be blamed for the time in which we did not

@@ -6,6 +6,7 @@
 
 mod bfd;
 mod control;
+pub mod echo;
 mod session;
 
 pub use bfd::{Arrival, Bfd, Dropped, Input, Output, Path};

@@ -1,9 +1,12 @@
 //! One session: RFC 5880's machine and its timers.
 
+mod echoes;
+
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant};
 
 use crate::control::{Control, Diagnostic, State};
+use echoes::{Echoes, Pace};
 
 /// How a session is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +21,9 @@ pub struct Settings {
     pub passive: bool,
     /// Time between two Echo packets of the peer, at least; nothing if we return none.
     pub echo_receive: Option<Duration>,
+    /// Time between two Echo packets of ours, at least; nothing if we send none. Only for peers
+    /// on the link (RFC 5883 section 3).
+    pub echo_transmit: Option<Duration>,
 }
 
 /// A session.
@@ -31,8 +37,11 @@ pub struct Session {
     state: State,
     diagnostic: Diagnostic,
     remote: Remote,
-    /// Whether an answer of the peer is awaited.
-    polling: bool,
+    /// On which interface the peer was heard last.
+    interface: u32,
+    /// The pace that the peer is asked to acknowledge.
+    polling: Option<(Duration, Duration)>,
+    echoes: Echoes,
     next_tx: Option<Instant>,
     detection: Option<Instant>,
     since: Instant,
@@ -49,6 +58,7 @@ struct Remote {
     detect_multiplier: u8,
     desired_min_tx: Duration,
     required_min_rx: Duration,
+    required_min_echo_rx: Duration,
     demand: bool,
     control_plane_independent: bool,
 }
@@ -64,6 +74,20 @@ pub struct Counts {
     pub ups: u64,
     /// How often it went down.
     pub downs: u64,
+    /// Echo packets sent.
+    pub echoes_sent: u64,
+    /// Echo packets that came back.
+    pub echoes_returned: u64,
+}
+
+/// What is due in a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Due {
+    pub(crate) change: Option<Change>,
+    /// A packet is to be sent.
+    pub(crate) packet: bool,
+    /// This Echo packet is to be sent.
+    pub(crate) echo: Option<u64>,
 }
 
 /// That the state is another than before.
@@ -82,6 +106,7 @@ impl Remote {
         detect_multiplier: 0,
         desired_min_tx: Duration::ZERO,
         required_min_rx: Duration::from_micros(1),
+        required_min_echo_rx: Duration::ZERO,
         demand: false,
         control_plane_independent: false,
     };
@@ -99,7 +124,9 @@ impl Session {
             state: State::Down,
             diagnostic: Diagnostic::NONE,
             remote: Remote::UNKNOWN,
-            polling: false,
+            interface: 0,
+            polling: None,
+            echoes: Echoes::default(),
             next_tx: None,
             detection: None,
             since: now,
@@ -117,15 +144,76 @@ impl Session {
             return;
         }
         self.settings = settings;
+        self.echoes.set_pace(now, self.echo_pace());
+        self.tell_pace();
+        self.schedule(now, Some(now));
+    }
+
+    /// Puts the pace that we want into effect; when the session is up, as far as that can be done
+    /// before the peer knows (RFC 5880 section 6.8.3).
+    fn tell_pace(&mut self) {
         if self.state == State::Up {
             // What is quicker counts at once; what is slower when the peer knows.
-            self.transmit = self.transmit.min(settings.transmit);
-            self.receive = self.receive.max(settings.receive);
-            self.polling = true;
+            self.transmit = self.transmit.min(self.settings.transmit);
+            self.receive = self.receive.max(self.required_min_rx());
+            let wanted = self.wanted();
+            self.polling.get_or_insert(wanted);
         } else {
-            (self.transmit, self.receive) = (settings.transmit, settings.receive);
+            self.take_pace();
         }
-        self.schedule(now, Some(now));
+    }
+
+    fn take_pace(&mut self) {
+        self.polling = None;
+        (self.transmit, self.receive) = self.wanted();
+    }
+
+    /// What the peer is told: time between two packets of ours, and between two of its own.
+    fn wanted(&self) -> (Duration, Duration) {
+        (self.settings.transmit, self.required_min_rx())
+    }
+
+    /// Section 6.8.3: as long as Echo packets come back, the peer has to send few others.
+    fn required_min_rx(&self) -> Duration {
+        if self.echoes.are_proven() {
+            self.settings.receive.max(SLOW)
+        } else {
+            self.settings.receive
+        }
+    }
+
+    /// Section 6.8.9: Echo packets are sent when the session is up and the peer returns them, no
+    /// more often than it wants.
+    fn echo_pace(&self) -> Option<Pace> {
+        let (ours, theirs) = (
+            self.settings.echo_transmit?,
+            self.remote.required_min_echo_rx,
+        );
+        let interval = ours.max(theirs);
+        let is_on = self.state == State::Up && !theirs.is_zero();
+        is_on.then_some(Pace {
+            interval,
+            detection_time: interval * u32::from(self.settings.detect_multiplier),
+        })
+    }
+
+    /// Takes an Echo packet that came back; false if it is none that is awaited.
+    pub(crate) fn echo_came_back(&mut self, now: Instant, sequence: u64) -> bool {
+        let before = self.wanted();
+        if !self.echoes.came_back(now, sequence) {
+            return false;
+        }
+        self.counts.echoes_returned += 1;
+        if self.wanted() != before {
+            self.tell_pace();
+        }
+        true
+    }
+
+    /// The last Echo packet was not sent, since it is not known where the peer is on the link.
+    pub(crate) fn echo_was_not_sent(&mut self, now: Instant) {
+        self.counts.echoes_sent = self.counts.echoes_sent.saturating_sub(1);
+        self.echoes.not_sent(now);
     }
 
     /// It is switched off: the peer is told so, by packets that go on for a while.
@@ -133,8 +221,9 @@ impl Session {
         self.state = State::AdminDown;
         self.diagnostic = Diagnostic::ADMINISTRATIVELY_DOWN;
         self.since = now;
-        self.polling = false;
+        self.polling = None;
         self.detection = None;
+        self.echoes.set_pace(now, None);
         self.schedule(now, Some(now));
     }
 
@@ -143,6 +232,7 @@ impl Session {
     pub(crate) fn receive(&mut self, now: Instant, packet: &Control) -> (Option<Change>, bool) {
         self.counts.received += 1;
         let was = (self.interval(), self.state);
+        let wanted = self.wanted();
         self.remote = Remote {
             discriminator: packet.my_discriminator,
             state: packet.state,
@@ -150,26 +240,43 @@ impl Session {
             detect_multiplier: packet.detect_multiplier,
             desired_min_tx: packet.desired_min_tx,
             required_min_rx: packet.required_min_rx,
+            required_min_echo_rx: packet.required_min_echo_rx,
             demand: packet.demand,
             control_plane_independent: packet.control_plane_independent,
         };
-        if packet.is_final && self.polling {
-            self.polling = false;
-            (self.transmit, self.receive) = (self.settings.transmit, self.settings.receive);
+        if packet.is_final
+            && let Some(asked) = self.polling.take()
+        {
+            (self.transmit, self.receive) = asked;
+            // What has changed meanwhile was not asked about yet.
+            if asked != wanted {
+                self.tell_pace();
+            }
         }
         if self.state == State::AdminDown {
             return (None, false);
         }
         let change = self.step(now, packet.state);
+        self.echoes.set_pace(now, self.echo_pace());
+        if self.state == State::Up && self.wanted() != wanted {
+            self.tell_pace();
+        }
         self.detection = Some(now + self.detection_time());
         // A change of state is told at once, a change of pace counts from now on (sections 6.8.7
-        // and 6.8.3).
+        // and 6.8.3). Where Echo packets do not come back but others arrive, the session would be
+        // up again at once, and down again: it takes its time.
         if self.state != was.1 {
-            self.schedule(now, Some(now));
+            let at = (self.diagnostic != Diagnostic::ECHO_FAILED).then_some(now);
+            self.schedule(now, at);
         } else if self.interval() != was.0 || self.is_silent() || self.next_tx.is_none() {
             self.schedule(now, None);
         }
         (change, packet.poll)
+    }
+
+    /// The peer was heard on this interface.
+    pub(crate) fn set_interface(&mut self, interface: u32) {
+        self.interface = interface;
     }
 
     /// The machine of section 6.8.6.
@@ -181,7 +288,7 @@ impl Session {
                 self.diagnostic = Diagnostic::NONE;
                 self.counts.ups += 1;
                 // The pace of a session that is up is another one than before (section 6.8.3).
-                self.polling = true;
+                self.polling = Some(self.wanted());
                 return Some(Change::Up);
             }
             (State::Init, State::AdminDown) | (State::Up, State::AdminDown | State::Down) => {
@@ -201,19 +308,19 @@ impl Session {
         let was_up = self.state == State::Up;
         self.enter(now, State::Down);
         self.diagnostic = diagnostic;
-        self.polling = false;
-        (self.transmit, self.receive) = (self.settings.transmit, self.settings.receive);
+        self.echoes.set_pace(now, None);
+        self.take_pace();
         self.counts.downs += u64::from(was_up);
         was_up.then_some(Change::Down(diagnostic))
     }
 
-    /// Does what is due: true if a packet is, and what has changed.
-    pub(crate) fn timeout(&mut self, now: Instant) -> (Option<Change>, bool) {
-        let mut change = None;
+    /// Does what is due, and says what is to be sent.
+    pub(crate) fn timeout(&mut self, now: Instant) -> Due {
+        let mut due = Due::default();
         if self.detection.is_some_and(|at| at <= now) {
             self.detection = None;
             if matches!(self.state, State::Init | State::Up) {
-                change = self.go_down(now, Diagnostic::DETECTION_TIME_EXPIRED);
+                due.change = self.go_down(now, Diagnostic::DETECTION_TIME_EXPIRED);
                 self.schedule(now, Some(now));
             }
             // Section 6.8.1: whoever is not heard is as good as unknown.
@@ -222,15 +329,24 @@ impl Session {
                 ..Remote::UNKNOWN
             };
         }
-        let is_due = self.next_tx.is_some_and(|at| at <= now);
-        if is_due {
+        if self.echoes.have_failed(now) {
+            due.change = self.go_down(now, Diagnostic::ECHO_FAILED);
+            self.schedule(now, Some(now));
+        }
+        if let Some(interval) = self.echoes.due(now) {
+            let next = now + self.jitter(interval);
+            due.echo = Some(self.echoes.send(next));
+            self.counts.echoes_sent += 1;
+        }
+        due.packet = self.next_tx.is_some_and(|at| at <= now);
+        if due.packet {
             self.schedule(now, None);
         }
-        (change, is_due)
+        due
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let all = [self.next_tx, self.detection];
+        let all = [self.next_tx, self.detection, self.echoes.poll_timeout()];
         all.into_iter().flatten().min()
     }
 
@@ -239,6 +355,7 @@ impl Session {
         if let Some(at) = &mut self.detection {
             *at += late;
         }
+        self.echoes.excuse(late);
     }
 
     /// The packet to be sent now; the answer to a question, or one that may be a question.
@@ -247,7 +364,7 @@ impl Session {
         Control {
             diagnostic: self.diagnostic,
             state: self.state,
-            poll: self.polling && !is_final,
+            poll: self.polling.is_some() && !is_final,
             is_final,
             // We do not outlive our process.
             control_plane_independent: false,
@@ -256,7 +373,7 @@ impl Session {
             my_discriminator: self.discriminator,
             your_discriminator: self.remote.discriminator,
             desired_min_tx: self.desired_min_tx(self.settings.transmit),
-            required_min_rx: self.settings.receive,
+            required_min_rx: self.required_min_rx(),
             required_min_echo_rx: self.settings.echo_receive.unwrap_or_default(),
         }
     }
@@ -297,7 +414,7 @@ impl Session {
         let is_up = self.state == State::Up && remote.state == State::Up;
         self.settings.passive && !is_heard
             || is_heard && remote.required_min_rx.is_zero()
-            || remote.demand && is_up && !self.polling
+            || remote.demand && is_up && self.polling.is_none()
     }
 
     /// Section 6.8.7: up to a quarter less, and with a multiplier of one at least a tenth less.
@@ -342,6 +459,11 @@ impl Session {
         self.interval()
     }
 
+    /// Time between two Echo packets of ours, if any are sent.
+    pub fn echo_interval(&self) -> Option<Duration> {
+        self.echoes.interval()
+    }
+
     /// How long the peer may be silent.
     pub fn detect_time(&self) -> Duration {
         self.detection_time()
@@ -355,6 +477,11 @@ impl Session {
     /// What happened so far.
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// On which interface the peer was heard last; 0 if it was not.
+    pub(crate) fn interface(&self) -> u32 {
+        self.interface
     }
 
     pub(crate) fn discriminator(&self) -> u32 {

@@ -98,6 +98,19 @@ pub fn sender(
     Err(io::ErrorKind::AddrInUse.into())
 }
 
+/// The address of this host that packets to `peer` come from. Sends nothing.
+///
+/// # Errors
+/// What the kernel says; that there is no way to it.
+pub fn source_towards(peer: IpAddr) -> io::Result<IpAddr> {
+    let socket = open(peer.is_ipv6())?;
+    // Of a port that does not matter.
+    socket.connect(&SocketAddr::new(peer, 9).into())?;
+    let own = socket.local_addr()?.as_socket();
+    own.map(|it| it.ip())
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
 fn open(v6: bool) -> io::Result<Socket> {
     let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
     let kind = Type::DGRAM.nonblocking().cloexec();
@@ -200,6 +213,12 @@ mod tests {
             assert_eq!(arrived.from, here.local_addr().unwrap());
             assert_eq!((arrived.hop_limit, arrived.interface), (255, 1));
         }
+    }
+
+    #[test]
+    fn the_source_is_what_the_route_says() {
+        let own: IpAddr = [127, 0, 0, 1].into();
+        assert_eq!(source_towards(own).unwrap(), own);
     }
 
     #[test]

@@ -6,6 +6,8 @@ use libc::{
 };
 use socket2::SockFilter;
 
+use crate::looped::Looped;
+
 /// ARP requests and replies that the link `ifindex` received for itself.
 pub(crate) fn arp(ifindex: u32) -> Vec<SockFilter> {
     program(ifindex, &[(BPF_H, 20, &[1, 2])])
@@ -21,6 +23,22 @@ pub(crate) fn neighbor_discovery(ifindex: u32) -> Vec<SockFilter> {
             (BPF_B, 20, &[58]),
             (BPF_B, 21, &[255]),
             (BPF_B, 54, &[135, 136]),
+        ],
+    )
+}
+
+/// UDP packets in IPv4 that the link `ifindex` received for itself: without options (a header of
+/// five words), whole (no fragment), and as they are looked for.
+pub(crate) fn looped(ifindex: u32, looped: Looped) -> Vec<SockFilter> {
+    program(
+        ifindex,
+        &[
+            (BPF_B, 0, &[0x45]),
+            (BPF_H, 6, &[0, 0x4000]),
+            (BPF_B, 8, &[looped.ttl.into()]),
+            (BPF_B, 9, &[17]),
+            (BPF_H, 22, &[looped.port.into()]),
+            (BPF_W, 28, &[looped.mark]),
         ],
     )
 }

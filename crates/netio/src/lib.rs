@@ -1,5 +1,5 @@
-//! The kernel's side of the network: packet sockets, multicast groups, links and addresses, and
-//! TCP and UDP sockets with options of their own.
+//! The kernel's side of the network: packet sockets, multicast groups, links, addresses and
+//! neighbours, and TCP and UDP sockets with options of their own.
 //!
 //! The only crate with unsafe code, and small for that reason. It knows no protocol: frames go in
 //! and out as bytes, groups are joined by address, and what a link is good for is the caller's
@@ -14,15 +14,19 @@ mod datagram;
 mod filter;
 mod groups;
 mod link;
+mod looped;
 mod namespace;
+mod neighbour;
 mod option;
 mod packet;
 mod tcp;
 
 pub use alarm::{Alarm, raise_priority};
-pub use datagram::{Arrived, DistanceSocket, sender};
+pub use datagram::{Arrived, DistanceSocket, sender, source_towards};
 pub use groups::MulticastGroups;
 pub use link::{Interface, LinkError, LinkWatch};
+pub use looped::{Looped, LoopedSocket};
 pub use namespace::NetworkNamespace;
+pub use neighbour::NeighbourWatch;
 pub use packet::{FRAME_MAX, PacketSocket, plain_packet_socket};
 pub use tcp::{TcpOptions, TcpPassword, change_password, connect, expect_password, listen};

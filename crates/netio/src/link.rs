@@ -42,17 +42,17 @@ pub struct Interface {
     pub addresses: BTreeSet<IpAddr>,
 }
 
-/// Why the interfaces can no longer be watched.
+/// Why interfaces or neighbours can no longer be watched.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// The netlink socket could not be opened.
-    #[error("cannot open a netlink socket to watch interfaces: {0}")]
+    #[error("cannot open a netlink socket: {0}")]
     Open(#[source] io::Error),
-    /// The kernel refused to list interfaces or addresses.
-    #[error("cannot list interfaces by netlink: {0}")]
+    /// The kernel refused to list interfaces, addresses or neighbours.
+    #[error("cannot list interfaces or neighbours by netlink: {0}")]
     List(#[source] rtnetlink::Error),
     /// The netlink connection ended.
-    #[error("the netlink connection that watches interfaces ended")]
+    #[error("the netlink connection ended")]
     Closed,
 }
 

@@ -93,7 +93,7 @@ impl PacketSocket {
     fn open(ifindex: u32, ethertype: libc::c_int, filter: &[SockFilter]) -> io::Result<Self> {
         let socket = unbound()?;
         socket.attach_filter(filter)?;
-        socket.bind(&link_address(ifindex, ethertype)?)?;
+        socket.bind(&link_address(ifindex, ethertype, None)?)?;
         socket.set_nonblocking(true)?;
         Ok(Self {
             socket: UdpSocket::from_std(OwnedFd::from(socket).into())?,
@@ -110,7 +110,7 @@ impl PacketSocket {
 /// No `CAP_NET_RAW`, or no such link.
 pub fn plain_packet_socket(ifindex: u32, ethertype: u16) -> io::Result<StdUdpSocket> {
     let socket = unbound()?;
-    socket.bind(&link_address(ifindex, ethertype.into())?)?;
+    socket.bind(&link_address(ifindex, ethertype.into(), None)?)?;
     Ok(OwnedFd::from(socket).into())
 }
 
@@ -118,8 +118,13 @@ fn unbound() -> io::Result<Socket> {
     Socket::new(Domain::PACKET, Type::RAW.cloexec(), Some(Protocol::from(0)))
 }
 
-/// The address that binds a packet socket to one link and one kind of frame.
-fn link_address(ifindex: u32, ethertype: libc::c_int) -> io::Result<SockAddr> {
+/// The address that binds a packet socket to one link and one kind of frame, or that of a station
+/// to send one to.
+pub(crate) fn link_address(
+    ifindex: u32,
+    ethertype: libc::c_int,
+    station: Option<[u8; 6]>,
+) -> io::Result<SockAddr> {
     let invalid = |_| io::Error::from(io::ErrorKind::InvalidInput);
     let ifindex = i32::try_from(ifindex).map_err(invalid)?;
     let ethertype = u16::try_from(ethertype).map_err(invalid)?;
@@ -135,6 +140,10 @@ fn link_address(ifindex: u32, ethertype: libc::c_int) -> io::Result<SockAddr> {
             link.sll_family = u16::try_from(libc::AF_PACKET).map_err(invalid)?;
             link.sll_protocol = ethertype.to_be();
             link.sll_ifindex = ifindex;
+            if let Some(station) = station {
+                link.sll_halen = 6;
+                link.sll_addr[..6].copy_from_slice(&station);
+            }
             *len = u32::try_from(size_of::<libc::sockaddr_ll>()).map_err(invalid)?;
             Ok(())
         })

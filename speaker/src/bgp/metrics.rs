@@ -102,7 +102,7 @@ const COUNTERS: [(&str, &str, Counter); 10] = [
     ),
 ];
 
-const BFD_COUNTERS: [(&str, &str, BfdCounter); 4] = [
+const BFD_COUNTERS: [(&str, &str, BfdCounter); 6] = [
     (
         "bfd_control_packet_input",
         "Number of received BFD control packets",
@@ -112,6 +112,16 @@ const BFD_COUNTERS: [(&str, &str, BfdCounter); 4] = [
         "bfd_control_packet_output",
         "Number of sent BFD control packets",
         |it| it.sent,
+    ),
+    (
+        "bfd_echo_packet_input",
+        "Number of received BFD echo packets",
+        |it| it.echoes_returned,
+    ),
+    (
+        "bfd_echo_packet_output",
+        "Number of sent BFD echo packets",
+        |it| it.echoes_sent,
     ),
     (
         "bfd_session_up_events",

@@ -185,12 +185,17 @@ fn bfd_of(peer: &Peer, ip: IpAddr, on_link: bool) -> Option<(bfd::Path, bfd::Set
         interface: None,
         minimum_ttl: (!on_link).then_some(profile.minimum_ttl),
     };
+    // RFC 5883 section 3: none where others are between. On IPv6 FRR has a form of its own, and
+    // MetalLB refuses it.
+    let echoes = on_link && ip.is_ipv4();
     let settings = bfd::Settings {
         transmit: profile.transmit_interval,
         receive: profile.receive_interval,
         detect_multiplier: profile.detect_multiplier,
         passive: profile.passive,
-        echo_receive: None,
+        // FRR says this with and without echo mode.
+        echo_receive: echoes.then_some(profile.echo_interval),
+        echo_transmit: (echoes && profile.echo).then_some(profile.echo_interval),
     };
     Some((path, settings))
 }

@@ -44,11 +44,16 @@ pub(crate) fn sessions<'a>(
             &session.left(speaker.rib()).to_string(),
             &session.received().count().to_string(),
             hold.as_deref().unwrap_or("-"),
-            &watched.map_or_else(|| "-".to_owned(), |it| it.state().to_string()),
+            &watched.map_or_else(|| "-".to_owned(), bfd_cell),
             end.as_deref().unwrap_or("-"),
         ]);
     }
     text
+}
+
+fn bfd_cell(session: &metallb_bfd::Session) -> String {
+    let echo = session.echo_interval().map_or("", |_| " echo");
+    format!("{}{echo}", session.state())
 }
 
 fn row(cells: [&str; 11]) -> String {

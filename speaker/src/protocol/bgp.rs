@@ -2,6 +2,7 @@
 
 mod connection;
 mod datagrams;
+mod echoes;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -28,6 +29,7 @@ use crate::bgp::{
 use crate::statuses::{SessionSubject, Statuses};
 use connection::Connection;
 use datagrams::Datagrams;
+use echoes::{Echoes, node_forwards};
 
 /// What happens to connections.
 #[derive(Debug)]
@@ -47,6 +49,7 @@ pub(super) struct Shell {
     speaker: Speaker<String, ObjectKey>,
     bfd: Bfd,
     datagrams: Datagrams,
+    echoes: Echoes,
     peers: BTreeMap<String, PeerSetup>,
     /// Attempts to connect, by peer.
     dials: BTreeMap<String, (u64, AbortHandle)>,
@@ -75,10 +78,12 @@ pub(super) struct Outlet {
 impl Shell {
     pub(super) fn new(seed: u64, outlet: Outlet) -> (Self, Queue) {
         let (events, queue) = mpsc::channel(EVENTS);
+        let bfd = Bfd::new(Instant::now(), seed);
         let shell = Self {
             speaker: Speaker::new(seed),
-            bfd: Bfd::new(Instant::now(), seed),
             datagrams: Datagrams::new(seed),
+            echoes: Echoes::new(bfd.echo_mark()),
+            bfd,
             peers: BTreeMap::new(),
             dials: BTreeMap::new(),
             connections: BTreeMap::new(),
@@ -123,6 +128,7 @@ impl Shell {
                     self.handle_timeout();
                 }
                 arrived = self.datagrams.recv() => self.datagram(arrived),
+                packet = self.echoes.recv() => self.echo(&packet),
                 () = leave.cancelled(), if leaving.is_none() => {
                     self.speaker.prepare_to_leave(Instant::now());
                     leaving = Some(Instant::now() + FAREWELL);
@@ -149,6 +155,12 @@ impl Shell {
             };
             self.datagram(arrived);
         }
+        for _ in 0..DATAGRAMS {
+            let Some(packet) = self.echoes.try_recv() else {
+                break;
+            };
+            self.echo(&packet);
+        }
         let now = Instant::now();
         self.bfd.handle_timeout(now);
         self.speaker.handle_timeout(now);
@@ -156,6 +168,11 @@ impl Shell {
 
     fn datagram(&mut self, (arrival, bytes): (bfd::Arrival, Vec<u8>)) {
         let input = bfd::Input::Datagram(arrival, &bytes);
+        self.bfd.handle_input(Instant::now(), input);
+    }
+
+    fn echo(&mut self, packet: &[u8]) {
+        let input = bfd::Input::Echo(packet);
         self.bfd.handle_input(Instant::now(), input);
     }
 
@@ -172,8 +189,15 @@ impl Shell {
 
     fn configure(&mut self, peers: BTreeMap<String, PeerSetup>) {
         let now = Instant::now();
-        let sessions = peers.values().filter_map(|it| it.bfd).collect();
+        let mut sessions: BTreeMap<_, _> = peers.values().filter_map(|it| it.bfd).collect();
+        if !node_forwards() {
+            // Peers are not to wait for what does not go back to them.
+            for it in sessions.values_mut() {
+                it.echo_receive = None;
+            }
+        }
         self.datagrams.listen_for(&sessions);
+        self.echoes.prepare_for(&sessions);
         self.bfd.handle_input(now, bfd::Input::Sessions(sessions));
         // A session on another path is another session.
         let settings = |keeps: &dyn Fn(&str, &PeerSetup) -> bool| -> BTreeMap<_, _> {
@@ -258,6 +282,12 @@ impl Shell {
     fn do_for_bfd(&mut self, now: Instant, output: bfd::Output) {
         match output {
             bfd::Output::Send(path, packet) => self.datagrams.send(path, &packet),
+            bfd::Output::Echo(path, interface, echo) => {
+                if !self.echoes.send(path, interface, echo) {
+                    let input = bfd::Input::EchoNotSent(path);
+                    self.bfd.handle_input(now, input);
+                }
+            }
             bfd::Output::Up(path) => {
                 tracing::info!(op = "bfd", event = "up", peer = %path.peer, "BFD session is up");
             }

@@ -1,5 +1,7 @@
-//! Frames lost by chance: nftables on the bridge, since the kernel here has no netem.
+//! Frames lost by chance: nftables on the bridge, since the kernel here has no netem. And packets
+//! that are not forwarded: nftables where they would be.
 
+use std::net::Ipv4Addr;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -37,6 +39,26 @@ pub(super) fn count(fabric: &str, port: &str) -> Result<u64> {
         .sum())
 }
 
+/// Drops what would be forwarded from an address to a UDP port; nothing any more without one.
+pub(super) fn not_forwarded(netns: &str, from: Option<Ipv4Addr>, port: u16) -> Result<()> {
+    let rule = from.map_or_else(String::new, |from| {
+        format!("ip saddr {from} udp dport {port} drop")
+    });
+    let ruleset = format!(
+        "add table ip {LOST}
+        delete table ip {LOST}
+        table ip {LOST} {{
+            chain forward {{
+                type filter hook forward priority 0; policy accept;
+                {rule}
+            }}
+        }}\n"
+    );
+    feed(nft(netns).args(["-f", "-"]), &ruleset)
+        .with_context(|| format!("no loss in {netns}"))
+        .map(drop)
+}
+
 fn rules(table: &str, port: &str, percent: u8) -> String {
     let chance = format!("numgen random mod 100 < {percent} counter drop");
     format!(
@@ -56,6 +78,8 @@ fn rules(table: &str, port: &str, percent: u8) -> String {
 fn table(port: &str) -> String {
     format!("loss_{port}")
 }
+
+const LOST: &str = "not_forwarded";
 
 fn nft(netns: &str) -> Command {
     let mut nsenter = Command::new("nsenter");

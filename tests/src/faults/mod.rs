@@ -49,6 +49,13 @@ impl Cluster {
         loss::count(&self.netns(Place::Fabric), &cable.port())
     }
 
+    /// A router no longer forwards what comes from a node's IPv4 address to a UDP port, and does
+    /// everything else as before; without a node it forwards it again.
+    pub fn stop_forwarding(&self, router: Place, node: Option<Place>, port: u16) -> Result<()> {
+        let from = node.map(|node| node.address().v4);
+        loss::not_forwarded(&self.netns(router), from, port)
+    }
+
     /// Stops a whole node at one instant, or each process of a program; see [`Target`].
     pub fn freeze(&self, target: &Target) -> Result<()> {
         match target {

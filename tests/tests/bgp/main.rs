@@ -66,6 +66,10 @@ const STORIES: &[Story<World>] = &[
     ),
     ("bgp::bfd_notices_a_cut_cable_at_once", bfd::cut),
     ("bgp::the_router_sees_each_field_of_a_profile", bfd::fields),
+    (
+        "bgp::a_router_that_stops_forwarding_is_noticed_by_echo",
+        bfd::echo,
+    ),
     ("bgp::bfd_works_on_both_families", bfd::bird),
     (
         "bgp::sessions_are_seen_on_the_command_line",

@@ -338,6 +338,7 @@ fn of_backend(
         "bgp_keepalives_received{",
         "bfd_session_up{",
         "bfd_control_packet_input{",
+        "bfd_echo_packet_input{",
     ] {
         let metric = format!("{prefix}_{metric}");
         ensure!(text.contains(&metric), "no {metric} in {text}");

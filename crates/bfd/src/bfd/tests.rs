@@ -1,5 +1,7 @@
 //! Nodes that watch each other, on a network that loses, and is cut.
 
+mod echo;
+
 use metallb_seeds::{Dice, Network, Station, To, for_each_seed};
 
 use super::*;
@@ -13,6 +15,7 @@ fn settings(interval: u32, detect_multiplier: u8) -> Settings {
         detect_multiplier,
         passive: false,
         echo_receive: None,
+        echo_transmit: None,
     }
 }
 
@@ -40,6 +43,10 @@ fn arrival(from: usize) -> Arrival {
 /// A node that watches others.
 struct Node {
     bfd: Bfd,
+    /// What its kernel does with packets that are for others.
+    forwards: bool,
+    /// It knows where its peers are on the link.
+    knows_neighbours: bool,
     sends: VecDeque<(To, Vec<u8>)>,
     ups: u32,
     downs: Vec<(Instant, Path, Diagnostic)>,
@@ -49,6 +56,8 @@ impl Node {
     fn new(now: Instant, seed: u64, sessions: BTreeMap<Path, Settings>) -> Self {
         let mut node = Self {
             bfd: Bfd::new(now, seed),
+            forwards: true,
+            knows_neighbours: true,
             sends: VecDeque::new(),
             ups: 0,
             downs: Vec::new(),
@@ -66,11 +75,15 @@ impl Node {
         while let Some(output) = self.bfd.poll_output() {
             match output {
                 Output::Send(path, packet) => {
-                    let IpAddr::V4(peer) = path.peer else {
-                        unreachable!("all addresses here are IPv4");
-                    };
-                    let to = To::One(peer.octets()[3].into());
-                    self.sends.push_back((to, packet.to_vec()));
+                    self.sends.push_back((place_of(path), packet.to_vec()));
+                }
+                Output::Echo(path, ..) if !self.knows_neighbours => {
+                    self.bfd.handle_input(now, Input::EchoNotSent(path));
+                }
+                Output::Echo(path, interface, echo) => {
+                    assert_eq!(interface, 1, "where the peer was heard");
+                    let packet = echo.encode(OWN);
+                    self.sends.push_back((place_of(path), packet.to_vec()));
                 }
                 Output::Up(_) => self.ups += 1,
                 Output::Down(path, why) => self.downs.push((now, path, why)),
@@ -86,7 +99,16 @@ impl Node {
 
 impl Station for Node {
     fn receive(&mut self, now: Instant, from: usize, bytes: &[u8]) {
-        self.input(now, Input::Datagram(arrival(from), bytes));
+        match bytes {
+            // An IPv4 packet: it was at the other side, or is to go back there.
+            [0x45, _, _, _, _, _, _, _, 255, ..] if self.forwards => {
+                let mut back = bytes.to_vec();
+                back[8] -= 1;
+                self.sends.push_back((To::One(from), back));
+            }
+            [0x45, ..] => self.input(now, Input::Echo(bytes)),
+            _ => self.input(now, Input::Datagram(arrival(from), bytes)),
+        }
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -103,13 +125,28 @@ impl Station for Node {
     }
 }
 
+/// Whose address a packet is sent to.
+fn place_of(path: Path) -> To {
+    let IpAddr::V4(peer) = path.peer else {
+        unreachable!("all addresses here are IPv4");
+    };
+    To::One(peer.octets()[3].into())
+}
+
+const OWN: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 0, 0, 1);
+
 /// Two nodes that watch each other.
 fn pair(dice: Dice, interval: u32) -> Network<Node> {
+    pair_of(dice, [settings(interval, 3); 2])
+}
+
+/// Two nodes that watch each other, each by settings of its own.
+fn pair_of(dice: Dice, settings: [Settings; 2]) -> Network<Node> {
     let mut network = Network::new(2, dice);
     // On a link, packets keep their order: one that is overtaken is news from the past.
     network.latency = Duration::ZERO;
-    for place in 0..2 {
-        let sessions = [(path(1 - place), settings(interval, 3))].into();
+    for (place, settings) in settings.into_iter().enumerate() {
+        let sessions = [(path(1 - place), settings)].into();
         let node = Node::new(network.now(), place as u64, sessions);
         network.put(place, node);
     }

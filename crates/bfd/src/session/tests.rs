@@ -9,6 +9,7 @@ fn settings() -> Settings {
         detect_multiplier: 3,
         passive: false,
         echo_receive: None,
+        echo_transmit: None,
     }
 }
 
@@ -48,7 +49,7 @@ fn pass(session: &mut Session, now: &mut Instant, time: Duration) -> Vec<(Instan
     let (end, mut sent) = (*now + time, Vec::new());
     while let Some(due) = session.poll_timeout().filter(|due| *due <= end) {
         *now = due.max(*now);
-        if session.timeout(*now).1 {
+        if session.timeout(*now).packet {
             sent.push((*now, session.packet(false)));
         }
     }
@@ -243,6 +244,29 @@ fn a_new_pace_counts_when_the_peer_knows_and_brings_nothing_down() {
     );
     assert_eq!(session.transmit_interval(), 20 * MS);
     assert_eq!(session.detect_time(), 600 * MS);
+}
+
+#[test]
+fn what_changes_while_the_peer_is_asked_is_asked_about_anew() {
+    let (mut session, now) = at(State::Up);
+    let acknowledged = Control {
+        is_final: true,
+        ..packet(State::Up)
+    };
+    assert!(session.packet(false).poll);
+    let slower = Settings {
+        transmit: 500 * MS,
+        ..settings()
+    };
+    session.change(now, slower);
+    // The answer is to the question before.
+    session.receive(now, &acknowledged);
+    assert_eq!(session.transmit_interval(), 50 * MS);
+    let told = session.packet(false);
+    assert!(told.poll && told.desired_min_tx == 500 * MS);
+    session.receive(now, &acknowledged);
+    assert_eq!(session.transmit_interval(), 500 * MS);
+    assert!(!session.packet(false).poll);
 }
 
 #[test]

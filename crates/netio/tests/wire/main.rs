@@ -6,5 +6,6 @@
 
 mod answers;
 mod links;
+mod looped;
 mod rights;
 mod segment;

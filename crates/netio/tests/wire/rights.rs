@@ -2,7 +2,9 @@
 
 use std::process::Command;
 
-use metallb_netio::{LinkWatch, MulticastGroups, PacketSocket};
+use metallb_netio::{
+    LinkWatch, Looped, LoopedSocket, MulticastGroups, NeighbourWatch, PacketSocket,
+};
 
 use crate::segment::{Segment, in_namespace};
 
@@ -76,6 +78,14 @@ fn inside() {
         let arp = PacketSocket::arp(near.index).unwrap();
         PacketSocket::neighbor_discovery(near.index).unwrap();
         arp.send(&[0xff; 60]).await.unwrap();
+        let looped = Looped {
+            port: 3785,
+            ttl: 254,
+            mark: 1,
+        };
+        let looped = LoopedSocket::open(near.index, looped).unwrap();
+        looped.send_to(&[0xff; 60], [0xff; 6]).unwrap();
+        NeighbourWatch::open().unwrap().changed().await.unwrap();
     });
 }
 

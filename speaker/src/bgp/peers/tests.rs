@@ -122,7 +122,7 @@ fn a_peer_that_does_not_select_the_node_is_none_of_it() {
 fn a_profile_says_how_a_peer_is_watched() {
     let profile = json!({
         "transmitInterval": 50, "receiveInterval": 70, "detectMultiplier": 5, "passiveMode": true,
-        "minimumTtl": 200,
+        "minimumTtl": 200, "echoMode": true, "echoInterval": 40,
     });
     let watched = |peer: Value| {
         let cluster = cluster(peer).bfd_profile("fast", profile.clone());
@@ -135,9 +135,24 @@ fn a_profile_says_how_a_peer_is_watched() {
     assert_eq!(settings.transmit, Duration::from_millis(50));
     assert_eq!(settings.receive, Duration::from_millis(70));
     assert_eq!((settings.detect_multiplier, settings.passive), (5, true));
+    let echo = Some(Duration::from_millis(40));
+    assert_eq!(
+        (settings.echo_receive, settings.echo_transmit),
+        (echo, echo)
+    );
+    let v6 = json!({ "bfdProfile": "fast", "peerAddress": "2001:db8::9" });
+    let (_, settings) = watched(v6).expect("it is watched");
+    assert_eq!(
+        (settings.echo_receive, settings.echo_transmit),
+        (None, None)
+    );
     let far = json!({ "bfdProfile": "fast", "ebgpMultiHop": true });
-    let (path, _) = watched(far).expect("it is watched");
+    let (path, settings) = watched(far).expect("it is watched");
     assert_eq!(path.minimum_ttl, Some(200));
+    assert_eq!(
+        (settings.echo_receive, settings.echo_transmit),
+        (None, None)
+    );
     // A peer whose profile is not there is no good until it is.
     let lost = cluster(json!({ "bfdProfile": "slow" }));
     assert!(peers(&lost.index, &own(), Backend::Frr).0.is_empty());
