@@ -5,10 +5,12 @@
 //! own, which notes what it hears and when. Exits with 1 when a bar is missed; the raw numbers go
 //! into a JSON file.
 
+mod bfd;
 mod bulk;
 mod ready;
 mod router;
 mod routers;
+mod watcher;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,10 +42,16 @@ struct Args {
     /// The most routes that there are.
     #[arg(long, default_value_t = 10_000)]
     routes: u32,
+    /// For how many minutes BFD may take nobody for gone while all cores are busy.
+    #[arg(long, default_value_t = 1)]
+    minutes: u64,
+    /// How often a router falls silent for BFD.
+    #[arg(long, default_value_t = 20)]
+    trials: usize,
 }
 
 /// What can be measured for itself.
-const PARTS: &[&str] = &["ready", "bulk", "routers"];
+const PARTS: &[&str] = &["ready", "bulk", "routers", "bfd"];
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -65,6 +73,9 @@ fn measure(args: &Args, table: &mut Table) -> Result<()> {
     }
     if args.run.wants("routers") {
         routers::measure(args, &rig, &router, table)?;
+    }
+    if args.run.wants("bfd") {
+        bfd::measure(args, &rig, &router, table)?;
     }
     rig.down()
 }

@@ -31,6 +31,8 @@ struct Log {
     heard: Vec<Heard>,
     /// When each session came up.
     sessions: Vec<Instant>,
+    /// When each session ended.
+    lost: Vec<Instant>,
     /// When all routes of a session had been told, how many messages that took, and their bytes.
     ends: Vec<(Instant, usize, Vec<u8>)>,
     /// Connections are refused.
@@ -86,6 +88,13 @@ impl Router {
         all.filter(|at| *at >= since).collect()
     }
 
+    /// When sessions ended since.
+    pub(crate) fn lost(&self, since: Instant) -> Vec<Instant> {
+        let log = self.log();
+        let all = log.lost.iter().copied();
+        all.filter(|at| *at >= since).collect()
+    }
+
     /// When all routes of sessions had been told since, in how many messages, and what they were.
     pub(crate) fn ends(&self, since: Instant) -> Vec<(Instant, usize, Vec<u8>)> {
         let log = self.log();
@@ -133,7 +142,9 @@ impl Router {
         }
         // A session that ends is the bench's business by what was not heard.
         drop(self.listen_to(stream));
-        self.log().served -= 1;
+        let mut log = self.log();
+        log.lost.push(Instant::now());
+        log.served -= 1;
     }
 
     fn listen_to(&self, mut stream: TcpStream) -> Result<()> {
