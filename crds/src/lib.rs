@@ -10,6 +10,8 @@
 //! is one is for the crate `metallb-config` to find out, so that one bad object never makes a
 //! list of good ones unreadable.
 //!
+//! [`frrk8s`] holds what is written for an FRR-K8s that somebody else runs, whose API is its own.
+//!
 //! The doc comments of the types are what `kubectl explain` prints. The YAML files beside this
 //! crate are made from the types by `cargo xtask crds`.
 
@@ -22,6 +24,7 @@
     reason = "printer columns share attributes, each within its own parentheses"
 )]
 
+pub mod frrk8s;
 pub mod names;
 mod null;
 pub mod rules;

@@ -55,6 +55,9 @@ pub const HEARTBEATS: &str = "metallb.io/heartbeats";
 pub const EXCLUDE_FROM_EXTERNAL_LOAD_BALANCERS: &str =
     "node.kubernetes.io/exclude-from-external-load-balancers";
 
+/// Node label, by which FRR-K8s finds its part: the name that the node gives itself.
+pub const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
+
 // --- Labels on the status objects that we write ---
 
 /// Label of `ServiceL2Status`, `ServiceBGPStatus` and `BGPSessionState`: the node they speak of.
@@ -74,6 +77,9 @@ pub const BGP_PEER_LABEL: &str = "metallb.io/bgp-peer";
 pub const COMPONENT_TYPE_LABEL: &str = "metallb.io/component-type";
 /// Label of a speaker's `ConfigurationState`: its node.
 pub const NODE_NAME_LABEL: &str = "metallb.io/node-name";
+
+/// Label of an FRRConfiguration that our speakers wrote: their namespace.
+pub const WRITTEN_FROM_LABEL: &str = "metallb.io/written-from";
 
 // --- Objects ---
 

@@ -97,7 +97,7 @@ pub(crate) struct Args {
     #[arg(long, env = "METALLB_HOST", hide_env_values = true)]
     pub(crate) host: Option<String>,
 
-    /// Accepted; has no effect yet
+    /// Accepted; has no effect, as changes are told at once
     #[arg(long, env = "METALLB_BGP_DEBOUNCE_TIMEOUT")]
     pub(crate) bgp_debounce_timeout: Option<String>,
 
@@ -105,11 +105,13 @@ pub(crate) struct Args {
     #[arg(long, default_value = "", hide_default_value = true)]
     pub(crate) pprof_bind_address: String,
 
-    /// Accepted; has no effect yet
+    /// With METALLB_BGP_TYPE=frr-k8s: speak no BGP but write FRRConfigurations, for the FRR-K8s in
+    /// this namespace
     #[arg(long, env = "FRRK8S_NAMESPACE")]
     pub(crate) frrk8s_namespace: Option<String>,
 
-    /// Accepted; has no effect yet
+    /// Tell FRR-K8s the names of Secrets with passwords, which it then reads in its own namespace,
+    /// instead of the passwords
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true,
         default_missing_value = "true", default_value = "false")]
     pub(crate) frrk8s_secret_passthrough: bool,
@@ -169,17 +171,23 @@ impl Args {
         given(self.frrk8s_namespace.as_ref()).is_some()
     }
 
-    /// What was given but does nothing, with the reason. `bgp_type` is `METALLB_BGP_TYPE`.
+    /// Where the FRR-K8s is that speaks BGP for us, if one does. `bgp_type` is `METALLB_BGP_TYPE`.
+    pub(crate) fn frr_k8s(&self, bgp_type: &str) -> Option<&str> {
+        given(self.frrk8s_namespace.as_ref()).filter(|_| bgp_type == "frr-k8s")
+    }
+
+    /// What was given but does nothing, with the reason. `variable` looks into the environment.
     pub(crate) fn without_effect(
         &self,
-        bgp_type: Option<&str>,
+        bgp_type: &str,
+        variable: impl Fn(&str) -> bool,
     ) -> Result<Vec<(&'static str, &'static str)>, Error> {
-        let bgp_type = bgp_type.unwrap_or("native");
         if !["", "native", "frr", "frr-k8s"].contains(&bgp_type) {
             return Err(Error::BgpType(bgp_type.to_owned()));
         }
         let frrk8s_namespace = self.has_frrk8s_namespace();
-        if self.frrk8s_secret_passthrough && !(bgp_type == "frr-k8s" && frrk8s_namespace) {
+        let external = self.frr_k8s(bgp_type).is_some();
+        if self.frrk8s_secret_passthrough && !external {
             return Err(Error::SecretPassthrough);
         }
         let all = [
@@ -188,11 +196,21 @@ impl Args {
                 given(self.bgp_debounce_timeout.as_ref()).is_some(),
                 "changes are told to routers at once",
             ),
-            ("--frrk8s-namespace", frrk8s_namespace, NO_FRR),
             (
-                "--frrk8s-secret-passthrough",
-                self.frrk8s_secret_passthrough,
+                "--frrk8s-namespace",
+                frrk8s_namespace && !external,
+                "without METALLB_BGP_TYPE=frr-k8s the speaker speaks BGP itself",
+            ),
+            ("FRR_CONFIG_FILE", variable("FRR_CONFIG_FILE"), NO_FRR),
+            (
+                "FRR_RELOADER_PID_FILE",
+                variable("FRR_RELOADER_PID_FILE"),
                 NO_FRR,
+            ),
+            (
+                "FRR_LOGGING_LEVEL",
+                variable("FRR_LOGGING_LEVEL"),
+                "there is no FRR beside the speaker: --log-level says how much is logged",
             ),
             (
                 "--pprof-bind-address",
@@ -231,8 +249,8 @@ fn port(text: &str) -> Result<Given<u16>, String> {
 }
 
 const DEFAULT_HEARTBEAT_PORT: u16 = 7946;
-const NO_FRR: &str = "the speaker speaks BGP itself; objects for an FRR-K8s elsewhere are not in this \
-    release yet";
+const NO_FRR: &str =
+    "there is no FRR beside the speaker: `speaker bgp` shows the sessions that it has";
 
 #[cfg(test)]
 mod tests {
@@ -285,33 +303,55 @@ mod tests {
             );
         }
         let some = args("speaker --frrk8s-secret-passthrough --frrk8s-namespace=x");
-        assert_eq!(
-            some.without_effect(Some("quagga")),
-            Err(Error::BgpType("quagga".into()))
-        );
-        assert_eq!(
-            some.without_effect(Some("native")),
-            Err(Error::SecretPassthrough)
-        );
-        assert_eq!(some.without_effect(Some("frr-k8s")).unwrap().len(), 2);
+        let names = |bgp_type| some.without_effect(bgp_type, |_| false);
+        assert_eq!(names("quagga"), Err(Error::BgpType("quagga".into())));
+        assert_eq!(names("native"), Err(Error::SecretPassthrough));
+        assert_eq!(names("frr-k8s"), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn frr_k8s_speaks_bgp_where_a_namespace_of_it_is_given() {
+        for (line, bgp_type, namespace) in [
+            ("speaker --frrk8s-namespace=x", "frr-k8s", Some("x")),
+            ("speaker --frrk8s-namespace=x", "frr", None),
+            ("speaker --frrk8s-namespace=", "frr-k8s", None),
+            ("speaker", "frr-k8s", None),
+        ] {
+            assert_eq!(args(line).frr_k8s(bgp_type), namespace, "{line} {bgp_type}");
+        }
     }
 
     #[test]
     fn what_has_no_effect_is_named() {
-        let names = |line, bgp| -> Vec<_> {
-            args(line)
-                .without_effect(bgp)
-                .unwrap()
-                .into_iter()
-                .map(|(name, _)| name)
-                .collect()
+        let names = |line, bgp_type| -> Vec<_> {
+            let variable = |name: &str| bgp_type == "frr" && name.starts_with("FRR_");
+            let found = args(line).without_effect(bgp_type, variable).unwrap();
+            found.into_iter().map(|(name, _)| name).collect()
         };
-        assert_eq!(names("speaker", None), [""; 0]);
-        assert_eq!(names("speaker", Some("native")), [""; 0]);
-        assert_eq!(
-            names("speaker --bgp-debounce-timeout=3s", None),
-            ["--bgp-debounce-timeout"]
-        );
-        assert_eq!(names("speaker", Some("frr")), [""; 0]);
+        for (line, bgp_type, named) in [
+            ("speaker", "", &[][..]),
+            ("speaker", "native", &[]),
+            (
+                "speaker --bgp-debounce-timeout=3s",
+                "native",
+                &["--bgp-debounce-timeout"],
+            ),
+            (
+                "speaker --frrk8s-namespace=x",
+                "native",
+                &["--frrk8s-namespace"],
+            ),
+            (
+                "speaker",
+                "frr",
+                &[
+                    "FRR_CONFIG_FILE",
+                    "FRR_RELOADER_PID_FILE",
+                    "FRR_LOGGING_LEVEL",
+                ],
+            ),
+        ] {
+            assert_eq!(names(line, bgp_type), named, "{line} {bgp_type}");
+        }
     }
 }

@@ -4,6 +4,8 @@
 mod advice;
 mod apply;
 mod command;
+mod engine;
+pub(crate) mod frr_k8s;
 mod metrics;
 mod peers;
 mod routers;
@@ -15,6 +17,7 @@ pub(crate) mod sessions_page;
 pub(crate) use advice::advice;
 pub(crate) use apply::BgpApply;
 pub(crate) use command::{BgpCommand, SessionNews};
+pub(crate) use engine::Engine;
 pub(crate) use metrics::BgpMetrics;
 use peers::peers;
 pub(crate) use peers::{Backend, PeerSetup};

@@ -35,7 +35,8 @@ use tokio::sync::{mpsc, watch};
 use crate::addresses::Command;
 use crate::apply::Apply;
 use crate::args::{self, Args, Memberlist};
-use crate::bgp::{self, Backend, BgpApply, BgpCommand, BgpMetrics, Routers};
+use crate::bgp::frr_k8s::{self, Passwords};
+use crate::bgp::{self, Backend, BgpApply, BgpMetrics, Engine, Routers};
 use crate::brain::{Brain, Kind, News};
 use crate::decide;
 use crate::drain::Drain;
@@ -75,9 +76,10 @@ fn end(ran: Result<()>) -> ExitCode {
 
 async fn run(args: Args) -> Result<()> {
     let node = args.node()?.to_owned();
-    let bgp_type = std::env::var("METALLB_BGP_TYPE").ok();
-    let backend = Backend::of(bgp_type.as_deref().unwrap_or_default());
-    for (name, why) in args.without_effect(bgp_type.as_deref())? {
+    let bgp_type = std::env::var("METALLB_BGP_TYPE").unwrap_or_default();
+    let backend = Backend::of(&bgp_type);
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|it| !it.is_empty());
+    for (name, why) in args.without_effect(&bgp_type, is_set)? {
         tracing::warn!(op = "startup", name, why, "this setting has no effect");
     }
     let settings = settings(&args)?;
@@ -112,7 +114,8 @@ async fn run(args: Args) -> Result<()> {
     let sockets = ready.condition("sockets open");
     // Probes and metrics last until the process ends, handover included.
     let end = CancellationToken::new();
-    let sessions = serve_probes(args.health_probe_port, ready, end.clone()).await?;
+    let told = args.frr_k8s(&bgp_type).map(|it| frr_k8s::page(it, &node));
+    let sessions = serve_probes(args.health_probe_port, ready, told, end.clone()).await?;
     let bgp_metrics =
         serve_metrics(&args, (tls, backend), &metrics, client.clone(), end.clone()).await?;
 
@@ -143,16 +146,21 @@ async fn run(args: Args) -> Result<()> {
     let reporter = Reporter::start(client.clone(), state);
     let announced = AnnouncedMetric::new(&metrics, &node);
     let (secret_names, secrets) = watch::channel(BTreeSet::new());
-    let routers = outlet.routers(started.bgp_commands, announced.of_bgp());
+    let mut index = Index::new(args.class(), pod.as_deref());
+    let engine = match args.frr_k8s(&bgp_type) {
+        None => Engine::built_in(backend, started.bgp_commands.clone()),
+        Some(it) => outlet.frr_k8s(it, &args, &mut index, reporter.clone()),
+    };
+    let routers = outlet.routers(engine, announced.of_bgp());
     let apply = outlet.apply(started.commands, announced);
     let brain = Brain {
-        index: Index::new(args.class(), pod.as_deref()),
+        index,
         own: decide::Own {
             node,
             ignore_exclude_lb: args.ignore_exclude_lb,
         },
         apply,
-        routers: Routers::new(backend, routers, secret_names),
+        routers: Routers::new(routers, secret_names),
         unknown: unknown(memberlist.is_some()),
         synced,
         speakers: started.speakers,
@@ -207,16 +215,47 @@ impl Outlet {
         )
     }
 
-    fn routers(
+    /// BGP by the FRR-K8s in that namespace.
+    fn frr_k8s(
         &self,
-        commands: mpsc::UnboundedSender<BgpCommand>,
-        metric: AnnouncedMetric,
-    ) -> BgpApply {
+        namespace: &str,
+        args: &Args,
+        index: &mut Index,
+        reporter: Reporter,
+    ) -> Engine {
+        let own_namespace = self.place.namespace.clone();
+        // As upstream: in one namespace with us it can read the Secrets that we mean.
+        let by_name = args.frrk8s_secret_passthrough || namespace == own_namespace;
+        let passwords = if by_name {
+            index.configuration.leave_secrets_to_others();
+            Passwords::ByName
+        } else {
+            Passwords::Told
+        };
+        tracing::info!(
+            op = "startup",
+            namespace,
+            "FRR-K8s speaks BGP for this node"
+        );
+        let place = frr_k8s::Place {
+            namespace: namespace.to_owned(),
+            node: self.place.node.clone(),
+            own_namespace,
+        };
+        Engine::frr_k8s(frr_k8s::start(
+            self.client.clone(),
+            place,
+            passwords,
+            reporter,
+        ))
+    }
+
+    fn routers(&self, engine: Engine, metric: AnnouncedMetric) -> BgpApply {
         let (events, node) = (self.events.clone(), self.place.node.clone());
         let statuses = self.statuses::<ServiceBGPStatus>();
         BgpApply::new(
             node.clone(),
-            commands,
+            engine,
             metric,
             Box::new(move |object, kind, reason, message| {
                 events.publish(object, kind, reason, message);
@@ -302,14 +341,15 @@ fn heartbeat(
     })
 }
 
-/// Serves probes, and beside them what is said to the channel.
+/// Serves probes, and beside them what is said to the channel; at first, `page`.
 async fn serve_probes(
     port: u16,
     ready: Ready,
+    page: Option<String>,
     end: CancellationToken,
 ) -> Result<watch::Sender<String>> {
     let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let (sessions, text) = watch::channel(String::new());
+    let (sessions, text) = watch::channel(page.unwrap_or_default());
     let page = Page {
         path: bgp::sessions_page::PATH,
         text,

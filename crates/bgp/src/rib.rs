@@ -156,6 +156,11 @@ impl<K: Ord + Clone> Rib<K> {
         }
     }
 
+    /// Forgets the prefixes that are gone, for who reads all of it each time.
+    pub fn forget_gone(&mut self) {
+        self.forget(self.version);
+    }
+
     /// Forgets the prefixes that are gone and of which all sessions have told: up to this change.
     pub(crate) fn forget(&mut self, told: Version) {
         while let Some(gone) = self.gone.first_entry().filter(|it| *it.key() <= told) {

@@ -38,8 +38,8 @@ pub struct Identity {
     pub field_manager: &'static str,
 }
 
-/// Says what is to be said, for as long as it lives.
-#[derive(Debug)]
+/// Says what is to be said, for as long as it lives. Cheap to clone.
+#[derive(Clone, Debug)]
 pub struct Reporter {
     told: watch::Sender<Told>,
 }

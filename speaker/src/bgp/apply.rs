@@ -1,5 +1,5 @@
-//! Does the difference between the routes that were decided before and now: to the protocol
-//! thread first, then what users read of it.
+//! Does the difference between the routes that were decided before and now: to who speaks with
+//! routers first, then what users read of it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,9 +10,8 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use metallb_bgp::rib::Route;
 use metallb_kit::events::EventType;
 use metallb_kit::watch::ObjectKey;
-use tokio::sync::mpsc;
 
-use super::BgpCommand;
+use super::Engine;
 use crate::apply::{Publish, service_reference};
 use crate::metrics::AnnouncedMetric;
 use crate::reason::Reason;
@@ -26,7 +25,7 @@ pub(crate) struct BgpApply {
     announced: BTreeMap<ObjectKey, Announced>,
     /// Who was told of the last one: Services mostly have that in common, and so share it.
     last_peers: Arc<[String]>,
-    commands: mpsc::UnboundedSender<BgpCommand>,
+    pub(super) engine: Engine,
     metric: AnnouncedMetric,
     publish: Publish,
     show: Show,
@@ -67,7 +66,7 @@ impl fmt::Debug for BgpApply {
 impl BgpApply {
     pub(crate) fn new(
         node: String,
-        commands: mpsc::UnboundedSender<BgpCommand>,
+        engine: Engine,
         metric: AnnouncedMetric,
         publish: Publish,
         show: Show,
@@ -76,7 +75,7 @@ impl BgpApply {
             node,
             announced: BTreeMap::new(),
             last_peers: Arc::default(),
-            commands,
+            engine,
             metric,
             publish,
             show,
@@ -84,20 +83,17 @@ impl BgpApply {
         }
     }
 
-    /// Puts a decision about a Service into effect. `peers` are all that this node speaks with, in
-    /// order. What users read of it waits for [`say`](Self::say), so that of many routes none waits
-    /// for words about another.
-    pub(crate) fn act<'a>(
+    /// Puts a decision about a Service into effect. What users read of it waits for
+    /// [`say`](Self::say), so that of many routes none waits for words about another.
+    pub(crate) fn act(
         &mut self,
         key: &ObjectKey,
         uid: Option<&str>,
         ips: &[IpAddr],
-        peers: impl Iterator<Item = &'a String> + Clone,
         decision: Result<Vec<Route>, Reason>,
     ) {
         let now = decision.map(|routes| {
-            let is_told = |peer: &&String| routes.iter().any(|it| it.audience.has(peer));
-            let peers = self.shared(peers.filter(is_told));
+            let peers = self.told(&routes);
             let ips = ips.to_vec();
             Announced { peers, routes, ips }
         });
@@ -108,7 +104,7 @@ impl BgpApply {
             Announced::routes(before.as_ref()),
         );
         if new != old {
-            self.send(BgpCommand::Contribute(key.clone(), new.to_vec()));
+            self.engine.contribute(key, new.to_vec());
         }
         if let Some(now) = wanted {
             self.announced.insert(key.clone(), now.clone());
@@ -123,7 +119,10 @@ impl BgpApply {
         }
     }
 
-    fn shared<'a>(&mut self, peers: impl Iterator<Item = &'a String> + Clone) -> Arc<[String]> {
+    /// Who is told of these routes.
+    fn told(&mut self, routes: &[Route]) -> Arc<[String]> {
+        let is_told = |peer: &&String| routes.iter().any(|it| it.audience.has(peer));
+        let peers = self.engine.peers().iter().filter(is_told);
         if !self.last_peers.iter().eq(peers.clone()) {
             self.last_peers = peers.cloned().collect();
         }
@@ -184,12 +183,6 @@ impl BgpApply {
     /// Of how many Services routers are told.
     pub(crate) fn announced(&self) -> usize {
         self.announced.len()
-    }
-
-    /// Tells the protocol thread.
-    pub(crate) fn send(&self, command: BgpCommand) {
-        // The thread is gone only when the process ends.
-        let _ = self.commands.send(command);
     }
 
     /// Publishes an Event.

@@ -1,4 +1,4 @@
-//! What the brain and the protocol thread say to each other about BGP.
+//! What the brain and who speaks with routers say to each other about BGP.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use metallb_kit::watch::ObjectKey;
 
 use super::PeerSetup;
 
-/// What the brain wants of the protocol thread.
+/// What the brain wants of who speaks with routers: the protocol thread, unless `P` says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum BgpCommand {
+pub(crate) enum BgpCommand<P = BTreeMap<String, PeerSetup>> {
     /// These are all routers, by the names of their BGPPeers.
-    Peers(BTreeMap<String, PeerSetup>),
+    Peers(P),
     /// These are the routes of a Service from here, instead of those before.
     Contribute(ObjectKey, Vec<Route>),
     /// Routers are to prefer other nodes, as this one is about to go, or not any more.

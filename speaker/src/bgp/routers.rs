@@ -1,5 +1,5 @@
-//! What the brain does about BGP: tells the protocol thread which routers there are and what they
-//! are told, and users what became of it.
+//! What the brain does about BGP: tells who speaks with routers which there are and what they are
+//! told, and users what became of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use metallb_kit::events::EventType;
 use metallb_kit::watch::ObjectKey;
 use tokio::sync::watch;
 
-use super::{Backend, BgpApply, BgpCommand, PeerSetup, SessionNews, peers};
+use super::{BgpApply, SessionNews};
 use crate::decide::{Own, routes};
 use crate::index::Index;
 use crate::reason::Reason;
@@ -17,11 +17,9 @@ use crate::reason::Reason;
 /// The state of it.
 #[derive(Debug)]
 pub(crate) struct Routers {
-    backend: Backend,
     apply: BgpApply,
     /// The Secrets to be read.
     secrets: watch::Sender<BTreeSet<String>>,
-    told: BTreeMap<String, PeerSetup>,
     problems: BTreeMap<String, String>,
     /// Since when somebody wants to stop this node.
     draining: Option<Instant>,
@@ -30,16 +28,10 @@ pub(crate) struct Routers {
 }
 
 impl Routers {
-    pub(crate) fn new(
-        backend: Backend,
-        apply: BgpApply,
-        secrets: watch::Sender<BTreeSet<String>>,
-    ) -> Self {
+    pub(crate) fn new(apply: BgpApply, secrets: watch::Sender<BTreeSet<String>>) -> Self {
         Self {
-            backend,
             apply,
             secrets,
-            told: BTreeMap::new(),
             problems: BTreeMap::new(),
             draining: None,
             withdrawn: false,
@@ -66,13 +58,12 @@ impl Routers {
         let service = index.services.get(key);
         let uid = service.and_then(|service| service.uid.as_deref());
         let ips = service.map_or(&[][..], |service| service.ips());
-        self.apply.act(key, uid, ips, self.told.keys(), decision);
+        self.apply.act(key, uid, ips, decision);
     }
 
     /// A Service is no longer ours.
     pub(crate) fn forget(&mut self, key: &ObjectKey, reason: Reason) {
-        self.apply
-            .act(key, None, &[], self.told.keys(), Err(reason));
+        self.apply.act(key, None, &[], Err(reason));
     }
 
     /// Tells users of all that was decided.
@@ -80,9 +71,9 @@ impl Routers {
         self.apply.say();
     }
 
-    /// Tells the protocol thread which routers there are, when they are others than before.
+    /// Tells who speaks with routers which there are, when they are others than before.
     pub(crate) fn follow(&mut self, index: &Index, own: &Own) {
-        let (setups, problems) = peers(index, own, self.backend);
+        let problems = self.apply.engine.follow(index, own);
         for (peer, problem) in &problems {
             if self.problems.get(peer) != Some(problem) {
                 tracing::error!(
@@ -95,19 +86,14 @@ impl Routers {
             }
         }
         self.problems = problems;
-        if self.told != setups {
-            self.told.clone_from(&setups);
-            self.apply.send(BgpCommand::Peers(setups));
-        }
     }
 
     /// Takes in what became of a session.
     pub(crate) fn session(&self, index: &Index, own: &Own, peer: &str, news: &SessionNews) {
         let node = &own.node;
-        let Some(setup) = self.told.get(peer) else {
+        let Some(with) = self.apply.engine.address(peer) else {
             return;
         };
-        let with = setup.address;
         let (kind, reason, message) = match news {
             SessionNews::Up => (
                 EventType::Normal,
@@ -147,7 +133,7 @@ impl Routers {
     pub(crate) fn drain(&mut self, now: Instant, drains: bool) -> bool {
         if drains != self.draining.is_some() {
             self.draining = drains.then_some(now);
-            self.apply.send(BgpCommand::GracefulShutdown(drains));
+            self.apply.engine.shut_down_gracefully(drains);
         }
         let withdrawn = self
             .draining
@@ -168,15 +154,19 @@ impl Routers {
 }
 
 #[cfg(test)]
+use super::{Backend, Engine};
+
+#[cfg(test)]
 impl Routers {
     /// One whose words nobody hears.
     pub(crate) fn unheard(node: &str, metric: crate::metrics::AnnouncedMetric) -> Self {
         let (commands, _) = tokio::sync::mpsc::unbounded_channel();
         let publish = Box::new(|_, _, _: &str, _: &str| ());
         let show = Box::new(|_: &ObjectKey, _| ());
-        let apply = BgpApply::new(node.to_owned(), commands, metric, publish, show);
+        let engine = Engine::built_in(Backend::Native, commands);
+        let apply = BgpApply::new(node.to_owned(), engine, metric, publish, show);
         let (secrets, _) = watch::channel(BTreeSet::new());
-        Self::new(Backend::Native, apply, secrets)
+        Self::new(apply, secrets)
     }
 }
 

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Resource, ResourceExt};
 use metallb_config::{
     AddrRange, BgpAdvertisement, Config, Kind, Objects, Parsed, Pool, References, Rejected, reparse,
@@ -28,6 +29,8 @@ pub(crate) struct Configuration {
     communities: BTreeMap<ObjectKey, Community>,
     /// Those that peers name.
     secrets: Vec<Secret>,
+    /// Somebody else looks after passwords.
+    leaves_secrets: bool,
     config: Config,
     /// By the name of the advertisement.
     told: BTreeMap<String, Told>,
@@ -35,6 +38,11 @@ pub(crate) struct Configuration {
 }
 
 impl Configuration {
+    /// From now on somebody else reads the Secrets that peers name.
+    pub(crate) fn leave_secrets_to_others(&mut self) {
+        self.leaves_secrets = true;
+    }
+
     /// Takes in a pool.
     pub(crate) fn pool(&mut self, change: Change<IPAddressPool>) -> Touched {
         let same = |old: &IPAddressPool, new: &IPAddressPool| {
@@ -96,8 +104,20 @@ impl Configuration {
         Some(key.namespace.to_string())
     }
 
-    /// The Secrets in which passwords are, by name.
+    /// When the BGPPeer of this name was made; nothing is younger than everything.
+    pub(crate) fn age_of_peer(&self, name: &str) -> impl Ord + use<> {
+        let mut peers = self.bgp_peers.iter();
+        let peer = peers.find(|(key, _)| &*key.name == name);
+        let created = peer.and_then(|(_, it)| it.creation_timestamp());
+        let created = created.map(|Time(created)| created);
+        (created.is_none(), created)
+    }
+
+    /// The Secrets to be read for their passwords, by name.
     pub(crate) fn secret_names(&self) -> BTreeSet<String> {
+        if self.leaves_secrets {
+            return BTreeSet::new();
+        }
         let peers = self.bgp_peers.values();
         let secrets = peers.filter_map(|it| it.spec.password_secret.as_ref()?.name.clone());
         secrets.filter(|name| !name.is_empty()).collect()
@@ -151,7 +171,7 @@ impl Configuration {
             bfd_profiles: &all(&self.bfd_profiles),
             communities: &all(&self.communities),
             references: References::MustExist {
-                secrets: Some(&self.secrets),
+                secrets: (!self.leaves_secrets).then_some(&*self.secrets),
             },
             ..Objects::default()
         };
