@@ -20,6 +20,12 @@ pub const ALLOW_SHARED_IP: &str = "metallb.io/allow-shared-ip";
 /// ask the segment whether another station has it. Ours; MetalLB has none.
 pub const PROBE_BEFORE_USE: &str = "metallb.io/probe-before-use";
 
+// --- Annotations that users put on a MetalLB ---
+
+/// MetalLB annotation: what users wrote for the FRR of upstream's backends and can do without, as
+/// the status names it, separated by commas; `*` is all of it. Ours; MetalLB has none.
+pub const ACKNOWLEDGE_UNUSED: &str = "metallb.io/acknowledge-unused";
+
 // --- Annotations that we put on a Service ---
 
 /// Service annotation, written by the controller: the pool that the address came from.

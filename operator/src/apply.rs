@@ -1,12 +1,15 @@
 //! Does what was decided. The only place that writes to the API server.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::{
     Api, DeleteParams, ListParams, Patch, PatchParams, Preconditions, PropagationPolicy,
 };
 use kube::{Client, ResourceExt as _};
-use metallb_crds::names::CONTROLLER_LEASE;
+use metallb_crds::frrk8s::FRRConfiguration;
+use metallb_crds::names::{CONTROLLER_LEASE, WRITTEN_FROM_LABEL};
 use metallb_crds::v1beta1::MetalLB;
 use metallb_kit::events::{EventType, Events, reference};
 use metallb_kit::watch::ObjectKey;
@@ -165,6 +168,44 @@ impl Applier {
     pub(crate) async fn delete_controller_lease(&self) -> Result<(), Refused> {
         let api: Api<Lease> = Api::namespaced(self.client.clone(), &self.namespace);
         match api.delete(CONTROLLER_LEASE, &DeleteParams::default()).await {
+            Err(error) if is_gone_or_changed(&error) => Ok(()),
+            result => Ok(result.map(drop)?),
+        }
+    }
+
+    /// What speakers of this installation have written for an FRR-K8s, with its uid.
+    pub(crate) async fn frr_configurations(&self) -> Result<BTreeMap<ObjectKey, String>, Refused> {
+        let api: Api<FRRConfiguration> = Api::all(self.client.clone());
+        let ours = format!("{WRITTEN_FROM_LABEL}={}", self.namespace);
+        let found = match api
+            .list_metadata(&ListParams::default().labels(&ours))
+            .await
+        {
+            // The definition has just gone, and all such objects with it.
+            Err(error) if is_gone_or_changed(&error) => return Ok(BTreeMap::new()),
+            found => found?,
+        };
+        let found = found.items.into_iter();
+        Ok(found
+            .map(|it| (ObjectKey::of(&it), it.uid().unwrap_or_default()))
+            .collect())
+    }
+
+    /// Deletes one of those.
+    pub(crate) async fn delete_frr_configuration(
+        &self,
+        key: &ObjectKey,
+        uid: &str,
+    ) -> Result<(), Refused> {
+        let api: Api<FRRConfiguration> = Api::namespaced(self.client.clone(), &key.namespace);
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        match api.delete(&key.name, &params).await {
             Err(error) if is_gone_or_changed(&error) => Ok(()),
             result => Ok(result.map(drop)?),
         }

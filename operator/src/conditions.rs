@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use crate::frr_k8s::Unused;
 use crate::observed::{Pod, Problem, Workload};
 
 /// How things stand with one `MetalLB` object.
@@ -33,6 +34,12 @@ pub(crate) struct Health<'a> {
     pub(crate) pods: &'a BTreeMap<String, Pod>,
     /// The BGP backend that the spec asks for.
     pub(crate) bgp_backend: Option<&'a str>,
+    /// Where the FRR-K8s is that somebody else runs.
+    pub(crate) frr_k8s_namespace: Option<&'a str>,
+    /// It is to speak BGP, and is not there.
+    pub(crate) lacks_frr_k8s: bool,
+    /// What users wrote and has no effect.
+    pub(crate) unused: Unused,
     /// Whether the Available condition was true before.
     pub(crate) was_available: bool,
     pub(crate) now: Timestamp,
@@ -141,7 +148,11 @@ impl Health<'_> {
         // As upstream: available is who has everything up. But who was available stays so while
         // there is somebody left to do the work, as in a rolling update or when a node is down.
         let available = if complete || (self.was_available && works) {
-            Verdict::yes(AVAILABLE, &(progress + &self.engine()))
+            let more = self.unused.notes.iter().map(|note| format!("; {note}"));
+            Verdict::yes(
+                AVAILABLE,
+                &(progress + &self.engine() + &more.collect::<String>()),
+            )
         } else {
             let cause = if degraded.holds {
                 &degraded
@@ -161,6 +172,11 @@ impl Health<'_> {
     fn engine(&self) -> String {
         match self.bgp_backend {
             None | Some("" | "native") => String::new(),
+            Some("frr-k8s-external") => format!(
+                "; bgpBackend frr-k8s-external: the FRR-K8s in namespace {} speaks BGP, as the \
+                 FRRConfigurations metallb-NODE there say",
+                self.frr_k8s_namespace.unwrap_or_default()
+            ),
             Some(backend) => format!(
                 "; bgpBackend {backend}: the speaker speaks BGP itself, with the defaults of {backend}"
             ),
@@ -192,6 +208,9 @@ impl Health<'_> {
         if !self.failures.is_empty() {
             return Verdict::yes("ApplyFailed", &capped(&self.failures));
         }
+        if self.lacks_frr_k8s {
+            return Verdict::yes("FRRK8sNotInstalled", NO_FRR_K8S);
+        }
         for (name, workload) in &self.workloads {
             if let Some(complaint) = workload.and_then(|workload| workload.complaint.as_ref()) {
                 return Verdict::yes("PodsRefused", &format!("{name}: {complaint}"));
@@ -209,7 +228,7 @@ impl Health<'_> {
             }
         }
         let Some(((_, first), _)) = problems.first_key_value() else {
-            return Verdict::no(DEGRADED, "");
+            return self.unused();
         };
         let reason = if first.is_image_pull() {
             "ImagePullFailed"
@@ -236,6 +255,13 @@ impl Health<'_> {
             })
             .collect();
         Verdict::yes(reason, &capped(&lines))
+    }
+
+    fn unused(&self) -> Verdict {
+        match self.unused.stops[..] {
+            [] => Verdict::no(DEGRADED, ""),
+            ref lines => Verdict::yes("UserConfigurationUnused", &lines.join("; ")),
+        }
     }
 }
 
@@ -272,6 +298,8 @@ fn capped(lines: &[String]) -> String {
 }
 
 const MOST: usize = 3;
+const NO_FRR_K8S: &str = "bgpBackend frr-k8s-external: routers are told nothing, as the cluster has \
+    no definition of FRRConfigurations. Install FRR-K8s, or choose another bgpBackend";
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! From what is known to what should be done; nothing here does it.
 
 mod account;
+mod leftovers;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -14,6 +15,7 @@ use metallb_crds::v1beta1::{MetalLB, MetalLBSpec};
 use metallb_kit::watch::ObjectKey;
 
 use crate::conditions::{AVAILABLE, DEGRADED, Health, Standing, conditions, is_true};
+use crate::frr_k8s;
 use crate::index::{Due, Index};
 use crate::object::{Key, Kind, Object};
 use crate::observed::Workload;
@@ -53,6 +55,10 @@ pub(crate) enum Action {
     },
     /// `uid` must still be the same object's.
     Delete { key: Key, uid: String },
+    /// Learn what speakers have written for an FRR-K8s.
+    LookForFrrConfigurations,
+    /// Delete one of those.
+    DeleteFrrConfiguration { key: ObjectKey, uid: String },
     /// The controllers make their Lease themselves and nobody removes it.
     DeleteControllerLease,
     /// Nothing of the `MetalLB` object is left.
@@ -91,6 +97,13 @@ pub(crate) fn valid_spec<'a>(index: &'a Index, settings: &Settings) -> Option<&'
     validate(spec, settings.frr_k8s_namespace.as_deref())
         .is_ok()
         .then_some(spec)
+}
+
+/// Whether speakers may write for an FRR-K8s that somebody else runs.
+pub(crate) fn speakers_write(index: &Index, settings: &Settings) -> bool {
+    let metallb = index.metallbs.get(&own_key(settings));
+    metallb.is_some_and(|it| !is_leaving(it))
+        && index.last_valid.as_ref().is_some_and(frr_k8s::is_external)
 }
 
 /// What to do about objects.
@@ -149,6 +162,10 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
         plan.actions.push(Action::ReadMemberlistKey);
         return;
     }
+    let external = frr_k8s::is_external(spec);
+    if !external {
+        leftovers::look(index, plan);
+    }
     let objects = render(&Inputs {
         spec,
         namespace: &settings.namespace,
@@ -156,6 +173,9 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
         images: &settings.images,
         ports: settings.ports,
         frr_k8s_namespace: settings.frr_k8s_namespace.as_deref(),
+        writes_for_frr_k8s: external
+            || index.frr_k8s.must_look()
+            || index.frr_k8s.leftovers().next().is_some(),
         existing_memberlist_key: index.memberlist.existing.as_deref(),
         fresh_memberlist_key: index.memberlist.fresh,
         password_secrets: &index.password_secrets(),
@@ -192,6 +212,9 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
     }
     // What is not wanted goes last: what replaces it is there by then.
     plan.actions.extend(stale);
+    if !external {
+        leftovers::replaced(index, plan);
+    }
 }
 
 /// While nobody answers, the API server must not ask; while it does not trust whoever answers, it
@@ -251,7 +274,16 @@ fn remove(
         .inventory()
         .filter(|(key, _)| pace.minds(key))
         .peekable();
+    let since = metallb.and_then(|metallb| metallb.meta().deletion_timestamp.as_ref());
+    // The pods of a node that is down never report their end.
+    let patient = since.is_some_and(|since| wall.as_second() - since.0.as_second() < PATIENCE);
     if left.peek().is_none() {
+        // Another's API must not hold the object back for ever.
+        let left = leftovers::look(index, plan) || leftovers::remove(index, plan);
+        if left && (patient || metallb.is_none()) {
+            plan.wake_by(now + LOOK_AGAIN);
+            return;
+        }
         if let Some(metallb) = metallb.filter(|metallb| is_held(metallb)) {
             let metallb = ObjectKey::of(metallb);
             plan.actions.push(Action::DeleteControllerLease);
@@ -264,12 +296,9 @@ fn remove(
         return;
     }
     plan.wake_by(now + LOOK_AGAIN);
-    let since = metallb.and_then(|metallb| metallb.meta().deletion_timestamp.as_ref());
     let left: Vec<Kind> = left.map(|(key, _)| key.kind).collect();
     let stops = left.iter().any(|kind| kind.is_workload());
     let is_asked = left.contains(&Kind::ValidatingWebhookConfiguration);
-    // The pods of a node that is down never report their end.
-    let patient = since.is_some_and(|since| wall.as_second() - since.0.as_second() < PATIENCE);
     let of_this_stage = |kind: Kind| match (stops && patient, is_asked) {
         (false, _) => true,
         (true, true) => kind == Kind::ValidatingWebhookConfiguration,
@@ -302,7 +331,7 @@ pub(crate) fn reports(index: &Index, settings: &Settings, wall: Timestamp) -> Ve
 
 fn standing<'a>(
     index: &'a Index,
-    settings: &Settings,
+    settings: &'a Settings,
     metallb: &'a MetalLB,
     wall: Timestamp,
 ) -> Standing<'a> {
@@ -346,6 +375,9 @@ fn standing<'a>(
         ],
         pods: &index.pods,
         bgp_backend: metallb.spec.bgp_backend.as_deref(),
+        frr_k8s_namespace: frr_k8s::namespace(&metallb.spec, settings.frr_k8s_namespace.as_deref()),
+        lacks_frr_k8s: frr_k8s::is_external(&metallb.spec) && !index.frr_k8s.defined,
+        unused: frr_k8s::unused(&index.frr_k8s, metallb),
         was_available: is_true(before.unwrap_or_default(), AVAILABLE),
         now: wall,
     })
@@ -425,6 +457,16 @@ fn hash(object: &Object) -> u64 {
     let mut hasher = DefaultHasher::new();
     object.manifest.to_string().hash(&mut hasher);
     hasher.finish()
+}
+
+impl Action {
+    /// Whether it but learns something, after which all is decided anew.
+    pub(crate) fn is_read(&self) -> bool {
+        matches!(
+            self,
+            Self::ReadMemberlistKey | Self::LookForFrrConfigurations
+        )
+    }
 }
 
 impl Pace {

@@ -9,6 +9,7 @@ use metallb_crds::v1beta1::{MetalLB, MetalLBSpec};
 use metallb_crds::v1beta2::BGPPeer;
 use metallb_kit::watch::{Change, ObjectKey};
 
+use crate::frr_k8s::{FrrK8s, FrrNews};
 use crate::object::{Key, Kind};
 use crate::observed::{Fingerprint, Operand, Pod, Registration};
 
@@ -19,6 +20,8 @@ pub(crate) enum Source {
     Operands(Kind),
     Pods,
     Peers,
+    FrrK8s,
+    Extras,
 }
 
 /// One piece of news from a watch.
@@ -28,6 +31,9 @@ pub(crate) enum News {
     Operand(Kind, Change<Operand>),
     Pod(Change<Pod>),
     Peer(Box<Change<BGPPeer>>),
+    FrrK8s(FrrNews),
+    /// The ConfigMap with users' own lines for FRR, and whether there are any in it.
+    Extras(Change<bool>),
 }
 
 /// All that decisions are made from.
@@ -40,6 +46,7 @@ pub(crate) struct Index {
     /// The Secret that each BGPPeer names, of those that name one.
     passwords: BTreeMap<ObjectKey, String>,
     pub(crate) memberlist: Memberlist,
+    pub(crate) frr_k8s: FrrK8s,
     /// Since when the webhooks can be called, as far as this operator has seen.
     pub(crate) callable_since: Option<Instant>,
     /// The last spec that was valid, which stays in effect when an edit makes it invalid.
@@ -103,9 +110,14 @@ pub(crate) enum Due {
 impl Source {
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let operands = Kind::ALL.map(Self::Operands);
-        [Self::MetalLBs, Self::Pods, Self::Peers]
-            .into_iter()
-            .chain(operands)
+        let others = [
+            Self::MetalLBs,
+            Self::Pods,
+            Self::Peers,
+            Self::FrrK8s,
+            Self::Extras,
+        ];
+        others.into_iter().chain(operands)
     }
 }
 
@@ -151,6 +163,17 @@ impl Index {
                 Change::Delete(key) => drop(self.passwords.remove(&key)),
                 Change::Listing => {}
                 Change::Synced => self.synced(Source::Peers),
+            },
+            News::FrrK8s(news) => {
+                if self.frr_k8s.handle(news) {
+                    self.synced(Source::FrrK8s);
+                }
+            }
+            News::Extras(change) => match change {
+                Change::Apply(has_lines) => self.frr_k8s.has_extras = has_lines,
+                Change::Delete(_) => self.frr_k8s.has_extras = false,
+                Change::Listing => {}
+                Change::Synced => self.synced(Source::Extras),
             },
         }
     }
@@ -419,6 +442,8 @@ mod tests {
         index.handle(News::MetalLB(Box::new(Change::Synced)));
         index.handle(News::Pod(Change::Synced));
         index.handle(News::Peer(Box::new(Change::Synced)));
+        index.handle(News::FrrK8s(FrrNews::Synced));
+        index.handle(News::Extras(Change::Synced));
         for kind in Kind::ALL {
             assert!(index.missing().contains(&Source::Operands(kind)));
             index.handle(News::Operand(kind, Change::Synced));

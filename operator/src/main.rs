@@ -5,6 +5,7 @@ mod args;
 mod conditions;
 mod counters;
 mod decide;
+mod frr_k8s;
 mod index;
 mod object;
 mod observed;

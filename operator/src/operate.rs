@@ -20,7 +20,7 @@ use rand::random;
 
 use crate::apply::{Applier, Deleted};
 use crate::counters::Counters;
-use crate::decide::{Action, Pace, decide, is_held, own_key, reports, valid_spec};
+use crate::decide::{Action, Pace, decide, is_held, own_key, reports, speakers_write, valid_spec};
 use crate::index::Index;
 use crate::object::Object;
 use crate::settings::Settings;
@@ -107,6 +107,9 @@ impl Operator {
         if let Some(spec) = valid_spec(&self.index, &self.settings).cloned() {
             self.index.last_valid = Some(spec);
         }
+        if speakers_write(&self.index, &self.settings) {
+            self.index.frr_k8s.written = None;
+        }
         let mut wake_at = None;
         // A second round sees what came of the first, such as the memberlist key.
         for _ in 0..ROUNDS {
@@ -124,10 +127,15 @@ impl Operator {
                 if self.leadership.borrow().is_none() {
                     return None;
                 }
-                reads |= matches!(action, Action::ReadMemberlistKey);
-                if let Err(again_at) = self.perform(action).await {
-                    wake_at = Some(wake_at.map_or(again_at, |at: Instant| at.min(again_at)));
-                    reads = false;
+                let is_read = action.is_read();
+                match self.perform(action).await {
+                    // What else was decided may not be so any more.
+                    Ok(()) if is_read => {
+                        reads = true;
+                        break;
+                    }
+                    Ok(()) => {}
+                    Err(at) => wake_at = Some(wake_at.map_or(at, |it: Instant| it.min(at))),
                 }
             }
             if !reads {
@@ -193,6 +201,21 @@ impl Operator {
                     tracing::warn!(%metallb, %error, "finalizer not changed");
                     return Err(later);
                 }
+            }
+            Action::LookForFrrConfigurations => match self.applier.frr_configurations().await {
+                Ok(written) => self.index.frr_k8s.written = Some(written),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot see what speakers wrote for FRR-K8s");
+                    return Err(later);
+                }
+            },
+            Action::DeleteFrrConfiguration { key, uid } => {
+                if let Err(error) = self.applier.delete_frr_configuration(&key, &uid).await {
+                    tracing::warn!(%key, %error, "FRRConfiguration not deleted");
+                    return Err(later);
+                }
+                tracing::info!(%key, "deleted what a speaker wrote for FRR-K8s");
+                self.index.frr_k8s.removed(&key);
             }
             Action::DeleteControllerLease => {
                 if let Err(error) = self.applier.delete_controller_lease().await {

@@ -10,7 +10,7 @@ use rand::random;
 
 use crate::render::{Inputs, Install, Webhooks, install, render};
 use crate::settings::{Images, Ports};
-use crate::{VERSION, yaml};
+use crate::{VERSION, frr_k8s, yaml};
 
 /// What installs the operator.
 pub(crate) fn manifests(image: &str, namespace: &str) {
@@ -41,6 +41,7 @@ pub(crate) fn operands(file: &Path, image: &str) -> anyhow::Result<()> {
         },
         ports: Ports::default(),
         frr_k8s_namespace: None,
+        writes_for_frr_k8s: frr_k8s::is_external(&metallb.spec),
         existing_memberlist_key: None,
         fresh_memberlist_key: random(),
         password_secrets: &BTreeSet::new(),

@@ -165,3 +165,51 @@ async fn an_empty_memberlist_key_is_none() {
     let (key, _) = read.expect("no error").expect("there is a Secret");
     assert_eq!(key, None);
 }
+
+#[tokio::test]
+async fn what_speakers_wrote_is_found_in_all_namespaces_and_deleted_by_its_uid() {
+    let item = json!({ "metadata": { "namespace": "frr", "name": "metallb-n1", "uid": "7" } });
+    let list = json!({
+        "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList",
+        "metadata": {}, "items": [item],
+    });
+    let objects = "/apis/frrk8s.metallb.io/v1beta1";
+    let found = against(
+        move |request| {
+            let uri = request.uri().to_string();
+            match *request.method() {
+                Method::GET => {
+                    let all = format!("{objects}/frrconfigurations?");
+                    let label = "metallb.io%2Fwritten-from%3Dmetallb-system";
+                    assert!(uri.starts_with(&all) && uri.contains(label), "{uri}");
+                    (200, list.clone())
+                }
+                _ => {
+                    assert_eq!(request.method(), Method::DELETE);
+                    let one = format!("{objects}/namespaces/frr/frrconfigurations/metallb-n1");
+                    assert!(uri.starts_with(&one), "{uri}");
+                    refusal(409, "it has another uid")
+                }
+            }
+        },
+        async |applier| {
+            let found = applier.frr_configurations().await.expect("a list");
+            for (key, uid) in &found {
+                let deleted = applier.delete_frr_configuration(key, uid).await;
+                assert!(deleted.is_ok(), "somebody else's is left alone");
+            }
+            found
+        },
+    )
+    .await;
+    assert_eq!(
+        found,
+        [(ObjectKey::new("frr", "metallb-n1"), "7".to_owned())].into()
+    );
+    // The definition is gone, and all objects with it.
+    let gone = against(
+        |_| refusal(404, "the server could not find the requested resource"),
+        async |applier| applier.frr_configurations().await,
+    );
+    assert!(gone.await.is_ok_and(|it| it.is_empty()));
+}

@@ -51,6 +51,9 @@ fn health<'a>(
         workloads: [("controller", controller), ("speaker", speaker)],
         pods,
         bgp_backend: None,
+        frr_k8s_namespace: None,
+        lacks_frr_k8s: false,
+        unused: Unused::default(),
         was_available: false,
         now: Timestamp::UNIX_EPOCH,
     }
@@ -79,6 +82,55 @@ fn who_asks_for_frr_is_told_that_there_is_none() {
     };
     let said = "; bgpBackend frr-k8s: the speaker speaks BGP itself, with the defaults of frr-k8s";
     assert!(told(asked)[0].ends_with(said));
+}
+
+#[test]
+fn who_speaks_for_an_frr_k8s_elsewhere_says_where() {
+    let (controller, speaker, pods) = (workload(2, 2), workload(3, 3), BTreeMap::new());
+    let external = || Health {
+        bgp_backend: Some("frr-k8s-external"),
+        frr_k8s_namespace: Some("frr-k8s-system"),
+        ..health(Some(&controller), Some(&speaker), &pods)
+    };
+    let said = "the FRR-K8s in namespace frr-k8s-system speaks BGP, as the FRRConfigurations \
+                metallb-NODE there say";
+    assert!(told(external())[0].ends_with(said));
+    let lacks = Health {
+        lacks_frr_k8s: true,
+        ..external()
+    };
+    let told = told(lacks);
+    assert!(told[0].starts_with("Available=True"), "layer 2 goes on");
+    assert!(
+        told[3].starts_with("Degraded=True FRRK8sNotInstalled: bgpBackend frr-k8s-external: routers are told nothing"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn what_users_wrote_in_vain_is_told_after_all_that_fails() {
+    let (controller, speaker, pods) = (workload(2, 2), workload(3, 3), BTreeMap::new());
+    let vain = Health {
+        unused: Unused {
+            stops: vec!["FRRConfiguration a/b".to_owned(), "what to do".to_owned()],
+            notes: vec!["one".to_owned(), "two".to_owned()],
+        },
+        ..health(Some(&controller), Some(&speaker), &pods)
+    };
+    let told_of = told(vain.clone());
+    assert!(
+        told_of[0].ends_with("3 of 3 ready; one; two"),
+        "{told_of:?}"
+    );
+    assert_eq!(
+        told_of[3],
+        "Degraded=True UserConfigurationUnused: FRRConfiguration a/b; what to do"
+    );
+    let fails = Health {
+        failures: vec!["it".to_owned()],
+        ..vain
+    };
+    assert_eq!(told(fails)[3], "Degraded=True ApplyFailed: it");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Stories told on the index alone: what is decided, given what was seen.
 
+mod frr_k8s;
 mod operands;
 mod removal;
 mod statuses;
@@ -11,6 +12,7 @@ use metallb_kit::watch::Change;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::frr_k8s::FrrNews;
 use crate::index::News;
 use crate::observed::{Fingerprint, Operand, Registration};
 use crate::settings::{Images, Ports};
@@ -29,6 +31,8 @@ struct World {
     trusted: bool,
     /// What the registration says of the time without an answer.
     required: bool,
+    /// What speakers have written for an FRR-K8s.
+    frr_configurations: BTreeMap<ObjectKey, String>,
 }
 
 impl World {
@@ -37,6 +41,8 @@ impl World {
         index.handle(News::MetalLB(Box::new(Change::Synced)));
         index.handle(News::Pod(Change::Synced));
         index.handle(News::Peer(Box::new(Change::Synced)));
+        index.handle(News::FrrK8s(FrrNews::Synced));
+        index.handle(News::Extras(Change::Synced));
         for kind in Kind::ALL {
             index.handle(News::Operand(kind, Change::Synced));
         }
@@ -63,6 +69,7 @@ impl World {
             serves: false,
             trusted: false,
             required: false,
+            frr_configurations: BTreeMap::new(),
         }
     }
 
@@ -172,6 +179,13 @@ impl World {
                     self.index
                         .handle(News::MetalLB(Box::new(Change::Delete(metallb))));
                 }
+                Action::LookForFrrConfigurations => {
+                    self.index.frr_k8s.written = Some(self.frr_configurations.clone());
+                }
+                Action::DeleteFrrConfiguration { key, .. } => {
+                    self.frr_configurations.remove(&key);
+                    self.index.frr_k8s.removed(&key);
+                }
                 Action::DeleteControllerLease | Action::Forget => {}
             }
         }
@@ -200,6 +214,8 @@ impl World {
                 ..
             } => format!("repair {}", object.key),
             Action::Delete { key, .. } => format!("delete {key}"),
+            Action::LookForFrrConfigurations => "look for FRRConfigurations".to_owned(),
+            Action::DeleteFrrConfiguration { key, .. } => format!("delete FRRConfiguration {key}"),
             Action::DeleteControllerLease => "delete lease".to_owned(),
             Action::Forget => "forget".to_owned(),
         };

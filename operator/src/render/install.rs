@@ -128,6 +128,7 @@ impl Install<'_> {
                                 pod::field_env("METALLB_POD_NAME", "metadata.name"),
                                 pod::env("CONTROLLER_IMAGE", self.image),
                                 pod::env("SPEAKER_IMAGE", self.image),
+                                pod::env("FRRK8S_EXTERNAL_NAMESPACE", "frr-k8s-system"),
                             ],
                             "ports": [
                                 { "name": "probes", "containerPort": PROBES },

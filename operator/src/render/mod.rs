@@ -33,6 +33,8 @@ pub(crate) struct Inputs<'a> {
     pub(crate) ports: Ports,
     /// Where an FRR-K8s that somebody else runs is found, unless the spec says.
     pub(crate) frr_k8s_namespace: Option<&'a str>,
+    /// Speakers write for it, or something that they wrote is left.
+    pub(crate) writes_for_frr_k8s: bool,
     /// The key in the memberlist Secret, if the Secret has one; it wins.
     pub(crate) existing_memberlist_key: Option<&'a [u8]>,
     /// Random bytes for a new key.

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use metallb_admission::{CONFIGURATION, CONVERTED, SECRET as WEBHOOK_SECRET};
+use metallb_crds::frrk8s::FRR_CONFIGURATIONS;
 use metallb_crds::names::CONTROLLER_LEASE;
 use serde::Serialize;
 
@@ -67,12 +68,17 @@ pub(crate) fn controller_namespaced() -> Vec<Rule> {
     rules
 }
 
-pub(crate) fn speaker_cluster() -> Vec<Rule> {
+/// `writes_for_frr_k8s` says that it tells an FRR-K8s, in whatever namespace, what to do.
+pub(crate) fn speaker_cluster(writes_for_frr_k8s: bool) -> Vec<Rule> {
     let mut rules = vec![
         rule("", &["services", "nodes"], WATCH),
         rule("discovery.k8s.io", &["endpointslices"], WATCH),
         rule("", &["events"], &["create", "patch"]),
     ];
+    if writes_for_frr_k8s {
+        let verbs = &["list", "watch", "create", "update", "delete"];
+        rules.push(rule(FRR_K8S, &["frrconfigurations"], verbs));
+    }
     rules.extend(metrics_reviews());
     rules
 }
@@ -143,6 +149,17 @@ pub(crate) fn operator_own_cluster(namespace: &str) -> Vec<Rule> {
             &["list", "watch", "patch"],
         )
         .named(CONVERTED),
+        rule(
+            "apiextensions.k8s.io",
+            &["customresourcedefinitions"],
+            WATCH,
+        )
+        .named(FRR_CONFIGURATIONS),
+        rule(
+            FRR_K8S,
+            &["frrconfigurations"],
+            &["list", "watch", "delete"],
+        ),
     ]
 }
 
@@ -181,7 +198,7 @@ pub(crate) fn operator_cluster(namespace: &str) -> Vec<Rule> {
     union([
         operator_own_cluster(namespace),
         controller_cluster(),
-        speaker_cluster(),
+        speaker_cluster(true),
     ])
 }
 
@@ -199,6 +216,7 @@ pub(crate) fn cluster_name(namespace: &str, component: &str) -> String {
     format!("{namespace}:{component}")
 }
 
+const FRR_K8S: &str = "frrk8s.metallb.io";
 const ADMISSION: &str = "admissionregistration.k8s.io";
 const CONFIGURATIONS: &str = "validatingwebhookconfigurations";
 const WATCH: &[&str] = &["list", "watch"];

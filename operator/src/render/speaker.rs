@@ -4,13 +4,14 @@ use metallb_crds::v1beta1::MetalLBSpec;
 use serde_json::{Value, json};
 
 use super::{Component, Inputs, MEMBERLIST_SECRET, pod, rules, shared};
+use crate::frr_k8s;
 use crate::object::{Kind, Object};
 
 pub(super) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
     let mut objects = Vec::from(inputs.account(
         Component::Speaker,
         "speaker",
-        &rules::speaker_cluster(),
+        &rules::speaker_cluster(inputs.writes_for_frr_k8s),
         &rules::speaker_namespaced(inputs.password_secrets),
     ));
     objects.push(inputs.object(
@@ -109,12 +110,9 @@ fn args(inputs: &Inputs<'_>) -> Vec<String> {
         _ => args.push(frr_metrics_port(inputs.ports.frr_metrics)),
     }
     // Both flags mean something to an FRR-K8s of somebody else's alone.
-    if inputs.spec.bgp_backend.as_deref() == Some("frr-k8s-external") {
+    if frr_k8s::is_external(inputs.spec) {
         let config = inputs.spec.frrk8s_config.as_ref();
-        let namespace = config
-            .and_then(|config| config.namespace.as_deref())
-            .filter(|namespace| !namespace.is_empty())
-            .or(inputs.frr_k8s_namespace);
+        let namespace = frr_k8s::namespace(inputs.spec, inputs.frr_k8s_namespace);
         args.extend(namespace.map(|namespace| format!("--frrk8s-namespace={namespace}")));
         if config.and_then(|config| config.secret_passthrough) == Some(true) {
             args.push("--frrk8s-secret-passthrough".to_owned());

@@ -49,7 +49,7 @@ fn the_operator_holds_every_right_it_grants() {
     let cluster = operator_cluster("metallb-system");
     let namespaced = operator_namespaced();
     assert_eq!(not_covered(&controller_cluster(), &[&cluster]), []);
-    assert_eq!(not_covered(&speaker_cluster(), &[&cluster]), []);
+    assert_eq!(not_covered(&speaker_cluster(true), &[&cluster]), []);
     assert_eq!(
         not_covered(&controller_namespaced(), &[&cluster, &namespaced]),
         []
@@ -182,10 +182,18 @@ fn every_right_of_the_speaker_is_used() {
             "statuses: on which interfaces",
         ),
         ("servicebgpstatuses/status", &["patch"], "statuses: to whom"),
+        (
+            "frrconfigurations",
+            &["list", "watch", "create", "update", "delete"],
+            "bgp::frr_k8s: what FRR is to do",
+        ),
     ];
+    // Only who writes for an FRR-K8s may.
+    let without = rights(&speaker_cluster(false));
+    assert!(without.iter().all(|right| right.0 != FRR_K8S));
     used(
         &[
-            speaker_cluster(),
+            speaker_cluster(true),
             speaker_namespaced(&["password".to_owned()].into()),
         ]
         .concat(),
@@ -206,7 +214,12 @@ fn every_right_of_the_operator_is_used() {
         (
             "customresourcedefinitions",
             &["list", "watch", "patch"],
-            "kit::webhook: the conversion of BGPPeers",
+            "kit::webhook: the conversion of BGPPeers; frr_k8s: is it there",
+        ),
+        (
+            "frrconfigurations",
+            &["list", "watch", "delete"],
+            "frr_k8s: what users wrote; apply: what speakers wrote",
         ),
         (
             "services/proxy",
