@@ -101,6 +101,14 @@ impl Settings {
             }
         }
 
+        for name in OF_FRR {
+            if variable(name).is_some() {
+                without_effect.push(format!(
+                    "environment variable {name} has no effect: no FRR is run beside the speakers"
+                ));
+            }
+        }
+
         Ok(Self {
             namespace: required(
                 "OPERATOR_NAMESPACE",
@@ -125,6 +133,15 @@ impl Settings {
         })
     }
 }
+
+/// What upstream's operator is told of FRR and FRR-K8s.
+const OF_FRR: [&str; 5] = [
+    "FRR_IMAGE",
+    "FRRK8S_IMAGE",
+    "FRRK8S_METRICS_PORT",
+    "FRRK8S_FRR_METRICS_PORT",
+    "FRRK8S_HTTPS_METRICS_PORT",
+];
 
 impl Default for Ports {
     fn default() -> Self {
@@ -192,6 +209,21 @@ mod tests {
                 "an empty {name} counts as not set"
             );
         }
+    }
+
+    #[test]
+    fn what_is_said_of_frr_is_answered() {
+        let settings = parse_with(&[
+            ("FRR_IMAGE", "frr:10"),
+            ("FRRK8S_EXTERNAL_NAMESPACE", "frr-k8s-system"),
+        ]);
+        let settings = settings.unwrap();
+        let namespace = settings.frr_k8s_namespace.as_deref();
+        assert_eq!(namespace, Some("frr-k8s-system"));
+        let [line] = &settings.without_effect[..] else {
+            panic!("{:?}", settings.without_effect);
+        };
+        assert!(line.starts_with("environment variable FRR_IMAGE has no effect: no FRR is run"));
     }
 
     #[test]

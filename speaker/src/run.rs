@@ -78,18 +78,11 @@ async fn run(args: Args) -> Result<()> {
     let node = args.node()?.to_owned();
     let bgp_type = std::env::var("METALLB_BGP_TYPE").unwrap_or_default();
     let backend = Backend::of(&bgp_type);
-    let is_set = |name: &str| std::env::var_os(name).is_some_and(|it| !it.is_empty());
-    for (name, why) in args.without_effect(&bgp_type, is_set)? {
-        tracing::warn!(op = "startup", name, why, "this setting has no effect");
-    }
+    warn_of_settings(&args, &bgp_type)?;
     let settings = settings(&args)?;
     let namespace = metallb_kit::namespace::resolve(args.namespace.as_deref())?;
     let exclude = Exclude::read(Path::new(EXCLUDE_FILE))?;
-    let tls = TlsOptions::parse(
-        &args.tls_min_version,
-        &args.tls_cipher_suites,
-        &args.tls_curve_preferences,
-    )?;
+    let tls = tls(&args)?;
     let metrics = Metrics::new();
     let memberlist = args.memberlist();
     if memberlist.is_none() {
@@ -185,6 +178,24 @@ async fn run(args: Args) -> Result<()> {
     }
     tracing::info!(op = "shutdown", "done");
     Ok(())
+}
+
+/// Says what was given and does nothing.
+fn warn_of_settings(args: &Args, bgp_type: &str) -> Result<(), args::Error> {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|it| !it.is_empty());
+    for (name, why) in args.without_effect(bgp_type, is_set)? {
+        tracing::warn!(op = "startup", name, why, "this setting has no effect");
+    }
+    Ok(())
+}
+
+fn tls(args: &Args) -> Result<TlsOptions> {
+    let tls = TlsOptions::parse(
+        &args.tls_min_version,
+        &args.tls_cipher_suites,
+        &args.tls_curve_preferences,
+    );
+    Ok(tls?)
 }
 
 /// Where it is told what has become of decisions.

@@ -177,19 +177,16 @@ async fn what_speakers_wrote_is_found_in_all_namespaces_and_deleted_by_its_uid()
     let found = against(
         move |request| {
             let uri = request.uri().to_string();
-            match *request.method() {
-                Method::GET => {
-                    let all = format!("{objects}/frrconfigurations?");
-                    let label = "metallb.io%2Fwritten-from%3Dmetallb-system";
-                    assert!(uri.starts_with(&all) && uri.contains(label), "{uri}");
-                    (200, list.clone())
-                }
-                _ => {
-                    assert_eq!(request.method(), Method::DELETE);
-                    let one = format!("{objects}/namespaces/frr/frrconfigurations/metallb-n1");
-                    assert!(uri.starts_with(&one), "{uri}");
-                    refusal(409, "it has another uid")
-                }
+            if *request.method() == Method::GET {
+                let all = format!("{objects}/frrconfigurations?");
+                let label = "metallb.io%2Fwritten-from%3Dmetallb-system";
+                assert!(uri.starts_with(&all) && uri.contains(label), "{uri}");
+                (200, list.clone())
+            } else {
+                assert_eq!(request.method(), Method::DELETE);
+                let one = format!("{objects}/namespaces/frr/frrconfigurations/metallb-n1");
+                assert!(uri.starts_with(&one), "{uri}");
+                refusal(409, "it has another uid")
             }
         },
         async |applier| {

@@ -1,7 +1,7 @@
 //! What becomes of FRR-K8s' definition and, while it is there, of the FRRConfigurations that no
 //! speaker of ours wrote; and whether users have lines of their own for FRR.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
@@ -12,10 +12,10 @@ use kube::runtime::watcher;
 use kube::{Client, Resource};
 use metallb_crds::frrk8s::{FRR_CONFIGURATIONS, FRRConfiguration};
 use metallb_crds::names::WRITTEN_FROM_LABEL;
+use metallb_kit::sleep;
 use metallb_kit::watch::{Change, watch_with};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::time::{Instant, sleep_until};
 
 use super::{Config, FrrNews};
 
@@ -46,8 +46,6 @@ struct Watch {
     configs: Option<Changes<Written>>,
     /// Until when [`FrrNews::Synced`] is held back; nothing once it was said.
     patience: Option<Instant>,
-    /// What is to be known of the definition is.
-    known: bool,
 }
 
 /// All of it, for ever.
@@ -58,7 +56,6 @@ pub(crate) fn news(client: &Client) -> BoxStream<'static, FrrNews> {
         definition: watch_with(Api::all(client.clone()), this),
         configs: None,
         patience: Some(Instant::now() + PATIENCE),
-        known: false,
     };
     stream::unfold(watch, |mut watch| async move {
         let news = watch.next().await;
@@ -83,16 +80,12 @@ impl Watch {
                     Change::Apply(written) => return FrrNews::Config(Config::read(&written)),
                 },
                 // Another's definition, and who serves it, must not hold us up.
-                () = sleep_until(self.patience.unwrap_or_else(Instant::now)), if self.waits() => {
+                () = sleep::until(self.patience) => {
                     self.patience = None;
                     return FrrNews::Synced;
                 }
             }
         }
-    }
-
-    fn waits(&self) -> bool {
-        self.known && self.patience.is_some()
     }
 
     fn define(&mut self, change: Change<Definition>) -> Option<FrrNews> {
@@ -111,7 +104,6 @@ impl Watch {
             }
             Change::Listing => None,
             Change::Synced => {
-                self.known = true;
                 let all = self.configs.is_none() && self.patience.take().is_some();
                 all.then_some(FrrNews::Synced)
             }

@@ -42,6 +42,6 @@ pub(crate) fn page(namespace: &str, node: &str) -> String {
     let name = name_for(node);
     format!(
         "FRR-K8s speaks BGP for this node; FRRConfiguration {namespace}/{name} says what it is to \
-         do.\nIts sessions: kubectl -n {namespace} get bgpsessionstates\n"
+         do.\nIts sessions: kubectl -n {namespace} get bgpsessionstates.frrk8s.metallb.io\n"
     )
 }

@@ -1,6 +1,7 @@
 //! BGP with real routers: FRR, BIRD and `GoBGP` take our routes, on one real cluster.
 
 mod bfd;
+mod frr_k8s;
 mod objects;
 mod routes;
 mod sessions;
@@ -83,6 +84,11 @@ const STORIES: &[Story<World>] = &[
         "bgp::sessions_are_counted_by_upstreams_names",
         sessions::metrics,
     ),
+    (
+        "bgp::an_frr_k8s_of_somebody_else_is_told",
+        frr_k8s::external,
+    ),
+    ("bgp::what_users_wrote_for_frr_is_named", frr_k8s::users_own),
     // After a password was taken back, FRR 8.4 answers no IPv6 neighbour of a listen range any more:
     // so these come last.
     ("bgp::a_password_is_wanted_and_given", sessions::password),

@@ -1,3 +1,8 @@
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "`json!` reads better without a `&`"
+)]
+
 use metallb_crds::v1beta1::MetalLB;
 use serde_json::{Value, json};
 

@@ -8,10 +8,20 @@ use metallb_crds::frrk8s::FRRConfigurationSpec;
 /// What is wanted and what is known.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    /// Nothing before it was decided; then what the object is to say, or that there is to be none.
-    wanted: Option<Option<Arc<FRRConfigurationSpec>>>,
+    wanted: Wanted,
     seen: Option<ObjectMeta>,
     written: Option<Written>,
+}
+
+#[derive(Debug, Default)]
+enum Wanted {
+    /// It is not decided yet.
+    #[default]
+    Unknown,
+    /// There is to be no object.
+    Nothing,
+    /// It is to say this.
+    Object(Arc<FRRConfigurationSpec>),
 }
 
 #[derive(Debug)]
@@ -28,16 +38,18 @@ struct Written {
 pub(super) enum Step {
     Create(Arc<FRRConfigurationSpec>),
     /// Others' labels and the like stay.
-    Replace(ObjectMeta, Arc<FRRConfigurationSpec>),
+    Replace(Box<ObjectMeta>, Arc<FRRConfigurationSpec>),
     Delete,
 }
 
 impl Book {
     /// From now on the object is to be so, or is not to be.
     pub(super) fn want(&mut self, spec: Option<FRRConfigurationSpec>) {
-        let same = matches!((&self.wanted, &spec), (Some(Some(a)), Some(b)) if **a == *b);
-        if !same {
-            self.wanted = Some(spec.map(Arc::new));
+        match (&self.wanted, spec) {
+            // What is the same stays shared with what was written.
+            (Wanted::Object(before), Some(spec)) if **before == spec => {}
+            (_, Some(spec)) => self.wanted = Wanted::Object(Arc::new(spec)),
+            (_, None) => self.wanted = Wanted::Nothing,
         }
     }
 
@@ -58,17 +70,19 @@ impl Book {
 
     /// What to do now.
     pub(super) fn due(&self) -> Option<Step> {
-        match (self.wanted.as_ref()?, &self.seen) {
-            (None, None) => None,
-            (None, Some(seen)) => seen.deletion_timestamp.is_none().then_some(Step::Delete),
-            (Some(spec), None) => Some(Step::Create(spec.clone())),
-            (Some(spec), Some(seen)) => {
+        match (&self.wanted, &self.seen) {
+            (Wanted::Unknown, _) | (Wanted::Nothing, None) => None,
+            (Wanted::Nothing, Some(seen)) => {
+                seen.deletion_timestamp.is_none().then_some(Step::Delete)
+            }
+            (Wanted::Object(spec), None) => Some(Step::Create(spec.clone())),
+            (Wanted::Object(spec), Some(seen)) => {
                 let is_as_written = |it: &Written| {
                     // News of what was before our last write come after it.
                     it.spec == *spec && it.uid == seen.uid && seen.generation <= it.generation
                 };
                 let done = self.written.as_ref().is_some_and(is_as_written);
-                (!done).then(|| Step::Replace(seen.clone(), spec.clone()))
+                (!done).then(|| Step::Replace(Box::new(seen.clone()), spec.clone()))
             }
         }
     }

@@ -101,7 +101,7 @@ impl Writer {
                         self.notice.say(true, "Written", "as FRR-K8s is to have it");
                     }
                     Ok(Err(error)) => {
-                        again_at = Some(self.failed(&mut failures, &error.to_string()))
+                        again_at = Some(self.failed(&mut failures, &error.to_string()));
                     }
                     Err(_) => again_at = Some(self.failed(&mut failures, "no answer")),
                 }
@@ -178,7 +178,7 @@ impl Writer {
                 (spec, self.objects.create(&params, &object).await?)
             }
             Step::Replace(meta, spec) => {
-                let object = self.object(meta, &spec);
+                let object = self.object(*meta, &spec);
                 (
                     spec,
                     self.objects

@@ -1,5 +1,10 @@
 //! The cases of upstream's golden files, and those beyond.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "`json!` reads better without a `&`"
+)]
+
 use metallb_kit::watch::Change;
 use serde_json::{Value, json};
 
