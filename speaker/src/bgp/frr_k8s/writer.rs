@@ -250,7 +250,7 @@ async fn wait_for_definition(objects: Api<FRRConfiguration>, notice: Notice) {
             tracing::warn!(
                 op = "frrK8s",
                 reason,
-                message,
+                why = message,
                 "FRR-K8s cannot be told anything yet"
             );
             notice.say(false, reason, &message);
