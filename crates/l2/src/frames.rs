@@ -28,6 +28,16 @@ pub(crate) const UNICAST_PROBE: &str = "02000000000b 02000000000a 86dd 60000000 
     fe80000000000000000000000000000a 20010db8000000000000000000000010
     8700 1e90 00000000 20010db8000000000000000000000010";
 
+/// FRR 8.4 is a router on the link of an unnumbered neighbour, for 30 s from then on.
+pub(crate) const ROUTER_ADVERTISEMENT: &str = "333300000001 8220bc6d140f 86dd 600c0dba 0018 3a ff
+    fe800000000000008020bcfffe6d140f ff020000000000000000000000000001
+    8600 98ce 40 00 001e 00000000 00000000 0101 8220bc6d140f";
+
+/// A host that has just come up asks which routers there are.
+pub(crate) const ROUTER_SOLICITATION: &str = "333300000002 da59c2683e6f 86dd 60000000 0010 3a ff
+    fe80000000000000d859c2fffe683e6f ff020000000000000000000000000002
+    8500 c8ca 00000000 0101 da59c2683e6f";
+
 /// Reads a frame from hexadecimal text.
 pub(crate) fn bytes(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text
@@ -41,9 +51,14 @@ pub(crate) fn bytes(text: &str) -> Vec<u8> {
         .collect()
 }
 
-/// `SOLICITATION` after `edit`, with its payload length and checksum made right again.
+/// `SOLICITATION` after `edit`.
 pub(crate) fn solicitation(edit: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut frame = bytes(SOLICITATION);
+    edited(SOLICITATION, edit)
+}
+
+/// A frame after `edit`, with its payload length and checksum made right again.
+pub(crate) fn edited(frame: &str, edit: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut frame = bytes(frame);
     edit(&mut frame);
     let length = u16::try_from(frame.len() - 54).unwrap();
     frame[18..20].copy_from_slice(&length.to_be_bytes());

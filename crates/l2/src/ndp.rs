@@ -1,5 +1,7 @@
 //! IPv6 Neighbor Discovery (RFC 4861): solicitations in, advertisements out.
 
+pub mod router;
+
 use std::net::Ipv6Addr;
 
 use pnet::packet::Packet;
