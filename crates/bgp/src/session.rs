@@ -106,6 +106,11 @@ impl Session {
                 restarts,
             } => self.stop(&notification, restarts),
             Input::Connected(way, link) => self.connected(way, link),
+            Input::Reachable => {
+                if let Dialer::Waiting(_) = self.dialer {
+                    self.dial();
+                }
+            }
             Input::ConnectFailed(why) => {
                 if matches!(self.dialer, Dialer::Dialing(_)) {
                     self.fail(End::Unreachable(why));

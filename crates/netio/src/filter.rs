@@ -17,13 +17,19 @@ pub(crate) fn arp(ifindex: u32) -> Vec<SockFilter> {
 /// right behind the IPv6 header, hop limit 255 (RFC 4861 sections 7.1.1 and 7.1.2), type 135 or
 /// 136.
 pub(crate) fn neighbor_discovery(ifindex: u32) -> Vec<SockFilter> {
+    icmpv6(ifindex, &[135, 136])
+}
+
+/// Router Solicitations and Advertisements, likewise (RFC 4861 sections 6.1.1 and 6.1.2): type 133
+/// or 134.
+pub(crate) fn router_discovery(ifindex: u32) -> Vec<SockFilter> {
+    icmpv6(ifindex, &[133, 134])
+}
+
+fn icmpv6(ifindex: u32, types: &[u32]) -> Vec<SockFilter> {
     program(
         ifindex,
-        &[
-            (BPF_B, 20, &[58]),
-            (BPF_B, 21, &[255]),
-            (BPF_B, 54, &[135, 136]),
-        ],
+        &[(BPF_B, 20, &[58]), (BPF_B, 21, &[255]), (BPF_B, 54, types)],
     )
 }
 

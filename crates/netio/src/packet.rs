@@ -46,6 +46,12 @@ impl PacketSocket {
         Self::open(ifindex, libc::ETH_P_IPV6, &filter)
     }
 
+    /// Opens a socket for the Router Solicitations and Advertisements that the link receives.
+    pub fn router_discovery(ifindex: u32) -> io::Result<Self> {
+        let filter = filter::router_discovery(ifindex);
+        Self::open(ifindex, libc::ETH_P_IPV6, &filter)
+    }
+
     /// Waits for a frame, writes it to `buf` and returns its length. What does not fit is cut off.
     ///
     /// A link that goes down and up again is waited through. One that is gone for good is only

@@ -10,7 +10,7 @@ use crate::option::set_option;
 /// How a TCP connection is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TcpOptions {
-    /// The address to connect from.
+    /// The address to connect from. A link-local one is of the interface that the peer is on.
     pub source: Option<IpAddr>,
     /// The interface or VRF to connect through.
     pub device: Option<String>,
@@ -55,7 +55,11 @@ pub async fn connect(to: SocketAddr, options: &TcpOptions) -> io::Result<TcpStre
         sign(&socket, to, Some(password))?;
     }
     if let Some(source) = options.source {
-        socket.bind(&SockAddr::from(SocketAddr::new(source, 0)))?;
+        let mut source = SocketAddr::new(source, 0);
+        if let (SocketAddr::V6(source), SocketAddr::V6(to)) = (&mut source, to) {
+            source.set_scope_id(to.scope_id());
+        }
+        socket.bind(&SockAddr::from(source))?;
     }
     let stream = TcpSocket::from_std_stream(socket.into())
         .connect(to)

@@ -28,6 +28,8 @@ pub enum Input<'a> {
     },
     /// A connection is open (events 16 and 17).
     Connected(Way, Link),
+    /// There is a way to the peer where there was none: who waits to try again need not.
+    Reachable,
     /// Connecting has failed, for this reason (event 18).
     ConnectFailed(String),
     /// Bytes came in.

@@ -132,7 +132,12 @@ impl Negotiated {
     pub(super) fn target(&self, settings: &Settings, link: &Link) -> Target {
         let v6 = link.next_hop_v6.clone();
         let v4 = link.next_hop_v4.map(NextHop::V4);
-        let v4 = v4.or_else(|| v6.clone().filter(|_| self.v6_next_hops));
+        let over_v6 = v6.clone().filter(|_| self.v6_next_hops);
+        let v4 = match v6 {
+            // What is on the link is reached, whichever IPv4 networks there are.
+            Some(NextHop::V6WithLinkLocal(..)) => over_v6.or(v4),
+            _ => v4.or(over_v6),
+        };
         Target {
             peer: settings.peer.clone(),
             codec: self.codec,

@@ -55,7 +55,8 @@ pub enum RemoteAs {
 pub struct Link {
     /// Where our IPv4 routes lead: an address of ours that the peer reaches.
     pub next_hop_v4: Option<Ipv4Addr>,
-    /// Where our IPv6 routes lead, and IPv4 ones where there is no IPv4 address.
+    /// Where our IPv6 routes lead, and IPv4 ones where there is no IPv4 address or this one is on
+    /// the link.
     pub next_hop_v6: Option<NextHop>,
 }
 

@@ -2,11 +2,13 @@
 use std::net::IpAddr;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Instant;
 
 use crate::segment::{
     FAR_MAC, NEAR_LINK_LOCAL, NEAR_MAC, Segment, block_on, in_namespace, interface, ip, output,
 };
-use metallb_l2::{Responder, ndp};
+use metallb_l2::router_discovery::{Input, Output, Station};
+use metallb_l2::{Responder, RouterDiscovery, ndp};
 use metallb_netio::{FRAME_MAX, MulticastGroups, NetworkNamespace, PacketSocket};
 use tokio::sync::oneshot;
 
@@ -76,6 +78,59 @@ fn ndisc6_hears_the_nodes_mac() {
             let others = output("ndisc6 -q -r 1 -w 300 2001:db8::11 far0");
             assert_eq!(others.trim(), "");
         });
+    });
+}
+
+/// Looks for routers on near0, and says that one is there, until told to stop.
+async fn discover(opened: mpsc::Sender<()>, mut stopped: oneshot::Receiver<()>) {
+    let link = interface("near0", |i| i.running && i.link_local.is_some()).await;
+    let mut groups = MulticastGroups::new(link.index);
+    groups.join(ndp::router::ALL_ROUTERS).unwrap();
+    let socket = PacketSocket::router_discovery(link.index).unwrap();
+    let mut discovery = RouterDiscovery::new(1);
+    let station = Station {
+        mac: link.mac.unwrap().into(),
+        link_local: link.link_local.unwrap(),
+    };
+    discovery.handle_input(Instant::now(), Input::Station(Some(station)));
+    opened.send(()).unwrap();
+    let mut frame = [0; FRAME_MAX];
+    loop {
+        while let Some(output) = discovery.poll_output() {
+            if let Output::Send(frame) = output {
+                socket.send(&frame).await.unwrap();
+            }
+        }
+        let due = discovery.poll_timeout().unwrap().into();
+        tokio::select! {
+            len = socket.recv(&mut frame) => {
+                let input = Input::Frame(&frame[..len.unwrap()]);
+                discovery.handle_input(Instant::now(), input);
+            }
+            () = tokio::time::sleep_until(due) => discovery.handle_timeout(Instant::now()),
+            _ = &mut stopped => return,
+        }
+    }
+}
+
+#[test]
+fn rdisc6_hears_a_router_that_is_no_default_router() {
+    let Some(segment) = Segment::new() else {
+        return;
+    };
+    let (opened, open) = mpsc::channel();
+    let (stop, stopped) = oneshot::channel();
+    thread::scope(|scope| {
+        scope.spawn(|| block_on(&segment.near, || discover(opened, stopped)));
+        open.recv().expect("the socket opens");
+        in_namespace(&segment.far, || {
+            let heard = output("rdisc6 -1 -r 1 -w 5000 far0");
+            assert!(heard.contains("from fe80::b"), "{heard}");
+            assert!(heard.contains("02:00:00:00:00:0B"), "{heard}");
+            let routes = output("ip -6 route show default dev far0");
+            assert_eq!(routes.trim(), "");
+        });
+        let _ = stop.send(());
     });
 }
 

@@ -235,13 +235,19 @@ fn a_restart_is_told_until_there_is_a_session() {
 
 #[test]
 fn routes_lead_where_both_sides_can_go() {
-    let v6 = NextHop::V6("2001:db8::1".parse().expect("an address"));
+    let ip: std::net::Ipv6Addr = "2001:db8::1".parse().expect("an address");
+    let far = NextHop::V6(ip);
+    let on_link = NextHop::V6WithLinkLocal(ip, "fe80::1".parse().expect("an address"));
     let v4 = Ipv4Addr::new(192, 0, 2, 1);
-    for (link_v4, extended, expected) in [
-        (Some(v4), false, Some(NextHop::V4(v4))),
-        (Some(v4), true, Some(NextHop::V4(v4))),
-        (None, true, Some(v6.clone())),
-        (None, false, None),
+    for (link_v4, v6, extended, expected) in [
+        (Some(v4), &far, false, Some(NextHop::V4(v4))),
+        (Some(v4), &far, true, Some(NextHop::V4(v4))),
+        (None, &far, true, Some(far.clone())),
+        (None, &far, false, None),
+        (Some(v4), &on_link, true, Some(on_link.clone())),
+        (Some(v4), &on_link, false, Some(NextHop::V4(v4))),
+        (None, &on_link, true, Some(on_link.clone())),
+        (None, &on_link, false, None),
     ] {
         let settings = Settings {
             v6_next_hops: extended,

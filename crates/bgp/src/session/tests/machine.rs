@@ -22,7 +22,7 @@ struct Row(&'static str, Event, [&'static str; 6]);
 /// passive starts and stops; that a session does not connect is a setting), 12 and 20 (DelayOpen),
 /// 14 and 15 (who is not configured does not get as far as here). Event 13 is in the tests of
 /// timers.
-const ROWS: [Row; 20] = [
+const ROWS: [Row; 21] = [
     Row(
         "1 ManualStart",
         |it| it.input(Input::Start),
@@ -110,6 +110,18 @@ const ROWS: [Row; 20] = [
             "OpenSent open",
             "OpenConfirm open",
             "Established open",
+        ],
+    ),
+    Row(
+        "none of RFC 4271's: there is a way to the peer again",
+        |it| it.input(Input::Reachable),
+        [
+            "Idle",
+            "Connect",
+            "Connect connect",
+            "OpenSent",
+            "OpenConfirm",
+            "Established",
         ],
     ),
     Row(
