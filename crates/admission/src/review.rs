@@ -72,8 +72,8 @@ struct Asked<'a> {
 const NO_ECHO: &str = "echoMode of the BFDProfile has no effect for this peer: Echo packets are \
     sent by IPv4 to routers on the link alone; control packets watch the session";
 
-const NOT_FOUND: &str = "peers found on an interface are not in this release: there will be no \
-    session; give the router's address by peerAddress";
+const NO_SOURCE: &str = "sourceAddress has no effect with interface: the session is between the \
+    link-local addresses of node and router";
 
 /// A warning or none, or why not.
 type Answer = Result<Option<&'static str>, Verdict>;
@@ -257,14 +257,16 @@ impl Configuring for v1beta2::BGPPeer {
 
     fn has_no_effect(&self, existing: &Objects<'_>) -> Option<&'static str> {
         let spec = &self.spec;
-        if spec.interface.as_deref().is_some_and(|it| !it.is_empty()) {
-            return Some(NOT_FOUND);
+        let given = |field: &Option<String>| field.as_deref().is_some_and(|it| !it.is_empty());
+        let on_interface = given(&spec.interface);
+        if on_interface && given(&spec.source_address) {
+            return Some(NO_SOURCE);
         }
         let echoes = |profile: &v1beta1::BFDProfile| {
             Some(profile.name_any()) == spec.bfd_profile && profile.spec.echo_mode == Some(true)
         };
         let address = spec.peer_address.as_deref().unwrap_or_default();
-        let is_v6 = address.parse::<Ipv6Addr>().is_ok();
+        let is_v6 = on_interface || address.parse::<Ipv6Addr>().is_ok();
         let gets_none = is_v6 || spec.ebgp_multi_hop == Some(true);
         (gets_none && existing.bfd_profiles.iter().any(echoes)).then_some(NO_ECHO)
     }

@@ -2,22 +2,30 @@
 
 use metallb_bgp::session::{End, RemoteAs, State};
 use metallb_bgp::wire::{ErrorCode, Notification};
+use metallb_config::PeerAddress;
 
-use super::PeerSetup;
+use super::Peer;
 
 /// What has happened, and what is to be done about it.
-pub(crate) fn advice(end: &End, setup: &PeerSetup) -> String {
-    let (address, port) = (setup.address.ip(), setup.address.port());
+pub(crate) fn advice(end: &End, peer: &Peer) -> String {
+    let (setup, address) = (&peer.setup, peer.whom());
+    let port = setup.port;
+    let on_interface = matches!(setup.address, PeerAddress::Interface(_));
     let (ours, theirs) = (setup.settings.local_as, setup.settings.remote_as);
     match end {
+        End::Unreachable(_) if let Err(why) = &peer.at => why.clone(),
         End::Unreachable(why) if why.contains("refused") => format!(
             "{address} refuses connections to port {port}: is BGP running there, does it listen on \
              this address, and does it know this node as a neighbour?"
         ),
-        End::Unreachable(why) if why.contains("unreachable") && setup.tcp.on_link => format!(
-            "{address} is not on a network of this node ({why}): a router behind another needs \
+        End::Unreachable(why)
+            if why.contains("unreachable") && setup.tcp.on_link && !on_interface =>
+        {
+            format!(
+                "{address} is not on a network of this node ({why}): a router behind another needs \
              ebgpMultiHop: true"
-        ),
+            )
+        }
         End::Unreachable(why) if why.contains("Cannot assign") => format!(
             "sourceAddress {} is no address of this node ({why})",
             setup

@@ -1,6 +1,7 @@
 //! What the brain and who speaks with routers say to each other about BGP.
 
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 
 use metallb_bgp::rib::Route;
 use metallb_kit::watch::ObjectKey;
@@ -26,4 +27,6 @@ pub(crate) enum SessionNews {
     Down(String),
     /// It did not come up, for this reason, which is another than before.
     Failed(String),
+    /// Both of these are on its interface.
+    Several(Ipv6Addr, Ipv6Addr),
 }

@@ -77,10 +77,10 @@ impl Engine {
         &self.peers
     }
 
-    /// Where a router is that the protocol thread speaks with.
-    pub(super) fn address(&self, peer: &str) -> Option<SocketAddr> {
+    /// How the protocol thread speaks with a router, if it does.
+    pub(super) fn setup(&self, peer: &str) -> Option<&PeerSetup> {
         match &self.way {
-            Way::BuiltIn(_, line) => Some(line.told.as_ref()?.get(peer)?.address),
+            Way::BuiltIn(_, line) => line.told.as_ref()?.get(peer),
             Way::FrrK8s(_) => None,
         }
     }

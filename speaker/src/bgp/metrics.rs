@@ -1,15 +1,17 @@
 //! Metrics of sessions, by upstream's names, which depend on the backend.
 
 use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 
 use metallb_bfd::{Bfd, State};
 use metallb_bgp::Speaker;
 use metallb_bgp::session::{self, Session};
+use metallb_config::PeerAddress;
 use metallb_kit::metrics::Metrics;
 use metallb_kit::metrics::prometheus::{IntCounterVec, IntGaugeVec, Opts};
 use metallb_kit::watch::ObjectKey;
 
-use super::{Backend, PeerSetup};
+use super::{Backend, Peer, PeerSetup};
 
 /// What is counted of each session.
 #[derive(Clone, Debug)]
@@ -164,17 +166,17 @@ impl BgpMetrics {
         }
     }
 
-    /// Shows how things are. `setup` says how a peer is reached.
+    /// Shows how things are. `peer` says how one is reached.
     pub(crate) fn show<'a>(
         &mut self,
         speaker: &Speaker<String, ObjectKey>,
         bfd: &Bfd,
-        setup: impl Fn(&str) -> Option<&'a PeerSetup>,
+        peer: impl Fn(&str) -> Option<&'a Peer>,
     ) {
         let (mut shown, mut bfd_shown) = (BTreeSet::new(), BTreeSet::new());
         for (name, session) in speaker.sessions() {
-            let Some(setup) = setup(name) else { continue };
-            let labels = self.labels(setup);
+            let Some(peer) = peer(name) else { continue };
+            let labels = self.labels(&peer.setup);
             let values: Vec<_> = labels.iter().map(String::as_str).collect();
             let left = session.left(speaker.rib());
             for (metric, of) in &self.gauges {
@@ -186,8 +188,10 @@ impl BgpMetrics {
                 raise(&metric.with_label_values(&values), of(&counts));
             }
             shown.insert(labels);
-            if let Some(session) = setup.bfd.and_then(|(path, _)| bfd.session(&path)) {
-                bfd_shown.insert(self.show_bfd(setup, session));
+            if let Some((path, _)) = peer.bfd()
+                && let Some(session) = bfd.session(&path)
+            {
+                bfd_shown.insert(self.show_bfd(path.peer, &peer.setup, session));
             }
         }
         for gone in self.shown.difference(&shown) {
@@ -210,9 +214,15 @@ impl BgpMetrics {
         (self.shown, self.bfd_shown) = (shown, bfd_shown);
     }
 
-    fn show_bfd(&self, setup: &PeerSetup, session: &metallb_bfd::Session) -> Vec<String> {
+    fn show_bfd(
+        &self,
+        peer: IpAddr,
+        setup: &PeerSetup,
+        session: &metallb_bfd::Session,
+    ) -> Vec<String> {
         let labels = vec![
-            setup.address.ip().to_string(),
+            // On an interface, too: what FRR calls its BFD peer there.
+            peer.to_string(),
             setup.vrf.clone().unwrap_or_else(|| DEFAULT_VRF.to_owned()),
         ];
         let values: Vec<_> = labels.iter().map(String::as_str).collect();
@@ -227,10 +237,14 @@ impl BgpMetrics {
 
     fn labels(&self, setup: &PeerSetup) -> Vec<String> {
         let vrf = || setup.vrf.clone().unwrap_or_else(|| DEFAULT_VRF.to_owned());
+        let with_port = || match &setup.address {
+            PeerAddress::Ip(ip) => SocketAddr::new(*ip, setup.port).to_string(),
+            PeerAddress::Interface(name) => format!("{name}:{}", setup.port),
+        };
         match self.backend {
-            Backend::Native => vec![setup.address.to_string()],
-            Backend::Frr => vec![setup.address.to_string(), vrf()],
-            Backend::FrrK8s => vec![setup.address.ip().to_string(), vrf()],
+            Backend::Native => vec![with_port()],
+            Backend::Frr => vec![with_port(), vrf()],
+            Backend::FrrK8s => vec![setup.address.to_string(), vrf()],
         }
     }
 }

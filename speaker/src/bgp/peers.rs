@@ -1,6 +1,7 @@
 //! From BGPPeers to sessions: what each means on this node.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -27,10 +28,29 @@ pub(crate) enum Backend {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PeerSetup {
     pub(crate) settings: Settings,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: PeerAddress,
+    pub(crate) port: u16,
     pub(crate) tcp: TcpOptions,
-    pub(crate) bfd: Option<(bfd::Path, bfd::Settings)>,
+    pub(crate) bfd: Option<BfdSetup>,
     pub(crate) vrf: Option<String>,
+}
+
+/// How a router is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BfdSetup {
+    /// What must be left of the hop limit of its packets, if it is not on the link.
+    pub(crate) minimum_ttl: Option<u8>,
+    pub(crate) settings: bfd::Settings,
+}
+
+/// As it stands in sentences.
+impl fmt::Display for PeerSetup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.address {
+            PeerAddress::Ip(ip) => SocketAddr::new(*ip, self.port).fmt(f),
+            PeerAddress::Interface(name) => write!(f, "the router on {name}"),
+        }
+    }
 }
 
 impl Backend {
@@ -92,14 +112,6 @@ fn setup(
     node: &str,
     backend: Backend,
 ) -> Result<PeerSetup, String> {
-    let ip = match &peer.address {
-        PeerAddress::Ip(ip) => *ip,
-        PeerAddress::Interface(name) => {
-            return Err(format!(
-                "peers found on an interface ({name}) are not in this release: give peerAddress"
-            ));
-        }
-    };
     let local_as = peer.local_asn.unwrap_or(peer.my_asn).get();
     let remote_as = match peer.remote_asn {
         RemoteAsn::Number(asn) => RemoteAs::Number(asn.get()),
@@ -111,19 +123,18 @@ fn setup(
         RemoteAs::Internal => true,
         RemoteAs::External => false,
     };
-    let single_hop = !internal && !peer.ebgp_multi_hop && backend.is_on_link();
+    let on_interface = matches!(peer.address, PeerAddress::Interface(_));
+    let single_hop = on_interface || (!internal && !peer.ebgp_multi_hop && backend.is_on_link());
     let hold_time = peer
         .timers
         .map_or_else(|| backend.hold_time(), |it| it.hold);
-    let own_family = match ip {
-        IpAddr::V4(_) => Family::V4,
-        IpAddr::V6(_) => Family::V6,
+    let families = match peer.address {
+        PeerAddress::Ip(IpAddr::V4(_)) if !peer.dual_stack => [Family::V4].into(),
+        PeerAddress::Ip(IpAddr::V6(_)) if !peer.dual_stack => [Family::V6].into(),
+        // Upstream's rule for interfaces: always both.
+        PeerAddress::Ip(_) | PeerAddress::Interface(_) => Family::ALL.into(),
     };
-    let families = if peer.dual_stack {
-        Family::ALL.into()
-    } else {
-        [own_family].into()
-    };
+    let over_v4 = matches!(peer.address, PeerAddress::Ip(IpAddr::V4(_)));
     let settings = Settings {
         peer: peer.name.clone(),
         local_as,
@@ -134,8 +145,8 @@ fn setup(
         connect_retry: peer
             .connect_time
             .map_or(CONNECT_RETRY, |seconds| Duration::from_secs(seconds.into())),
+        v6_next_hops: !over_v4 && families == Family::ALL.into(),
         families,
-        v6_next_hops: own_family == Family::V6 && peer.dual_stack,
         graceful_restart: peer.graceful_restart.then_some(RESTART_TIME),
         hostname: node.to_owned(),
         connects: true,
@@ -143,16 +154,18 @@ fn setup(
     };
     Ok(PeerSetup {
         settings,
-        address: SocketAddr::new(ip, peer.port.get()),
+        address: peer.address.clone(),
+        port: peer.port.get(),
         tcp: TcpOptions {
-            source: peer.source_address,
+            // Between link-local addresses, there is no choice.
+            source: peer.source_address.filter(|_| !on_interface),
             device: peer.vrf.clone(),
             // RFC 5082: a router that looks at it sees that we are on its link.
             hop_limit: single_hop.then_some(u8::MAX),
             on_link: single_hop,
             password: peer.password.as_ref().and_then(password),
         },
-        bfd: bfd_of(peer, ip, single_hop || internal),
+        bfd: bfd_of(peer, single_hop || internal),
         vrf: peer.vrf.clone(),
     })
 }
@@ -178,26 +191,23 @@ fn identifier(peer: &Peer, own_ip: Option<Ipv4Addr>, node: &str) -> Result<Ipv4A
     }
 }
 
-fn bfd_of(peer: &Peer, ip: IpAddr, on_link: bool) -> Option<(bfd::Path, bfd::Settings)> {
+fn bfd_of(peer: &Peer, on_link: bool) -> Option<BfdSetup> {
     let profile = peer.bfd.as_ref()?.settings.as_ref()?;
-    let path = bfd::Path {
-        peer: ip,
-        interface: None,
-        minimum_ttl: (!on_link).then_some(profile.minimum_ttl),
-    };
     // RFC 5883 section 3: none where others are between. On IPv6 FRR has a form of its own, and
     // MetalLB refuses it.
-    let echoes = on_link && ip.is_ipv4();
-    let settings = bfd::Settings {
-        transmit: profile.transmit_interval,
-        receive: profile.receive_interval,
-        detect_multiplier: profile.detect_multiplier,
-        passive: profile.passive,
-        // FRR says this with and without echo mode.
-        echo_receive: echoes.then_some(profile.echo_interval),
-        echo_transmit: (echoes && profile.echo).then_some(profile.echo_interval),
-    };
-    Some((path, settings))
+    let echoes = on_link && matches!(peer.address, PeerAddress::Ip(IpAddr::V4(_)));
+    Some(BfdSetup {
+        minimum_ttl: (!on_link).then_some(profile.minimum_ttl),
+        settings: bfd::Settings {
+            transmit: profile.transmit_interval,
+            receive: profile.receive_interval,
+            detect_multiplier: profile.detect_multiplier,
+            passive: profile.passive,
+            // FRR says this with and without echo mode.
+            echo_receive: echoes.then_some(profile.echo_interval),
+            echo_transmit: (echoes && profile.echo).then_some(profile.echo_interval),
+        },
+    })
 }
 
 /// Time between two attempts to connect to peers without one: a router that comes back is found

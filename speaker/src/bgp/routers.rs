@@ -91,7 +91,7 @@ impl Routers {
     /// Takes in what became of a session.
     pub(crate) fn session(&self, index: &Index, own: &Own, peer: &str, news: &SessionNews) {
         let node = &own.node;
-        let Some(with) = self.apply.engine.address(peer) else {
+        let Some(with) = self.apply.engine.setup(peer) else {
             return;
         };
         let (kind, reason, message) = match news {
@@ -109,6 +109,15 @@ impl Routers {
                 EventType::Warning,
                 "sessionFailed",
                 format!("node \"{node}\" has no BGP session with {with}: {why}"),
+            ),
+            SessionNews::Several(one, other) => (
+                EventType::Warning,
+                "severalRouters",
+                format!(
+                    "{one} and {other} both advertise themselves to node \"{node}\" as {with}: \
+                     the session is with whichever takes it first; give each an interface of its \
+                     own, or use peerAddress"
+                ),
             ),
         };
         self.event(index, peer, kind, reason, &message);

@@ -6,15 +6,16 @@ use metallb_bgp::session::{Negotiated, Session};
 use metallb_bgp::wire::{Capability, Family};
 use metallb_crds::v1beta1::{BGPSessionStateStatus, SessionPrefixes};
 
-use super::{PeerSetup, advice};
+use super::{Peer, advice};
 
 /// As things are.
 pub(crate) fn said<K>(
     session: &Session,
-    setup: &PeerSetup,
+    peer: &Peer,
     rib: &Rib<K>,
     watched: Option<bfd::State>,
 ) -> BGPSessionStateStatus {
+    let setup = &peer.setup;
     let agreed = session.negotiated().filter(|_| session.since().is_some());
     // Which of RFC 4271's states an attempt is in changes by the second.
     let state = agreed.map_or("Active", |_| "Established");
@@ -22,10 +23,10 @@ pub(crate) fn said<K>(
     BGPSessionStateStatus {
         bgp_status: Some(state.to_owned()),
         bfd_status: Some(watched.map_or("N/A", bfd_word).to_owned()),
-        peer: Some(setup.address.ip().to_string()),
+        peer: Some(setup.address.to_string()),
         vrf: setup.vrf.clone().or_else(|| Some(String::new())),
         bgp_peer: Some(setup.settings.peer.clone()),
-        last_error: session.last_end().map(|(_, end)| advice(end, setup)),
+        last_error: session.last_end().map(|(_, end)| advice(end, peer)),
         local_asn: Some(setup.settings.local_as),
         peer_asn: agreed.map(|it| it.open.asn()),
         hold_time: agreed.map(|it| format!("{}s", it.hold_time)),

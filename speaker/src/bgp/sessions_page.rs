@@ -9,9 +9,10 @@ use anyhow::{Context as _, Result};
 use k8s_openapi::jiff::Timestamp;
 use metallb_bfd::Bfd;
 use metallb_bgp::Speaker;
+use metallb_config::PeerAddress;
 use metallb_kit::watch::ObjectKey;
 
-use super::{PeerSetup, advice};
+use super::{Peer, advice};
 
 /// Where a running speaker shows it, on the port of its probes.
 pub(crate) const PATH: &str = "/bgp";
@@ -20,23 +21,28 @@ pub(crate) const PATH: &str = "/bgp";
 pub(crate) fn sessions<'a>(
     speaker: &Speaker<String, ObjectKey>,
     bfd: &Bfd,
-    setup: impl Fn(&str) -> Option<&'a PeerSetup>,
+    peer: impl Fn(&str) -> Option<&'a Peer>,
 ) -> String {
     let mut text = row([
         "PEER", "ADDRESS", "AS", "STATE", "SINCE", "TOLD", "LEFT", "HEARD", "HOLD", "BFD",
         "LAST END",
     ]);
     for (name, session) in speaker.sessions() {
-        let Some(setup) = setup(name) else { continue };
+        let Some(peer) = peer(name) else { continue };
+        let address = match &peer.setup.address {
+            PeerAddress::Ip(_) => peer.setup.to_string(),
+            PeerAddress::Interface(name) if peer.at.is_err() => name.clone(),
+            PeerAddress::Interface(_) => peer.whom(),
+        };
         let agreed = session.negotiated();
         let asn = agreed.map(|it| it.open.asn().to_string());
         let hold = agreed.map(|it| format!("{}s", it.hold_time));
-        let watched = setup.bfd.and_then(|(path, _)| bfd.session(&path));
+        let watched = peer.bfd().and_then(|(path, _)| bfd.session(&path));
         let end = session.last_end();
-        let end = end.map(|(at, end)| format!("{}: {}", time(at), advice(end, setup)));
+        let end = end.map(|(at, end)| format!("{}: {}", time(at), advice(end, peer)));
         text += &row([
             name,
-            &setup.address.to_string(),
+            &address,
             asn.as_deref().unwrap_or("-"),
             &session.state().to_string(),
             &session.since().map_or_else(|| "-".to_owned(), time),
@@ -57,7 +63,7 @@ fn bfd_cell(session: &metallb_bfd::Session) -> String {
 }
 
 fn row(cells: [&str; 11]) -> String {
-    let widths = [16, 24, 10, 11, 20, 6, 6, 6, 5, 9, 0];
+    let widths = [16, 30, 10, 11, 20, 6, 6, 6, 5, 9, 0];
     let mut line = String::new();
     for (cell, width) in cells.iter().zip(widths) {
         // It is a String, which takes everything.

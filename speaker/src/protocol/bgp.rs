@@ -3,8 +3,10 @@
 mod connection;
 mod datagrams;
 mod echoes;
+mod interfaces;
+mod unnumbered;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -24,12 +26,13 @@ use tokio::task::AbortHandle;
 use super::Observed;
 use crate::bgp::sessions_page::sessions;
 use crate::bgp::{
-    BgpCommand, BgpMetrics, PeerSetup, Seen, SessionNews, SessionStates, advice, said,
+    BgpCommand, BgpMetrics, Peer, PeerSetup, Seen, SessionNews, SessionStates, advice, said,
 };
 use crate::statuses::{SessionSubject, Statuses};
 use connection::Connection;
 use datagrams::Datagrams;
-use echoes::{Echoes, node_forwards};
+use echoes::Echoes;
+use interfaces::Interfaces;
 
 /// What happens to connections.
 #[derive(Debug)]
@@ -50,7 +53,10 @@ pub(super) struct Shell {
     bfd: Bfd,
     datagrams: Datagrams,
     echoes: Echoes,
-    peers: BTreeMap<String, PeerSetup>,
+    interfaces: Interfaces,
+    peers: BTreeMap<String, Peer>,
+    /// Those that are to be connected to as soon as a router is found.
+    waiting: BTreeSet<String>,
     /// Attempts to connect, by peer.
     dials: BTreeMap<String, (u64, AbortHandle)>,
     connections: BTreeMap<(String, Way), Connection>,
@@ -84,7 +90,9 @@ impl Shell {
             datagrams: Datagrams::new(seed),
             echoes: Echoes::new(bfd.echo_mark()),
             bfd,
+            interfaces: Interfaces::new(seed),
             peers: BTreeMap::new(),
+            waiting: BTreeSet::new(),
             dials: BTreeMap::new(),
             connections: BTreeMap::new(),
             numbers: BTreeMap::new(),
@@ -118,6 +126,7 @@ impl Shell {
             let due = [
                 self.speaker.poll_timeout(),
                 self.bfd.poll_timeout(),
+                self.interfaces.poll_timeout(),
                 leaving,
             ];
             tokio::select! {
@@ -143,6 +152,8 @@ impl Shell {
                 }
                 Some(event) = queue.0.recv() => self.take(event),
                 _ = show.tick(), if self.stale => self.show(),
+                // Last, as any station on the link can send as much as it likes.
+                Some(arrival) = self.interfaces.recv() => self.arrive(arrival),
             }
         }
     }
@@ -164,6 +175,7 @@ impl Shell {
         let now = Instant::now();
         self.bfd.handle_timeout(now);
         self.speaker.handle_timeout(now);
+        self.interfaces.handle_timeout(now);
     }
 
     fn datagram(&mut self, (arrival, bytes): (bfd::Arrival, Vec<u8>)) {
@@ -189,16 +201,6 @@ impl Shell {
 
     fn configure(&mut self, peers: BTreeMap<String, PeerSetup>) {
         let now = Instant::now();
-        let mut sessions: BTreeMap<_, _> = peers.values().filter_map(|it| it.bfd).collect();
-        if !node_forwards() {
-            // Peers are not to wait for what does not go back to them.
-            for it in sessions.values_mut() {
-                it.echo_receive = None;
-            }
-        }
-        self.datagrams.listen_for(&sessions);
-        self.echoes.prepare_for(&sessions);
-        self.bfd.handle_input(now, bfd::Input::Sessions(sessions));
         // A session on another path is another session.
         let settings = |keeps: &dyn Fn(&str, &PeerSetup) -> bool| -> BTreeMap<_, _> {
             let kept = peers.iter().filter(|(name, it)| keeps(name, it));
@@ -209,7 +211,7 @@ impl Shell {
         let same_path = |name: &str, it: &PeerSetup| {
             before
                 .get(name)
-                .is_none_or(|before| before.has_the_path_of(it))
+                .is_none_or(|before| before.setup.has_the_path_of(it))
         };
         let (staying, all) = (settings(&same_path), settings(&|_, _| true));
         if staying.len() < all.len() {
@@ -217,15 +219,27 @@ impl Shell {
             self.work(now);
         }
         for ((name, _), connection) in &self.connections {
-            let password = |of: &BTreeMap<String, PeerSetup>| {
-                of.get(name).and_then(|it| it.tcp.password.clone())
-            };
-            let new = password(&peers);
-            if new != password(&self.peers) {
+            let password = |it: &PeerSetup| it.tcp.password.clone();
+            let new = peers.get(name).and_then(password);
+            let before = self.peers.get(name).map(|it| &it.setup);
+            if new != before.and_then(password) {
                 connection.change_password(new);
             }
         }
-        self.peers = peers;
+        let before = std::mem::take(&mut self.peers);
+        let known = peers.into_iter().map(|(name, setup)| {
+            let mut peer = Peer::new(setup);
+            if let Some(before) = before.get(&name)
+                && before.setup.address == peer.setup.address
+                && before.setup.port == peer.setup.port
+            {
+                peer.at.clone_from(&before.at);
+            }
+            (name, peer)
+        });
+        self.peers = known.collect();
+        self.watch_with_bfd(now);
+        self.follow_interfaces(now);
         self.speaker.configure(now, all);
         self.failures
             .retain(|name, _| self.peers.contains_key(name));
@@ -269,13 +283,15 @@ impl Shell {
     /// Does what sessions want done.
     fn work(&mut self, now: Instant) {
         loop {
-            while let Some(output) = self.bfd.poll_output() {
+            if let Some(output) = self.bfd.poll_output() {
                 self.do_for_bfd(now, output);
-            }
-            let Some((peer, output)) = self.speaker.poll_output() else {
+            } else if let Some((interface, notice)) = self.interfaces.poll_notice() {
+                self.heed(now, &interface, &notice);
+            } else if let Some((peer, output)) = self.speaker.poll_output() {
+                self.do_for_bgp(peer, output);
+            } else {
                 return;
-            };
-            self.do_for_bgp(peer, output);
+            }
         }
     }
 
@@ -295,7 +311,7 @@ impl Shell {
                 tracing::warn!(
                     op = "bfd", event = "down", peer = %path.peer, %why, "BFD session is down"
                 );
-                let on_path = |it: &PeerSetup| it.bfd.is_some_and(|(its, _)| its == path);
+                let on_path = |it: &Peer| it.bfd().is_some_and(|(its, _)| its == path);
                 let peers = self.peers.iter().filter(|(_, it)| on_path(it));
                 for (peer, _) in peers {
                     self.speaker.handle_input(now, peer, Input::BfdDown);
@@ -308,12 +324,7 @@ impl Shell {
     fn do_for_bgp(&mut self, peer: String, output: Output) {
         match output {
             Output::Connect => self.dial(peer),
-            Output::GiveUp => {
-                if let Some((number, dial)) = self.dials.remove(&peer) {
-                    self.numbers.remove(&number);
-                    dial.abort();
-                }
-            }
+            Output::GiveUp => drop(self.give_up(&peer)),
             Output::Send(way, bytes) => {
                 if let Some(connection) = self.connections.get(&(peer, way)) {
                     connection.send(bytes);
@@ -347,6 +358,7 @@ impl Shell {
             }
             Output::Failed(end) => {
                 let why = self.reason(&peer, &end);
+                self.look_elsewhere(Instant::now(), &peer);
                 let before = self.failures.insert(peer.clone(), why.clone());
                 if before.as_ref() != Some(&why) {
                     tracing::warn!(
@@ -363,8 +375,8 @@ impl Shell {
     }
 
     fn reason(&self, peer: &str, end: &End) -> String {
-        let setup = self.peers.get(peer);
-        setup.map_or_else(|| end.to_string(), |setup| advice(end, setup))
+        let peer = self.peers.get(peer);
+        peer.map_or_else(|| end.to_string(), |peer| advice(end, peer))
     }
 
     fn tell(&self, peer: String, news: SessionNews) {
@@ -372,14 +384,25 @@ impl Shell {
         let _ = self.outlet.observer.send(Observed::Session(peer, news));
     }
 
+    /// Gives up connecting. False if that was not going on.
+    fn give_up(&mut self, peer: &str) -> bool {
+        let dial = self.dials.remove(peer);
+        let dialled = dial.is_some();
+        if let Some((number, dial)) = dial {
+            self.numbers.remove(&number);
+            dial.abort();
+        }
+        self.waiting.remove(peer) || dialled
+    }
+
     fn dial(&mut self, peer: String) {
-        let Some(setup) = self.peers.get(&peer) else {
+        self.give_up(&peer);
+        let Some((address, options)) = self.locate(Instant::now(), &peer) else {
             return;
         };
         self.last_number += 1;
         let number = self.last_number;
         let events = self.events.clone();
-        let (address, options) = (setup.address, setup.tcp.clone());
         let task = tokio::task::spawn_local(async move {
             let event = match connection::open(address, &options).await {
                 Ok((stream, link)) => Event::Connected(number, stream, link),
@@ -389,11 +412,7 @@ impl Shell {
             let _ = events.send(event).await;
         });
         self.numbers.insert(number, (peer.clone(), Way::Out));
-        let dial = (number, task.abort_handle());
-        if let Some((before, task)) = self.dials.insert(peer, dial) {
-            self.numbers.remove(&before);
-            task.abort();
-        }
+        self.dials.insert(peer, (number, task.abort_handle()));
     }
 
     fn show(&mut self) {
@@ -413,12 +432,12 @@ impl Shell {
     fn seen(&self) -> Vec<Seen> {
         let sessions = self.speaker.sessions();
         let seen = sessions.filter_map(|(name, session)| {
-            let setup = self.peers.get(name)?;
-            let watched = setup.bfd.and_then(|(path, _)| self.bfd.session(&path));
+            let peer = self.peers.get(name)?;
+            let watched = peer.bfd().and_then(|(path, _)| self.bfd.session(&path));
             let watched = watched.map(bfd::Session::state);
-            let said = said(session, setup, self.speaker.rib(), watched);
-            let vrf = setup.vrf.as_deref();
-            let subject = SessionSubject::new(name, setup.address.ip(), vrf);
+            let said = said(session, peer, self.speaker.rib(), watched);
+            let vrf = peer.setup.vrf.as_deref();
+            let subject = SessionSubject::new(name, &peer.setup.address, vrf);
             Some((subject, session.since(), said))
         });
         seen.collect()
@@ -446,14 +465,16 @@ impl PeerSetup {
             let mut tcp = it.tcp.clone();
             // It can be changed while the connection is open.
             tcp.password = None;
-            (it.address, tcp)
+            (it.address.clone(), it.port, tcp)
         };
         bare(self) == bare(other)
     }
 }
 
 /// Where our routes lead on a connection from this address of ours: there, and for the other
-/// family to an address of the same interface.
+/// family to an address of the same interface. With a link-local address goes a global one, or,
+/// where there is none, it itself, as FRR has it: the form that is taken everywhere, while some
+/// know no next hop that is a link-local address alone.
 fn link(local: IpAddr, others: &[IpAddr]) -> Link {
     use metallb_bgp::wire::NextHop;
     let mut all = std::iter::once(local).chain(others.iter().copied());
@@ -461,13 +482,19 @@ fn link(local: IpAddr, others: &[IpAddr]) -> Link {
         IpAddr::V4(ip) => Some(ip),
         IpAddr::V6(_) => None,
     });
-    let v6 = all.find_map(|ip| match ip {
-        IpAddr::V6(ip) if ip == local || !ip.is_unicast_link_local() => Some(ip),
+    let global = all.find_map(|ip| match ip {
+        IpAddr::V6(ip) if !ip.is_unicast_link_local() => Some(ip),
         _ => None,
     });
+    let v6 = match local {
+        IpAddr::V6(ip) if ip.is_unicast_link_local() => {
+            Some(NextHop::V6WithLinkLocal(global.unwrap_or(ip), ip))
+        }
+        _ => global.map(NextHop::V6),
+    };
     Link {
         next_hop_v4: v4,
-        next_hop_v6: v6.map(NextHop::V6),
+        next_hop_v6: v6,
     }
 }
 

@@ -55,7 +55,7 @@ fn defaults_are_those_of_the_backend() {
 #[test]
 fn each_field_of_a_peer_counts() {
     let plain = setup(json!({}), Backend::Frr);
-    assert_eq!(plain.address, "192.0.2.9:179".parse().expect("an address"));
+    assert_eq!(plain.to_string(), "192.0.2.9:179");
     assert_eq!(plain.settings.families, [Family::V4].into());
     let with = |spec| setup(spec, Backend::Frr);
     let settings = |spec| with(spec).settings;
@@ -73,7 +73,7 @@ fn each_field_of_a_peer_counts() {
     assert_eq!(restart, Some(120));
     let both = settings(json!({ "dualStackAddressFamily": true })).families;
     assert_eq!(both, Family::ALL.into());
-    assert_eq!(with(json!({ "peerPort": 1790 })).address.port(), 1790);
+    assert_eq!(with(json!({ "peerPort": 1790 })).port, 1790);
     let source = with(json!({ "sourceAddress": "192.0.2.1" })).tcp.source;
     assert_eq!(source, Some([192, 0, 2, 1].into()));
     let red = with(json!({ "vrf": "red" }));
@@ -100,15 +100,19 @@ fn an_identifier_is_the_nodes_own_and_always_the_same() {
 }
 
 #[test]
-fn a_peer_on_an_interface_is_told_of() {
-    let on = json!({ "interface": "eth0", "myASN": 64500, "peerASN": 64501 });
-    let cluster = Cluster::of(&["a"]).peer("router", on);
-    let (setups, problems) = peers(&cluster.index, &own(), Backend::Frr);
-    assert!(setups.is_empty());
-    assert!(
-        problems["router"].contains("give peerAddress"),
-        "{problems:?}"
-    );
+fn a_peer_on_an_interface_is_on_the_link_and_told_of_both_families() {
+    for backend in [Backend::Native, Backend::Frr, Backend::FrrK8s] {
+        let on = json!({
+            "peerAddress": "", "interface": "eth0", "myASN": 64500, "peerASN": 64501,
+            "sourceAddress": "192.0.2.1",
+        });
+        let setup = setup(on, backend);
+        assert_eq!(setup.to_string(), "the router on eth0");
+        assert_eq!(setup.settings.families, Family::ALL.into());
+        assert!(setup.settings.v6_next_hops);
+        assert_eq!((setup.tcp.on_link, setup.tcp.hop_limit), (true, Some(255)));
+        assert_eq!(setup.tcp.source, None);
+    }
 }
 
 #[test]
@@ -130,8 +134,11 @@ fn a_profile_says_how_a_peer_is_watched() {
         setups.remove("router").expect("it is there").bfd
     };
     assert_eq!(watched(json!({})), None);
-    let (path, settings) = watched(json!({ "bfdProfile": "fast" })).expect("it is watched");
-    assert_eq!(path.minimum_ttl, None);
+    let BfdSetup {
+        minimum_ttl,
+        settings,
+    } = watched(json!({ "bfdProfile": "fast" })).expect("it is watched");
+    assert_eq!(minimum_ttl, None);
     assert_eq!(settings.transmit, Duration::from_millis(50));
     assert_eq!(settings.receive, Duration::from_millis(70));
     assert_eq!((settings.detect_multiplier, settings.passive), (5, true));
@@ -141,18 +148,22 @@ fn a_profile_says_how_a_peer_is_watched() {
         (echo, echo)
     );
     let v6 = json!({ "bfdProfile": "fast", "peerAddress": "2001:db8::9" });
-    let (_, settings) = watched(v6).expect("it is watched");
+    let settings = watched(v6).expect("it is watched").settings;
     assert_eq!(
         (settings.echo_receive, settings.echo_transmit),
         (None, None)
     );
     let far = json!({ "bfdProfile": "fast", "ebgpMultiHop": true });
-    let (path, settings) = watched(far).expect("it is watched");
-    assert_eq!(path.minimum_ttl, Some(200));
-    assert_eq!(
-        (settings.echo_receive, settings.echo_transmit),
-        (None, None)
-    );
+    let far = watched(far).expect("it is watched");
+    assert_eq!(far.minimum_ttl, Some(200));
+    let none = |it: BfdSetup| (it.settings.echo_receive, it.settings.echo_transmit) == (None, None);
+    assert!(none(far));
+    let on = json!({
+        "peerAddress": "", "interface": "eth0", "bfdProfile": "fast", "ebgpMultiHop": true,
+    });
+    let on = watched(on).expect("it is watched");
+    assert_eq!(on.minimum_ttl, None);
+    assert!(none(on));
     // A peer whose profile is not there is no good until it is.
     let lost = cluster(json!({ "bfdProfile": "slow" }));
     assert!(peers(&lost.index, &own(), Backend::Frr).0.is_empty());

@@ -1,10 +1,12 @@
 //! When something is told.
 
 use super::*;
+use metallb_config::PeerAddress;
 use metallb_crds::v1beta1::SessionPrefixes;
 
 fn subject(name: &str) -> SessionSubject {
-    SessionSubject::new(name, "192.0.2.1".parse().unwrap(), None)
+    let address = PeerAddress::Ip("192.0.2.1".parse().unwrap());
+    SessionSubject::new(name, &address, None)
 }
 
 fn active(error: &str, told: i64) -> BGPSessionStateStatus {

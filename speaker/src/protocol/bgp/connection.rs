@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use metallb_bgp::session::Link;
-use metallb_netio::{LinkWatch, TcpOptions, TcpPassword, change_password};
+use metallb_netio::{Interface, LinkWatch, TcpOptions, TcpPassword, change_password};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -141,17 +141,23 @@ pub(super) async fn open(
     options: &TcpOptions,
 ) -> io::Result<(TcpStream, Link)> {
     let stream = metallb_netio::connect(address, options).await?;
-    let local = stream.local_addr()?.ip();
-    Ok((stream, link(local, &beside(local).await)))
+    let local = stream.local_addr()?;
+    let beside = beside(local).await;
+    Ok((stream, link(local.ip(), &beside)))
 }
 
 /// The other addresses of the interface that has this one.
-async fn beside(local: IpAddr) -> Vec<IpAddr> {
+async fn beside(local: SocketAddr) -> Vec<IpAddr> {
+    let is_its = |it: &&Interface| match local {
+        // What is on the link may be on several.
+        SocketAddr::V6(local) if local.scope_id() != 0 => it.index == local.scope_id(),
+        _ => it.addresses.contains(&local.ip()),
+    };
     let listed = async {
         let mut links = LinkWatch::open().ok()?;
         let interfaces = links.changed().await.ok()?;
         let mut interfaces = interfaces.values();
-        let has_it = interfaces.find(|it| it.addresses.contains(&local))?;
+        let has_it = interfaces.find(is_its)?;
         Some(has_it.addresses.iter().copied().collect())
     };
     listed.await.unwrap_or_default()

@@ -1,7 +1,7 @@
 //! BFD packets on the network (RFC 5881 section 4, RFC 5883 section 2).
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 
 use futures::FutureExt as _;
 use futures::future::{OptionFuture, select_all};
@@ -76,7 +76,11 @@ impl Datagrams {
 
     /// Sends a packet. One that cannot go out now is as good as lost; the next one comes soon.
     pub(super) fn send(&mut self, path: Path, packet: &[u8]) {
-        let to = SocketAddr::new(path.peer, port(path.minimum_ttl.is_some()));
+        let port = port(path.minimum_ttl.is_some());
+        let to = match (path.peer, path.interface) {
+            (IpAddr::V6(ip), Some(interface)) => SocketAddrV6::new(ip, port, 0, interface).into(),
+            (ip, _) => SocketAddr::new(ip, port),
+        };
         if !self.senders.contains_key(&path) {
             let any: IpAddr = if path.peer.is_ipv6() {
                 Ipv6Addr::UNSPECIFIED.into()

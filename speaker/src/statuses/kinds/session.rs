@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use metallb_config::PeerAddress;
 use metallb_crds::names::{BGP_PEER_LABEL, PEER_LABEL, VRF_LABEL};
 use metallb_crds::v1beta1::{BGPSessionState, BGPSessionStateStatus};
 
@@ -19,10 +20,14 @@ pub(crate) struct SessionSubject {
 }
 
 impl SessionSubject {
-    pub(crate) fn new(bgp_peer: &str, ip: IpAddr, vrf: Option<&str>) -> Self {
-        let peer = match ip {
-            IpAddr::V4(ip) => ip.to_string(),
-            IpAddr::V6(ip) => ip.segments().map(|it| format!("{it:04x}")).join("-"),
+    pub(crate) fn new(bgp_peer: &str, address: &PeerAddress, vrf: Option<&str>) -> Self {
+        let peer = match address {
+            PeerAddress::Ip(IpAddr::V4(ip)) => ip.to_string(),
+            PeerAddress::Ip(IpAddr::V6(ip)) => {
+                ip.segments().map(|it| format!("{it:04x}")).join("-")
+            }
+            // As FRR-K8s has it.
+            PeerAddress::Interface(name) => label_value(name),
         };
         Self {
             bgp_peer: label_value(bgp_peer),
@@ -104,7 +109,8 @@ mod tests {
 
     #[test]
     fn labels_are_those_of_frr_k8s() {
-        let subject = |ip: &str, vrf| SessionSubject::new("tor", ip.parse().unwrap(), vrf);
+        let subject =
+            |ip: &str, vrf| SessionSubject::new("tor", &PeerAddress::Ip(ip.parse().unwrap()), vrf);
         let labels = BGPSessionState::labels(&subject("2001:db8::1", Some("red")));
         let expected = [
             ("metallb.io/bgp-peer", "tor"),
@@ -119,6 +125,9 @@ mod tests {
         );
         let plain = BGPSessionState::labels(&subject("192.0.2.1", None));
         assert_eq!((&*plain[1].1, &*plain[2].1), ("192.0.2.1", ""));
+        let on_interface = PeerAddress::Interface("eth0.7".to_owned());
+        let found = BGPSessionState::labels(&SessionSubject::new("tor", &on_interface, None));
+        assert_eq!(found[1].1, "eth0.7");
     }
 
     #[test]
