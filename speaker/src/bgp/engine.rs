@@ -1,7 +1,6 @@
 //! Who speaks with routers: the protocol thread, or an FRR-K8s that somebody else runs.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use metallb_bgp::rib::Route;
 use metallb_kit::watch::ObjectKey;

@@ -509,3 +509,28 @@ const SHOW: Duration = Duration::from_millis(500);
 /// How long routers have to prefer other nodes before we stop. Less than what the protocol thread
 /// lives on for after it is told to stop.
 const FAREWELL: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use metallb_bgp::wire::NextHop;
+
+    use super::*;
+
+    #[test]
+    fn routes_lead_to_an_address_of_the_connections_interface() {
+        let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let v6 = |text: &str| text.parse().expect("an address");
+        let (on_link, global) = ("fe80::1", "2001:db8::1");
+        let all = ["192.0.2.1", on_link, global].map(ip);
+        let bare = link(ip(on_link), &all[1..2]);
+        let itself = NextHop::V6WithLinkLocal(v6(on_link), v6(on_link));
+        assert_eq!((bare.next_hop_v4, bare.next_hop_v6), (None, Some(itself)));
+        let both = NextHop::V6WithLinkLocal(v6(global), v6(on_link));
+        assert_eq!(link(ip(on_link), &all).next_hop_v6, Some(both));
+        for local in ["192.0.2.1", global] {
+            let link = link(ip(local), &all);
+            assert_eq!(link.next_hop_v4, Some([192, 0, 2, 1].into()));
+            assert_eq!(link.next_hop_v6, Some(NextHop::V6(v6(global))));
+        }
+    }
+}

@@ -5,6 +5,7 @@ mod frr_k8s;
 mod objects;
 mod routes;
 mod sessions;
+mod unnumbered;
 mod world;
 
 use std::process::ExitCode;
@@ -72,6 +73,16 @@ const STORIES: &[Story<World>] = &[
         bfd::echo,
     ),
     ("bgp::bfd_works_on_both_families", bfd::bird),
+    ("bgp::a_router_is_found_on_an_interface", unnumbered::frr),
+    (
+        "bgp::what_becomes_of_an_interface_is_said",
+        unnumbered::what_happens,
+    ),
+    ("bgp::bfd_works_on_an_interface", unnumbered::bfd),
+    (
+        "bgp::several_routers_on_an_interface_are_told_of",
+        unnumbered::several_routers,
+    ),
     (
         "bgp::sessions_are_seen_on_the_command_line",
         sessions::on_the_command_line,

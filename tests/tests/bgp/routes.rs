@@ -187,32 +187,37 @@ pub(crate) fn by_labels(world: &World) -> Result<()> {
 pub(crate) fn statuses(world: &World) -> Result<()> {
     let peers = |spec: serde_json::Value, expected: &[&str]| {
         world.advertise(spec)?;
-        eventually(&format!("three nodes tell {expected:?}"), SOON, || {
-            let labels = "metallb.io/service-name=web,metallb.io/service-namespace=default";
-            let arguments = [
-                "-n",
-                product::NAMESPACE,
-                "get",
-                "servicebgpstatuses",
-                "-l",
-                labels,
-            ];
-            let list = world.kubectl.json(&arguments)?;
-            let items = list["items"].as_array().cloned().unwrap_or_default();
-            let says = |it: &&serde_json::Value| it["status"]["peers"] == json!(expected);
-            let nodes = items.iter().filter(says).count();
-            Ok(if (nodes, items.len()) == (3, 3) {
-                Ok(())
-            } else {
-                Err(list.to_string())
-            })
-        })
+        all_tell(world, expected)
     };
     let all = ["r1-v4", "r1-v6", "r2-v4", "r2-v6", "r3-v4", "r3-v6"];
     peers(json!({ "ipAddressPools": ["routed"] }), &all)?;
     let some = json!({ "ipAddressPools": ["routed"], "peers": ["r2-v4", "nobody"] });
     peers(some, &["r2-v4"])?;
     peers(json!({ "ipAddressPools": ["routed"] }), &all)
+}
+
+/// Waits until all nodes say that they tell these peers of the web Service.
+pub(crate) fn all_tell(world: &World, peers: &[&str]) -> Result<()> {
+    eventually(&format!("three nodes tell {peers:?}"), SOON, || {
+        let labels = "metallb.io/service-name=web,metallb.io/service-namespace=default";
+        let arguments = [
+            "-n",
+            product::NAMESPACE,
+            "get",
+            "servicebgpstatuses",
+            "-l",
+            labels,
+        ];
+        let list = world.kubectl.json(&arguments)?;
+        let items = list["items"].as_array().cloned().unwrap_or_default();
+        let says = |it: &&serde_json::Value| it["status"]["peers"] == json!(peers);
+        let nodes = items.iter().filter(says).count();
+        Ok(if (nodes, items.len()) == (3, 3) {
+            Ok(())
+        } else {
+            Err(list.to_string())
+        })
+    })
 }
 
 /// externalTrafficPolicy Local: only nodes with a pod are told of.

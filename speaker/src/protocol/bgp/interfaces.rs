@@ -350,3 +350,42 @@ async fn hear(interface: u32, socket: Rc<PacketSocket>, sender: mpsc::Sender<Arr
 const ARRIVALS: usize = 64;
 /// The pause before interfaces are watched again.
 const RETRY: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_no_router_can_be_found_on_an_interface() {
+        let plain = Interface {
+            index: 7,
+            name: "eth0".to_owned(),
+            mac: Some([2, 0, 0, 0, 0, 1]),
+            up: true,
+            running: true,
+            link_local: Some(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)),
+            ..Interface::default()
+        };
+        let with = |change: fn(&mut Interface)| {
+            let mut interface = plain.clone();
+            change(&mut interface);
+            usable("eth0", &[(7, interface)].into())
+        };
+        let (index, station) = with(|_| ()).expect("nothing is wrong with it");
+        assert_eq!(index, 7);
+        assert_eq!(Some(station.link_local), plain.link_local);
+        for (change, words) in [
+            (
+                (|it| it.name = "eth1".to_owned()) as fn(&mut Interface),
+                "there is no interface eth0 on this node",
+            ),
+            (|it| it.up = false, "is switched off"),
+            (|it| it.running = false, "has no carrier"),
+            (|it| it.mac = None, "has no Ethernet address"),
+            (|it| it.link_local = None, "has no IPv6 link-local address"),
+        ] {
+            let why = with(change).expect_err(words);
+            assert!(why.contains(words), "{why}");
+        }
+    }
+}
