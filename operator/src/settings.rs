@@ -35,6 +35,8 @@ pub(crate) struct Ports {
     pub(crate) frr_metrics: u16,
     /// The same with frr-k8s.
     pub(crate) frr_k8s_metrics: u16,
+    /// BGP, where routers may connect to speakers.
+    pub(crate) bgp: Option<u16>,
 }
 
 /// Why the environment cannot be used.
@@ -127,6 +129,9 @@ impl Settings {
                     "FRRK8S_FRR_HTTPS_METRICS_PORT",
                     Ports::default().frr_k8s_metrics,
                 )?,
+                bgp: variable("BGP_LISTEN_PORT")
+                    .map(|_| port("BGP_LISTEN_PORT", 0))
+                    .transpose()?,
             },
             frr_k8s_namespace: variable("FRRK8S_EXTERNAL_NAMESPACE"),
             without_effect,
@@ -151,6 +156,7 @@ impl Default for Ports {
             memberlist: 7946,
             frr_metrics: 9121,
             frr_k8s_metrics: 9141,
+            bgp: None,
         }
     }
 }
@@ -189,6 +195,7 @@ mod tests {
                 memberlist: 7946,
                 frr_metrics: 9121,
                 frr_k8s_metrics: 9141,
+                bgp: None,
             }
         );
         assert_eq!(settings.frr_k8s_namespace, None);
@@ -237,6 +244,9 @@ mod tests {
         );
         let off = parse_with(&[("FRR_METRICS_PORT", "0")]).unwrap();
         assert_eq!(off.ports.frr_metrics, 0, "there need not be one");
+        let bgp = parse_with(&[("BGP_LISTEN_PORT", "179")]);
+        assert_eq!(bgp.unwrap().ports.bgp, Some(179));
+        assert!(parse_with(&[("BGP_LISTEN_PORT", "bgp")]).is_err());
         for bad in ["0", "65536", "-1", "http"] {
             let error = parse_with(&[("MEMBER_LIST_BIND_PORT", bad)])
                 .unwrap_err()

@@ -80,6 +80,11 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 17472)]
     pub(crate) health_probe_port: u16,
 
+    /// Port on which routers may connect; 0: only the speaker connects, to them. A port below 1024
+    /// takes the capability NET_BIND_SERVICE
+    #[arg(long, env = "METALLB_BGP_LISTEN_PORT", default_value_t = 0)]
+    pub(crate) bgp_listen_port: u16,
+
     /// How much is logged
     #[arg(long, value_enum, default_value_t)]
     pub(crate) log_level: LogLevel,
@@ -294,6 +299,7 @@ mod tests {
             "speaker --ml-bindaddr=nowhere",
             "speaker --ml-bindport=70000",
             "speaker --port=x",
+            "speaker --bgp-listen-port=bgp",
             "speaker --log-level=loud",
             "speaker --unknown",
         ] {

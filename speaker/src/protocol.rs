@@ -21,7 +21,7 @@ mod running;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -52,6 +52,8 @@ pub(crate) struct Setup {
     pub(crate) heartbeat: Option<HeartbeatSetup>,
     pub(crate) layer2_metrics: Layer2Metrics,
     pub(crate) bgp_metrics: BgpMetrics,
+    /// Where routers may connect to, if anywhere. Bound already, for the same reason as below.
+    pub(crate) bgp_sockets: Vec<TcpListener>,
     /// The BGP sessions as a table, for people on the node.
     pub(crate) sessions: watch::Sender<String>,
     /// The same as objects, for everybody.
@@ -220,7 +222,8 @@ async fn run(
     );
     let leave = setup.shutdown.clone();
     let bgp = async {
-        if let Err(error) = shell.run(queue, bgp_commands, leave).await {
+        let sockets = setup.bgp_sockets;
+        if let Err(error) = shell.run(sockets, queue, bgp_commands, leave).await {
             tracing::error!(op = "bgp", %error, "no more BGP");
             return;
         }

@@ -8,7 +8,7 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -92,6 +92,7 @@ async fn run(args: Args) -> Result<()> {
         .as_ref()
         .map(|memberlist| heartbeat(&args, &node, memberlist, settings, &metrics))
         .transpose()?;
+    let bgp_sockets = bgp_sockets(args.bgp_listen_port)?;
     tracing::info!(
         op = "startup",
         version = env!("CARGO_PKG_VERSION"),
@@ -128,6 +129,7 @@ async fn run(args: Args) -> Result<()> {
         heartbeat,
         layer2_metrics: Layer2Metrics::new(&metrics),
         bgp_metrics,
+        bgp_sockets,
         sessions,
         session_states: outlet.statuses::<BGPSessionState>(),
         ready: sockets,
@@ -305,6 +307,24 @@ fn identity(node: &str, namespace: &str, pod: Option<String>) -> Identity {
         condition: SPEAKER_CONDITION,
         field_manager: "configReconciler",
     }
+}
+
+/// Where routers may connect to: nowhere with port 0.
+fn bgp_sockets(port: u16) -> Result<Vec<TcpListener>> {
+    if port == 0 {
+        return Ok(Vec::new());
+    }
+    let has_v6 = Path::new("/proc/net/if_inet6").exists();
+    let families = [Some(false), has_v6.then_some(true)];
+    let sockets = families.into_iter().flatten().map(|v6| {
+        metallb_netio::listen(port, v6).with_context(|| {
+            format!(
+                "cannot listen for routers on port {port} (--bgp-listen-port): is another BGP \
+                 speaker on this node, or does a port below 1024 lack NET_BIND_SERVICE?"
+            )
+        })
+    });
+    sockets.collect()
 }
 
 fn heartbeat(

@@ -2,8 +2,9 @@
 //! we are: how two BGP speakers on a link find each other without configured addresses.
 //!
 //! One of the routers is chosen, to be spoken with: the first that was heard, until it does not
-//! answer; then the one that was heard last. So a router whose address changes is found again, and
-//! one that advertises itself but speaks no BGP holds up nobody for long.
+//! answer; then the one that was heard last, or that is heard then for the first time. So a router
+//! whose address changes is found again, and one that advertises itself but speaks no BGP holds up
+//! nobody for long.
 
 use std::collections::VecDeque;
 use std::net::Ipv6Addr;
@@ -19,6 +20,8 @@ pub struct RouterDiscovery {
     station: Option<Station>,
     routers: Vec<Heard>,
     chosen: Option<Ipv6Addr>,
+    /// That one may not be there any more, and was not heard since.
+    doubtful: bool,
     /// When to say again that we are there, and when that was.
     next: Option<Instant>,
     last: Option<Instant>,
@@ -47,6 +50,8 @@ pub enum Input<'a> {
     /// The router with this address cannot be spoken with: it is not there any more, does not know
     /// us, or is the wrong one.
     NoAnswer(Ipv6Addr),
+    /// A session with the chosen router has ended.
+    Lost,
 }
 
 /// What is to be done.
@@ -54,7 +59,7 @@ pub enum Input<'a> {
 pub enum Output {
     /// Send this frame.
     Send(Vec<u8>),
-    /// This router is there, the first one.
+    /// This router is there, and chosen now, as there was none or not for sure.
     Found(Ipv6Addr),
     /// So is the second one, while the first one is: only one of the two is spoken with.
     Several(Ipv6Addr, Ipv6Addr),
@@ -76,6 +81,7 @@ impl RouterDiscovery {
             station: None,
             routers: Vec::new(),
             chosen: None,
+            doubtful: false,
             next: None,
             last: None,
             hurried: 0,
@@ -102,11 +108,17 @@ impl RouterDiscovery {
                     let last = others.max_by_key(|it| it.last);
                     self.chosen = last.map(|it| it.router).or(self.chosen);
                 }
-                // It may not know us, and is to say where it is now.
-                self.advertise_within(now, Duration::ZERO);
-                self.hurried = self.hurried.max(1);
+                self.doubt(now);
             }
+            Input::Lost => self.doubt(now),
         }
+    }
+
+    /// The router may be elsewhere now, which it is to say, or may not know us.
+    fn doubt(&mut self, now: Instant) {
+        self.doubtful = true;
+        self.hurried = self.hurried.max(1);
+        self.advertise_within(now, Duration::ZERO);
     }
 
     fn be(&mut self, now: Instant, station: Option<Station>) {
@@ -116,6 +128,7 @@ impl RouterDiscovery {
         self.station = station;
         self.routers.clear();
         self.chosen = None;
+        self.doubtful = false;
         self.last = None;
         self.hurried = HURRIED;
         self.next = station.map(|_| now);
@@ -127,32 +140,37 @@ impl RouterDiscovery {
         if ours == Some(router) {
             return;
         }
-        if let Some(it) = self.routers.iter_mut().find(|it| it.router == router) {
-            it.last = now;
-        } else {
-            if self.routers.len() == ROUTERS {
-                let chosen = self.chosen;
-                let others = self.routers.iter().enumerate();
-                let others = others.filter(|(_, it)| Some(it.router) != chosen);
-                let oldest = others.min_by_key(|(_, it)| it.last);
-                self.routers.remove(oldest.expect("there are several").0);
-            }
-            self.routers.push(Heard {
-                router,
-                first: now,
-                last: now,
-                told: false,
-            });
-            // It is new here, and is to know us, too.
-            self.advertise_within(now, ANSWER);
+        let known = self.routers.iter_mut().find(|it| it.router == router);
+        let is_new = known.is_none();
+        match known {
+            Some(it) => it.last = now,
+            None => self.learn(now, router),
         }
-        match self.chosen {
-            None => {
-                self.chosen = Some(router);
-                self.outputs.push_back(Output::Found(router));
-            }
-            Some(_) => self.look_for_several(),
+        if self.chosen.is_none() || (is_new && self.doubtful) {
+            self.chosen = Some(router);
+            self.outputs.push_back(Output::Found(router));
         }
+        if self.chosen == Some(router) {
+            self.doubtful = false;
+        }
+        self.look_for_several();
+    }
+
+    fn learn(&mut self, now: Instant, router: Ipv6Addr) {
+        if self.routers.len() == ROUTERS {
+            let others = self.routers.iter().enumerate();
+            let others = others.filter(|(_, it)| Some(it.router) != self.chosen);
+            let oldest = others.min_by_key(|(_, it)| it.last);
+            self.routers.remove(oldest.expect("there are several").0);
+        }
+        self.routers.push(Heard {
+            router,
+            first: now,
+            last: now,
+            told: false,
+        });
+        // It is new here, and is to know us, too.
+        self.advertise_within(now, ANSWER);
     }
 
     /// A router that has another address now is silent at the old one: two are there if each was

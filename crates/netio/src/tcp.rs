@@ -79,11 +79,12 @@ pub fn change_password(stream: &TcpStream, password: Option<&TcpPassword>) -> io
     sign(&SockRef::from(stream), peer, password)
 }
 
-/// Listens for TCP connections on all addresses of a family.
+/// Listens for TCP connections on all addresses of a family, without waiting for them. What is sent
+/// on them has the largest hop limit, from the first segment on (RFC 5082).
 ///
 /// # Errors
 /// What the kernel says, for example that somebody listens already.
-pub fn listen(port: u16, v6: bool) -> io::Result<TcpListener> {
+pub fn listen(port: u16, v6: bool) -> io::Result<std::net::TcpListener> {
     let any: IpAddr = if v6 {
         Ipv6Addr::UNSPECIFIED.into()
     } else {
@@ -93,11 +94,14 @@ pub fn listen(port: u16, v6: bool) -> io::Result<TcpListener> {
     let socket = open(at)?;
     if v6 {
         socket.set_only_v6(true)?;
+        socket.set_unicast_hops_v6(u8::MAX.into())?;
+    } else {
+        socket.set_ttl_v4(u8::MAX.into())?;
     }
     socket.set_reuse_address(true)?;
     socket.bind(&at.into())?;
     socket.listen(128)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 /// Connections from this peer to a listener have to be signed with the password, or need not be.
@@ -194,10 +198,14 @@ mod tests {
         }
     }
 
+    fn listening(v6: bool) -> TcpListener {
+        TcpListener::from_std(listen(0, v6).unwrap()).unwrap()
+    }
+
     /// A listener on a free port that wants this password, and whether a connection is made.
     async fn connects(wanted: Option<&str>, given: Option<&str>, ip: &str) -> bool {
         let ip: IpAddr = ip.parse().unwrap();
-        let listener = listen(0, ip.is_ipv6()).unwrap();
+        let listener = listening(ip.is_ipv6());
         let port = listener.local_addr().unwrap().port();
         if let Some(wanted) = wanted {
             expect_password(&listener, ip, Some(&password(wanted))).unwrap();
@@ -217,7 +225,7 @@ mod tests {
             assert!(connects(None, None, ip).await);
         }
         let long = "x".repeat(81);
-        let listener = listen(0, false).unwrap();
+        let listener = listening(false);
         let error = expect_password(&listener, [127, 0, 0, 1].into(), Some(&password(&long)));
         assert_eq!(error.unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
@@ -225,7 +233,7 @@ mod tests {
     #[tokio::test]
     async fn a_password_changes_while_the_connection_is_open() {
         let ip: IpAddr = [127, 0, 0, 1].into();
-        let listener = listen(0, false).unwrap();
+        let listener = listening(false);
         expect_password(&listener, ip, Some(&password("old"))).unwrap();
         let to = listener.local_addr().unwrap();
         let to = SocketAddr::new(ip, to.port());

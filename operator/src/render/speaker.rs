@@ -34,7 +34,7 @@ fn daemon_set(inputs: &Inputs<'_>) -> Value {
             "hostNetwork": true,
             "nodeSelector": pod::on_linux(&spec.node_selector),
             "tolerations": tolerations(inputs),
-            // Root, since Kubernetes gives a capability to nobody else; NET_RAW is all it has.
+            // Root, since Kubernetes gives a capability to nobody else.
             "securityContext": { "seccompProfile": { "type": "RuntimeDefault" } },
             "containers": [{
                 "name": "speaker",
@@ -46,7 +46,7 @@ fn daemon_set(inputs: &Inputs<'_>) -> Value {
                 "livenessProbe": pod::liveness(inputs.ports.probes, Some("127.0.0.1")),
                 "readinessProbe": pod::readiness(inputs.ports.probes, Some("127.0.0.1")),
                 "resources": pod::resources(config, &json!({ "cpu": "20m", "memory": "20Mi" })),
-                "securityContext": pod::confined_as(0, &["NET_RAW"]),
+                "securityContext": pod::confined_as(0, capabilities(inputs)),
                 "volumeMounts": [
                     { "name": "memberlist", "mountPath": MEMBERLIST_PATH, "readOnly": true },
                     { "name": "excludel2", "mountPath": "/etc/metallb", "readOnly": true },
@@ -102,6 +102,14 @@ fn ports(inputs: &Inputs<'_>) -> Vec<Value> {
     ports
 }
 
+/// `NET_RAW` is all it has, unless it is to listen on a port that is not for everybody.
+fn capabilities(inputs: &Inputs<'_>) -> &'static [&'static str] {
+    match inputs.ports.bgp {
+        Some(..1024) => &["NET_BIND_SERVICE", "NET_RAW"],
+        _ => &["NET_RAW"],
+    }
+}
+
 fn args(inputs: &Inputs<'_>) -> Vec<String> {
     let mut args = pod::common_args(inputs);
     match inputs.spec.bgp_backend.as_deref() {
@@ -109,6 +117,8 @@ fn args(inputs: &Inputs<'_>) -> Vec<String> {
         Some("frr-k8s") => args.push(frr_metrics_port(inputs.ports.frr_k8s_metrics)),
         _ => args.push(frr_metrics_port(inputs.ports.frr_metrics)),
     }
+    let listen = inputs.ports.bgp;
+    args.extend(listen.map(|port| format!("--bgp-listen-port={port}")));
     // Both flags mean something to an FRR-K8s of somebody else's alone.
     if frr_k8s::is_external(inputs.spec) {
         let config = inputs.spec.frrk8s_config.as_ref();

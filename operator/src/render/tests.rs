@@ -290,28 +290,52 @@ fn pods_hold_no_more_than_they_need() {
     }
 }
 
-#[test]
-fn a_key_that_exists_wins_over_a_fresh_one() {
-    let spec = MetalLBSpec::default();
+/// What is rendered on these ports, with the key of this Secret.
+fn rendered(ports: Ports, existing_memberlist_key: Option<&[u8]>) -> Vec<Object> {
     let images = Images {
         controller: "c".to_owned(),
         speaker: "s".to_owned(),
     };
+    render(&Inputs {
+        spec: &MetalLBSpec::default(),
+        namespace: "metallb-system",
+        uid: "1",
+        images: &images,
+        ports,
+        writes_for_frr_k8s: false,
+        frr_k8s_namespace: None,
+        existing_memberlist_key,
+        fresh_memberlist_key: [0xff; 16],
+        password_secrets: &BTreeSet::new(),
+        webhooks: Webhooks::Required,
+        version: "1.2.3",
+    })
+}
+
+#[test]
+fn speakers_listen_where_that_is_wanted_and_may_where_that_takes_a_right() {
+    for (bgp, listens, rights) in [
+        (None, false, json!(["NET_RAW"])),
+        (Some(1790), true, json!(["NET_RAW"])),
+        (Some(179), true, json!(["NET_BIND_SERVICE", "NET_RAW"])),
+    ] {
+        let ports = Ports {
+            bgp,
+            ..Ports::default()
+        };
+        let objects = rendered(ports, None);
+        let speaker = manifest(&objects, Kind::DaemonSet, "speaker");
+        let container = &speaker["spec"]["template"]["spec"]["containers"][0];
+        assert_eq!(container["securityContext"]["capabilities"]["add"], rights);
+        let args = container["args"].to_string();
+        assert_eq!(args.contains("--bgp-listen-port="), listens, "{args}");
+    }
+}
+
+#[test]
+fn a_key_that_exists_wins_over_a_fresh_one() {
     let key = |existing: Option<&[u8]>| {
-        let objects = render(&Inputs {
-            spec: &spec,
-            namespace: "metallb-system",
-            uid: "1",
-            images: &images,
-            ports: Ports::default(),
-            writes_for_frr_k8s: false,
-            frr_k8s_namespace: None,
-            existing_memberlist_key: existing,
-            fresh_memberlist_key: [0xff; 16],
-            password_secrets: &BTreeSet::new(),
-            webhooks: Webhooks::Required,
-            version: "1.2.3",
-        });
+        let objects = rendered(Ports::default(), existing);
         manifest(&objects, Kind::Secret, MEMBERLIST_SECRET)["data"][MEMBERLIST_KEY].clone()
     };
     // base64 of "mine", and of the 22 characters that 16 bytes of 0xff are.

@@ -8,7 +8,7 @@ use metallb_bgp::Speaker;
 use metallb_bgp::session::{self, Session};
 use metallb_config::PeerAddress;
 use metallb_kit::metrics::Metrics;
-use metallb_kit::metrics::prometheus::{IntCounterVec, IntGaugeVec, Opts};
+use metallb_kit::metrics::prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts};
 use metallb_kit::watch::ObjectKey;
 
 use super::{Backend, Peer, PeerSetup};
@@ -19,6 +19,7 @@ pub(crate) struct BgpMetrics {
     backend: Backend,
     gauges: Vec<(IntGaugeVec, Gauge)>,
     counters: Vec<(IntCounterVec, Counter)>,
+    refused: IntCounter,
     bfd_up: IntGaugeVec,
     bfd_counters: Vec<(IntCounterVec, BfdCounter)>,
     /// The labels of sessions that have a value.
@@ -159,11 +160,21 @@ impl BgpMetrics {
             backend,
             gauges: gauges.into(),
             counters: counters.into(),
+            refused: metrics.add(IntCounter::with_opts(opts(
+                "bgp_connections_refused_total",
+                "Number of incoming connections from addresses of no BGP peer, or of one that has \
+                 a connection",
+            ))),
             bfd_up: metrics.add(IntGaugeVec::new(bfd_up, &["peer", "vrf"])),
             bfd_counters: bfd_counters.into(),
             shown: BTreeSet::new(),
             bfd_shown: BTreeSet::new(),
         }
+    }
+
+    /// A connection came in that nobody wants.
+    pub(crate) fn refuse(&self) {
+        self.refused.inc();
     }
 
     /// Shows how things are. `peer` says how one is reached.
@@ -253,6 +264,6 @@ impl BgpMetrics {
 const DEFAULT_VRF: &str = "default";
 
 /// A counter of the prometheus library only goes up by something.
-fn raise(counter: &metallb_kit::metrics::prometheus::IntCounter, total: u64) {
+fn raise(counter: &IntCounter, total: u64) {
     counter.inc_by(total.saturating_sub(counter.get()));
 }

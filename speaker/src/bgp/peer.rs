@@ -13,6 +13,8 @@ pub(crate) struct Peer {
     pub(crate) setup: PeerSetup,
     /// Where it is, or was found last on its interface; or why it is nowhere.
     pub(crate) at: Result<SocketAddr, String>,
+    /// Why the last session or attempt ended, as things were then.
+    pub(crate) last_end: Option<String>,
 }
 
 impl Peer {
@@ -22,7 +24,11 @@ impl Peer {
             PeerAddress::Ip(ip) => Ok(SocketAddr::new(*ip, setup.port)),
             PeerAddress::Interface(name) => Err(format!("no router was found on {name} yet")),
         };
-        Self { setup, at }
+        Self {
+            setup,
+            at,
+            last_end: None,
+        }
     }
 
     /// The BFD session with it, if there is to be one.
@@ -38,6 +44,15 @@ impl Peer {
             minimum_ttl: bfd.minimum_ttl,
         };
         Some((path, bfd.settings))
+    }
+
+    /// Whether a connection from there is one of its.
+    pub(crate) fn is_at(&self, from: SocketAddr) -> bool {
+        let same_link = match (&self.at, from) {
+            (Ok(SocketAddr::V6(at)), SocketAddr::V6(from)) => at.scope_id() == from.scope_id(),
+            _ => true,
+        };
+        same_link && self.at.as_ref().is_ok_and(|at| at.ip() == from.ip())
     }
 
     /// What it is called in sentences.

@@ -12,7 +12,7 @@ use metallb_bgp::Speaker;
 use metallb_config::PeerAddress;
 use metallb_kit::watch::ObjectKey;
 
-use super::{Peer, advice};
+use super::Peer;
 
 /// Where a running speaker shows it, on the port of its probes.
 pub(crate) const PATH: &str = "/bgp";
@@ -39,7 +39,11 @@ pub(crate) fn sessions<'a>(
         let hold = agreed.map(|it| format!("{}s", it.hold_time));
         let watched = peer.bfd().and_then(|(path, _)| bfd.session(&path));
         let end = session.last_end();
-        let end = end.map(|(at, end)| format!("{}: {}", time(at), advice(end, peer)));
+        let end = end.map(|(at, end)| {
+            let said = peer.last_end.clone();
+            let why = said.unwrap_or_else(|| end.to_string());
+            format!("{}: {why}", time(at))
+        });
         text += &row([
             name,
             &address,

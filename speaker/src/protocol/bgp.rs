@@ -4,10 +4,11 @@ mod connection;
 mod datagrams;
 mod echoes;
 mod interfaces;
+mod listeners;
 mod unnumbered;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
@@ -18,6 +19,7 @@ use metallb_bgp::wire::{ErrorCode, Notification};
 use metallb_crds::v1beta1::BGPSessionState;
 use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::watch::ObjectKey;
+use metallb_l2::router_discovery::Input as Discovered;
 use metallb_netio::Alarm;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
@@ -33,11 +35,12 @@ use connection::Connection;
 use datagrams::Datagrams;
 use echoes::Echoes;
 use interfaces::Interfaces;
+use listeners::Listeners;
 
 /// What happens to connections.
 #[derive(Debug)]
 enum Event {
-    /// One that we opened.
+    /// One that was opened, by us or by the peer.
     Connected(u64, TcpStream, Link),
     /// One that we could not open, for this reason.
     Failed(u64, String),
@@ -54,6 +57,7 @@ pub(super) struct Shell {
     datagrams: Datagrams,
     echoes: Echoes,
     interfaces: Interfaces,
+    listeners: Listeners,
     peers: BTreeMap<String, Peer>,
     /// Those that are to be connected to as soon as a router is found.
     waiting: BTreeSet<String>,
@@ -91,6 +95,7 @@ impl Shell {
             echoes: Echoes::new(bfd.echo_mark()),
             bfd,
             interfaces: Interfaces::new(seed),
+            listeners: Listeners::new(),
             peers: BTreeMap::new(),
             waiting: BTreeSet::new(),
             dials: BTreeMap::new(),
@@ -106,13 +111,15 @@ impl Shell {
         (shell, Queue(queue))
     }
 
-    /// Runs until the goodbye has been said.
+    /// Runs until the goodbye has been said. Routers may connect to these sockets.
     pub(super) async fn run(
         mut self,
+        sockets: Vec<TcpListener>,
         mut queue: Queue,
         mut commands: mpsc::UnboundedReceiver<BgpCommand>,
         leave: CancellationToken,
     ) -> std::io::Result<()> {
+        self.listeners.open(sockets)?;
         let mut alarm = Alarm::new()?;
         let mut show = tokio::time::interval(SHOW);
         let mut batch = Vec::new();
@@ -152,6 +159,7 @@ impl Shell {
                 }
                 Some(event) = queue.0.recv() => self.take(event),
                 _ = show.tick(), if self.stale => self.show(),
+                Some((stream, from)) = self.listeners.recv() => self.accepted(stream, from),
                 // Last, as any station on the link can send as much as it likes.
                 Some(arrival) = self.interfaces.recv() => self.arrive(arrival),
             }
@@ -234,11 +242,12 @@ impl Shell {
                 && before.setup.port == peer.setup.port
             {
                 peer.at.clone_from(&before.at);
+                peer.last_end.clone_from(&before.last_end);
             }
             (name, peer)
         });
         self.peers = known.collect();
-        self.watch_with_bfd(now);
+        self.peers_have_moved(now);
         self.follow_interfaces(now);
         self.speaker.configure(now, all);
         self.failures
@@ -258,7 +267,9 @@ impl Shell {
         };
         let input = match event {
             Event::Connected(_, stream, link) => {
-                self.dials.remove(&peer);
+                if way == Way::Out {
+                    self.dials.remove(&peer);
+                }
                 let connection = Connection::start(number, stream, self.events.clone());
                 self.connections.insert((peer.clone(), way), connection);
                 Input::Connected(way, link)
@@ -354,11 +365,12 @@ impl Shell {
                     why,
                     "BGP session down"
                 );
+                self.look_elsewhere(Instant::now(), &peer, |_| Discovered::Lost);
                 self.tell(peer, SessionNews::Down(why));
             }
             Output::Failed(end) => {
                 let why = self.reason(&peer, &end);
-                self.look_elsewhere(Instant::now(), &peer);
+                self.look_elsewhere(Instant::now(), &peer, Discovered::NoAnswer);
                 let before = self.failures.insert(peer.clone(), why.clone());
                 if before.as_ref() != Some(&why) {
                     tracing::warn!(
@@ -374,9 +386,14 @@ impl Shell {
         }
     }
 
-    fn reason(&self, peer: &str, end: &End) -> String {
-        let peer = self.peers.get(peer);
-        peer.map_or_else(|| end.to_string(), |peer| advice(end, peer))
+    /// Why something ended, in words, which are kept.
+    fn reason(&mut self, peer: &str, end: &End) -> String {
+        let Some(peer) = self.peers.get_mut(peer) else {
+            return end.to_string();
+        };
+        let why = advice(end, peer);
+        peer.last_end = Some(why.clone());
+        why
     }
 
     fn tell(&self, peer: String, news: SessionNews) {
@@ -413,6 +430,38 @@ impl Shell {
         });
         self.numbers.insert(number, (peer.clone(), Way::Out));
         self.dials.insert(peer, (number, task.abort_handle()));
+    }
+
+    /// Somebody connects to us: a peer, or nobody that we want to know.
+    fn accepted(&mut self, stream: TcpStream, from: SocketAddr) {
+        let is_free = |peer: &String| {
+            !self
+                .numbers
+                .values()
+                .any(|it| *it == (peer.clone(), Way::In))
+        };
+        let mut peers = self.peers.iter();
+        let peer = peers.find(|(name, it)| it.is_at(from) && is_free(name));
+        let Some((peer, _)) = peer else {
+            tracing::debug!(op = "bgp", %from, "a connection from nobody that is expected");
+            return self.outlet.metrics.refuse();
+        };
+        self.last_number += 1;
+        let number = self.last_number;
+        self.numbers.insert(number, (peer.clone(), Way::In));
+        let events = self.events.clone();
+        tokio::task::spawn_local(async move {
+            let ready = async {
+                stream.set_nodelay(true)?;
+                connection::link_of(&stream).await
+            };
+            let event = match ready.await {
+                Ok(link) => Event::Connected(number, stream, link),
+                Err(error) => Event::Closed(number, error.to_string()),
+            };
+            // The shell is gone only when the process ends.
+            let _ = events.send(event).await;
+        });
     }
 
     fn show(&mut self) {

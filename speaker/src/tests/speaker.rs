@@ -54,6 +54,7 @@ pub(super) fn speak(
         }),
         layer2_metrics: Layer2Metrics::new(metrics),
         bgp_metrics: BgpMetrics::new(metrics, Backend::Native, "metallb"),
+        bgp_sockets: Vec::new(),
         sessions: tokio::sync::watch::channel(String::new()).0,
         session_states: Statuses::unheard(),
         ready: ready.condition("sockets open"),

@@ -141,6 +141,25 @@ fn the_first_router_is_the_one_until_it_does_not_answer() {
 }
 
 #[test]
+fn a_router_that_is_heard_at_a_new_address_after_a_session_ended_is_the_one() {
+    let mut link = Link::up();
+    link.hear(1);
+    link.wait(60);
+    link.input(Input::Lost);
+    let sent = link.wait(1);
+    assert!(
+        sent.iter().any(|(_, what)| *what == "solicitation"),
+        "{sent:?}"
+    );
+    assert_eq!(link.hear(2), [Output::Found(address(2))]);
+    // One that is where it was stays the one, whoever else comes.
+    link.input(Input::Lost);
+    assert_eq!(link.hear(2), []);
+    assert_eq!(link.hear(3), []);
+    assert_eq!(link.discovery.router(), Some(address(2)));
+}
+
+#[test]
 fn the_only_router_stays_the_one_and_is_told_of_us_when_it_does_not_answer() {
     let mut link = Link::up();
     link.hear(1);

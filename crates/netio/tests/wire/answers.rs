@@ -338,14 +338,14 @@ fn groups_are_counted_and_thousands_of_them_fit() {
 
 /// Runs a command until it prints `wanted`.
 fn block_until(command: &str, wanted: &str) {
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let until = Instant::now() + std::time::Duration::from_secs(10);
     loop {
         let printed = output(command);
         if printed.contains(wanted) {
             return;
         }
         assert!(
-            std::time::Instant::now() < until,
+            Instant::now() < until,
             "{command} never printed {wanted}: {printed}"
         );
         thread::sleep(std::time::Duration::from_millis(20));

@@ -141,9 +141,14 @@ pub(super) async fn open(
     options: &TcpOptions,
 ) -> io::Result<(TcpStream, Link)> {
     let stream = metallb_netio::connect(address, options).await?;
+    let link = link_of(&stream).await?;
+    Ok((stream, link))
+}
+
+/// Where our routes lead on a connection.
+pub(super) async fn link_of(stream: &TcpStream) -> io::Result<Link> {
     let local = stream.local_addr()?;
-    let beside = beside(local).await;
-    Ok((stream, link(local.ip(), &beside)))
+    Ok(link(local.ip(), &beside(local).await))
 }
 
 /// The other addresses of the interface that has this one.

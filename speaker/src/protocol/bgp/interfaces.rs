@@ -140,12 +140,10 @@ impl Interfaces {
         }
     }
 
-    /// The router on this interface could not be spoken with at this address.
-    pub(super) fn no_answer(&mut self, now: Instant, name: &str, address: Ipv6Addr) {
+    /// Something has become of the router on this interface.
+    pub(super) fn handle_input(&mut self, now: Instant, name: &str, input: Input<'_>) {
         if let Some(watched) = self.watched.get_mut(name) {
-            watched
-                .discovery
-                .handle_input(now, Input::NoAnswer(address));
+            watched.discovery.handle_input(now, input);
         }
         self.work();
     }

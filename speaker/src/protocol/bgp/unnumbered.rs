@@ -1,12 +1,13 @@
 //! Peers that are known by an interface: where they are now, and what becomes of their sessions.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Instant;
 
 use metallb_bfd as bfd;
 use metallb_bgp::session::{Input, Way};
 use metallb_config::PeerAddress;
+use metallb_l2::router_discovery::Input as Discovered;
 use metallb_netio::TcpOptions;
 
 use super::Shell;
@@ -36,7 +37,7 @@ impl Shell {
     pub(super) fn heed(&mut self, now: Instant, interface: &str, notice: &Notice) {
         for peer in self.peers_on(interface) {
             match notice {
-                Notice::Found if self.waiting.remove(&peer) => self.dial(peer),
+                Notice::Found if self.give_up(&peer) => self.dial(peer),
                 Notice::Found => self.speaker.handle_input(now, &peer, Input::Reachable),
                 Notice::Cut(why) => self.cut_off(now, &peer, why),
                 Notice::Several(one, other) => {
@@ -61,7 +62,7 @@ impl Shell {
         if let Some(it) = self.peers.get_mut(peer) {
             it.at = Err(why.to_owned());
         }
-        self.watch_with_bfd(now);
+        self.peers_have_moved(now);
         if self.give_up(peer) {
             let failed = Input::ConnectFailed(why.to_owned());
             self.speaker.handle_input(now, &peer.to_owned(), failed);
@@ -106,25 +107,30 @@ impl Shell {
         };
         if peer.at != at {
             peer.at.clone_from(&at);
-            self.watch_with_bfd(now);
+            self.peers_have_moved(now);
         }
         Some((at.ok()?, options))
     }
 
-    /// The peer could not be spoken with: if there is another one on its interface, that is tried.
-    pub(super) fn look_elsewhere(&mut self, now: Instant, peer: &str) {
+    /// The peer could not be spoken with, or not any more: is it elsewhere, or another one there?
+    pub(super) fn look_elsewhere(
+        &mut self,
+        now: Instant,
+        peer: &str,
+        what: fn(Ipv6Addr) -> Discovered<'static>,
+    ) {
         let Some(it) = self.peers.get(peer) else {
             return;
         };
         if let (PeerAddress::Interface(interface), Ok(SocketAddr::V6(at))) =
             (&it.setup.address, &it.at)
         {
-            self.interfaces.no_answer(now, interface, *at.ip());
+            self.interfaces.handle_input(now, interface, what(*at.ip()));
         }
     }
 
-    /// Watches all peers where they are now.
-    pub(super) fn watch_with_bfd(&mut self, now: Instant) {
+    /// BFD watches all peers where they are now, and there they have to know their passwords.
+    pub(super) fn peers_have_moved(&mut self, now: Instant) {
         let sessions = self.peers.values().filter_map(Peer::bfd);
         let mut sessions: BTreeMap<_, _> = sessions.collect();
         if !node_forwards() {
@@ -136,5 +142,10 @@ impl Shell {
         self.datagrams.listen_for(&sessions);
         self.echoes.prepare_for(&sessions);
         self.bfd.handle_input(now, bfd::Input::Sessions(sessions));
+        let passwords = self.peers.values().filter_map(|it| {
+            let at = it.at.as_ref().ok()?;
+            Some((at.ip(), it.setup.tcp.password.clone()?))
+        });
+        self.listeners.expect(passwords.collect());
     }
 }
