@@ -80,8 +80,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 17472)]
     pub(crate) health_probe_port: u16,
 
-    /// Port on which routers may connect; 0: only the speaker connects, to them. A port below 1024
-    /// takes the capability NET_BIND_SERVICE
+    /// Port on which routers may connect, which below 1024 takes a capability; 0 turns it off
     #[arg(long, env = "METALLB_BGP_LISTEN_PORT", default_value_t = 0)]
     pub(crate) bgp_listen_port: u16,
 

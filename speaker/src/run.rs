@@ -92,7 +92,6 @@ async fn run(args: Args) -> Result<()> {
         .as_ref()
         .map(|memberlist| heartbeat(&args, &node, memberlist, settings, &metrics))
         .transpose()?;
-    let bgp_sockets = bgp_sockets(args.bgp_listen_port)?;
     tracing::info!(
         op = "startup",
         version = env!("CARGO_PKG_VERSION"),
@@ -129,7 +128,7 @@ async fn run(args: Args) -> Result<()> {
         heartbeat,
         layer2_metrics: Layer2Metrics::new(&metrics),
         bgp_metrics,
-        bgp_sockets,
+        bgp_sockets: bgp_sockets(args.bgp_listen_port)?,
         sessions,
         session_states: outlet.statuses::<BGPSessionState>(),
         ready: sockets,

@@ -214,7 +214,7 @@ impl RouterDiscovery {
             self.outputs.push_back(Output::Send(solicitation));
             LEAST
         } else {
-            EVERY - self.part_of(EVERY / 4)
+            EVERY * 3 / 4 + self.part_of(EVERY / 4)
         };
         self.next = Some(now + pause);
     }
