@@ -260,30 +260,16 @@ pub(crate) fn several_routers(world: &World) -> Result<()> {
     world.frr("no neighbor eth0 interface remote-as external")
 }
 
-/// Tells a story with the cables, and takes them away after it.
+/// Tells a story with the cables, which stay: FRR 8.4 does not always live through the loss of a
+/// neighbour on an interface. The peers are those of the other stories again after it.
 fn with_cables(world: &World, story: impl FnOnce() -> Result<()>) -> Result<()> {
     begin(world)?;
     let told = story();
-    if told.is_err() {
-        world.print_what_happened();
-    }
-    end(world)?;
-    told
-}
-
-/// The peers are those of the other stories again.
-fn end(world: &World) -> Result<()> {
     world.remove("bgppeer", "r1-up")?;
-    for node in NODES {
-        world.frr(&format!(
-            "no neighbor {} interface remote-as external",
-            down(node)
-        ))?;
-        on(world, FRR, &format!("link del {}", down(node)))?;
-    }
     for (family, address) in families(FRR) {
         world.peer(&format!("{FRR}-{family}"), &address, json!({}))?;
     }
+    told?;
     for ip in world.addresses()? {
         world.known_by(FRR, ip, &NODES)?;
     }
@@ -292,8 +278,11 @@ fn end(world: &World) -> Result<()> {
 
 fn begin(world: &World) -> Result<()> {
     for node in NODES {
-        lay(world, node)?;
         let down = down(node);
+        if on(world, FRR, &format!("link show {down}")).is_ok() {
+            continue;
+        }
+        lay(world, node)?;
         world.frr(&format!("neighbor {down} interface remote-as external"))?;
         world.frr(&format!("neighbor {down} timers connect 1"))?;
         activate(world, &down)?;
@@ -301,7 +290,10 @@ fn begin(world: &World) -> Result<()> {
     for (family, _) in families(FRR) {
         world.remove("bgppeer", &format!("{FRR}-{family}"))?;
     }
-    peer(world, json!({}))
+    peer(world, json!({}))?;
+    let ips = world.addresses()?;
+    ips.iter()
+        .try_for_each(|ip| by_cables(world, *ip, &NODES).map(drop))
 }
 
 fn activate(world: &World, neighbor: &str) -> Result<()> {
