@@ -149,7 +149,8 @@ fn happens_to_the_router(world: &World) -> Result<()> {
     router(&format!("addr add fe80::5678/64 dev {}", down(3)))?;
     router(&format!("addr del {before}/64 dev {}", down(3)))?;
     let started = Instant::now();
-    eventually("a session with the router's new address", SOON, || {
+    let patience = Duration::from_mins(1);
+    eventually("a session with the router's new address", patience, || {
         let on_n3 = [
             "-n",
             product::NAMESPACE,
@@ -214,7 +215,7 @@ fn watched(world: &World) -> Result<()> {
     by_cables(world, ip, &NODES)?;
     // The cable stays whole, so nobody but BFD can tell.
     let rule = "table inet deaf { chain in { type filter hook input priority 0; \
-                iifname \"down3\" udp dport 3784 drop; } }";
+                iifname \"down3\" udp dport 3784 drop; }; }";
     world.cluster.output(FRR, &["nft", rule])?;
     let started = Instant::now();
     let gone = by_cables(world, ip, &[1, 2]);
