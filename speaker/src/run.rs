@@ -85,9 +85,6 @@ async fn run(args: Args) -> Result<()> {
     let tls = tls(&args)?;
     let metrics = Metrics::new();
     let memberlist = args.memberlist();
-    if memberlist.is_none() {
-        tracing::warn!(op = "startup", "{MEMBERLIST_OFF}");
-    }
     let heartbeat = memberlist
         .as_ref()
         .map(|memberlist| heartbeat(&args, &node, memberlist, settings, &metrics))
@@ -186,6 +183,9 @@ fn warn_of_settings(args: &Args, bgp_type: &str) -> Result<(), args::Error> {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|it| !it.is_empty());
     for (name, why) in args.without_effect(bgp_type, is_set)? {
         tracing::warn!(op = "startup", name, why, "this setting has no effect");
+    }
+    if args.memberlist().is_none() {
+        tracing::warn!(op = "startup", "{MEMBERLIST_OFF}");
     }
     Ok(())
 }
