@@ -293,6 +293,8 @@ fn peer_anew(world: &World, router: Place, fields: Value) -> Result<()> {
 pub(crate) fn metrics(world: &World) -> Result<()> {
     let [(_, address), _] = families(FRR);
     let ip = address.ip;
+    world.apply("BFDProfile", "watched", json!({}))?;
+    world.peer("r1-v4", &address, json!({ "bfdProfile": "watched" }))?;
     of_backend(world, "frr", (9121, "metallb"), &format!("{ip}:179"))?;
     let backend = |name: &str| {
         let patch = json!({ "spec": { "bgpBackend": name } }).to_string();
@@ -311,7 +313,9 @@ pub(crate) fn metrics(world: &World) -> Result<()> {
     of_backend(world, "frr-k8s", (9141, "frrk8s"), &ip.to_string())?;
     product::forget_metrics_reader(&world.kubectl)?;
     backend("frr")?;
-    product::available(&world.kubectl)
+    product::available(&world.kubectl)?;
+    world.peer("r1-v4", &address, json!({}))?;
+    world.remove("bfdprofile", "watched")
 }
 
 /// Where the metrics of sessions are with a backend, and how they name a router.
@@ -327,7 +331,12 @@ fn of_backend(
         let text = all.first().cloned().unwrap_or_default();
         let is_up = |line: &&str| line.starts_with(&up) && line.ends_with(" 1");
         let count = text.lines().filter(is_up).count();
-        Ok(if count == 3 { Ok(text) } else { Err(text) })
+        let is_watched = text.contains("_bfd_session_up{");
+        Ok(if count == 3 && is_watched {
+            Ok(text)
+        } else {
+            Err(text)
+        })
     })?;
     for metric in [
         "bgp_updates_total{",
