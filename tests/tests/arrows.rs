@@ -69,6 +69,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "metallb-benches",
         &[
+            "metallb-bfd",
             "metallb-bgp",
             "metallb-config",
             "metallb-ipam",
