@@ -3,6 +3,8 @@
 mod connection;
 mod datagrams;
 mod echoes;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
