@@ -163,7 +163,9 @@ impl<K: Kind> Book<K> {
     fn step(&self, subject: &K::Subject) -> Option<Step<K::Status>> {
         let mut objects = self.seen.get(subject).into_iter().flatten();
         let Some(wanted) = self.wanted.get(subject) else {
-            return objects.next().map(|(name, _)| Step::Delete(name.to_string()));
+            return objects
+                .next()
+                .map(|(name, _)| Step::Delete(name.to_string()));
         };
         let Some((name, status)) = objects.next() else {
             return Some(Step::Create);

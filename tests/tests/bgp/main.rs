@@ -1,9 +1,11 @@
 //! BGP with real routers: FRR, BIRD and `GoBGP` take our routes, on one real cluster.
 
+mod availability;
 mod bfd;
 mod objects;
 mod routes;
 mod sessions;
+mod traffic;
 mod world;
 
 use std::process::ExitCode;
@@ -16,7 +18,7 @@ use world::World;
 const STORIES: &[Story<World>] = &[
     (
         "bgp::every_router_has_the_routes_and_what_is_said_of_them",
-        routes::told,
+        routes::are_told,
     ),
     (
         "bgp::a_client_behind_a_router_gets_the_page",
@@ -25,6 +27,18 @@ const STORIES: &[Story<World>] = &[
     (
         "bgp::services_come_and_go_and_no_session_ends",
         routes::come_and_go,
+    ),
+    (
+        "bgp::a_thousand_changes_reset_no_session_and_lose_nothing",
+        availability::a_thousand_changes,
+    ),
+    (
+        "bgp::nothing_is_lost_while_speakers_are_replaced_or_a_node_is_drained",
+        availability::planned,
+    ),
+    (
+        "bgp::how_long_nobody_answers_when_a_router_restarts_or_a_cable_is_cut",
+        availability::unplanned,
     ),
     (
         "bgp::communities_and_preferences_change_and_no_session_ends",
@@ -56,6 +70,10 @@ const STORIES: &[Story<World>] = &[
         sessions::fields,
     ),
     (
+        "bgp::every_router_sees_who_the_nodes_are",
+        sessions::identity,
+    ),
+    (
         "bgp::within_an_as_routes_have_a_preference",
         sessions::within_an_as,
     ),
@@ -64,13 +82,16 @@ const STORIES: &[Story<World>] = &[
         "bgp::routes_stay_while_speakers_are_replaced",
         sessions::graceful_restart,
     ),
+    (
+        "bgp::routers_behind_others_have_the_routes",
+        sessions::behind,
+    ),
     ("bgp::bfd_notices_a_cut_cable_at_once", bfd::cut),
     ("bgp::the_router_sees_each_field_of_a_profile", bfd::fields),
     (
         "bgp::a_router_that_stops_forwarding_is_noticed_by_echo",
         bfd::echo,
     ),
-    ("bgp::bfd_works_on_both_families", bfd::bird),
     (
         "bgp::sessions_are_seen_on_the_command_line",
         sessions::on_the_command_line,
@@ -83,8 +104,6 @@ const STORIES: &[Story<World>] = &[
         "bgp::sessions_are_counted_by_upstreams_names",
         sessions::metrics,
     ),
-    // After a password was taken back, FRR 8.4 answers no IPv6 neighbour of a listen range any more:
-    // so these come last.
     ("bgp::a_password_is_wanted_and_given", sessions::password),
     (
         "bgp::a_password_is_taken_from_a_secret",

@@ -113,5 +113,6 @@ fn settings() -> Settings {
         detect_multiplier: 3,
         passive: false,
         echo_receive: None,
+        echo_transmit: None,
     }
 }

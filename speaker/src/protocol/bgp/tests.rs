@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::bgp::Backend;
+use crate::statuses::Statuses;
 
 const OURS: u32 = 64500;
 const THEIRS: u32 = 64501;
@@ -91,9 +92,13 @@ fn in_a_flood() {
 /// Runs the shell through the flood; what it says of its sessions.
 async fn speak(peers: BTreeMap<String, PeerSetup>) -> Vec<Observed> {
     let (observer, mut seen) = mpsc::unbounded_channel();
-    let (sessions, _) = watch::channel(String::new());
-    let metrics = BgpMetrics::new(&Metrics::new(), Backend::Native);
-    let (shell, queue) = Shell::new(1, metrics, sessions, observer);
+    let outlet = Outlet {
+        metrics: BgpMetrics::new(&Metrics::new(), Backend::Native, "metallb"),
+        page: watch::channel(String::new()).0,
+        objects: Statuses::unheard(),
+        observer,
+    };
+    let (shell, queue) = Shell::new(1, outlet);
     let (commands, orders) = mpsc::unbounded_channel();
     commands.send(BgpCommand::Peers(peers)).expect("it listens");
     let run = shell.run(queue, orders, CancellationToken::new());
@@ -133,6 +138,7 @@ fn peer(name: &str, address: SocketAddr) -> PeerSetup {
         detect_multiplier: 3,
         passive: false,
         echo_receive: None,
+        echo_transmit: None,
     };
     PeerSetup {
         settings,
