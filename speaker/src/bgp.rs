@@ -21,6 +21,8 @@ pub(crate) use command::{BgpCommand, SessionNews};
 pub(crate) use engine::Engine;
 pub(crate) use metrics::BgpMetrics;
 pub(crate) use peer::Peer;
+#[cfg(test)]
+pub(crate) use peers::BfdSetup;
 use peers::peers;
 pub(crate) use peers::{Backend, PeerSetup};
 pub(crate) use routers::Routers;

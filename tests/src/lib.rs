@@ -12,6 +12,7 @@ mod cluster;
 mod control_plane;
 pub mod faults;
 mod images;
+pub mod interop;
 mod interrupt;
 mod kube;
 mod kubeconfig;

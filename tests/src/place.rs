@@ -56,6 +56,16 @@ impl Place {
         }
     }
 
+    /// The address of a router that nodes reach by way of another router: in 203.0.113.0/24 and
+    /// `2001:db8:b::/64`, where there is a router beside it.
+    pub fn address_behind(self) -> Address {
+        let host = self.host();
+        Address {
+            v4: Ipv4Addr::new(203, 0, 113, host),
+            v6: Ipv6Addr::new(0x2001, 0xdb8, 0xb, 0, 0, 0, 0, same_digits(host)),
+        }
+    }
+
     /// The fabric's end of this place's cable: `vn1`, `vr1`, `vclient`, `vcp`; that of the second
     /// card: `v1n1`.
     pub fn port(self, nic: u8) -> String {

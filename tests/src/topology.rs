@@ -39,7 +39,10 @@ pub(crate) fn build(cluster: &Cluster) -> Result<()> {
     for node in cluster.nodes() {
         masquerade(cluster, node)?;
     }
-    Ok(())
+    cluster
+        .routers()
+        .into_iter()
+        .try_for_each(|(router, _)| put_behind(cluster, router))
 }
 
 /// The fabric's side: bridges and one port per card.
@@ -138,7 +141,7 @@ fn addresses(address: Address, family: Family, card: &str) -> Vec<String> {
 }
 
 /// Per namespace: no duplicate address detection, which would hold every address back for a
-/// second; forwarding where packets of others pass.
+/// second; forwarding where packets of others pass, over all ways that there are.
 fn sysctls(cluster: &Cluster, place: Place) -> Result<()> {
     let mut settings = vec![
         ("net/ipv6/conf/all/accept_dad", "0"),
@@ -147,6 +150,16 @@ fn sysctls(cluster: &Cluster, place: Place) -> Result<()> {
     if matches!(place, Place::Node(_) | Place::Router(_)) {
         settings.push(("net/ipv4/ip_forward", "1"));
         settings.push(("net/ipv6/conf/all/forwarding", "1"));
+    }
+    if matches!(place, Place::Router(_)) {
+        // Routers, nodes and client are on one segment, and packets are to pass the routers.
+        settings.push(("net/ipv4/conf/all/send_redirects", "0"));
+        settings.push(("net/ipv4/conf/default/send_redirects", "0"));
+    }
+    if matches!(place, Place::Router(_) | Place::Client) {
+        // Of several ways, each connection has its own.
+        settings.push(("net/ipv4/fib_multipath_hash_policy", "1"));
+        settings.push(("net/ipv6/fib_multipath_hash_policy", "1"));
     }
     // A reply between two pods of one node must pass the translation that the request passed;
     // in the fabric the bridge is a plain switch.
@@ -187,6 +200,56 @@ fn masquerade(cluster: &Cluster, node: Place) -> Result<()> {
     );
     cluster.output(node, &["nft", &table]).map(drop)
 }
+
+/// Gives a router its address behind the next router: nodes send to it by way of that one, and it
+/// answers the same way.
+fn put_behind(cluster: &Cluster, router: Place) -> Result<()> {
+    let routers: Vec<_> = cluster.routers().into_iter().map(|it| it.0).collect();
+    let after = routers.iter().skip_while(|it| **it != router).nth(1);
+    let next = *after.unwrap_or(&routers[0]);
+    if next == router {
+        return Ok(());
+    }
+    let (address, own, via) = (router.address_behind(), router.address(), next.address());
+    let family = cluster.options().family;
+    for (wanted, ip, address, nodes, own, via) in [
+        (
+            family.ipv4(),
+            "ip -4",
+            address.v4.to_string(),
+            "192.0.2.0/24",
+            own.v4.to_string(),
+            via.v4.to_string(),
+        ),
+        (
+            family.ipv6(),
+            "ip -6",
+            address.v6.to_string(),
+            "2001:db8::/64",
+            own.v6.to_string(),
+            via.v6.to_string(),
+        ),
+    ] {
+        if !wanted {
+            continue;
+        }
+        let there = format!(
+            "{ip} addr add {address} dev lo && {ip} rule add from {address} lookup {BEHIND} && \
+             {ip} route add {nodes} via {via} table {BEHIND}"
+        );
+        cluster.output(router, &["sh", "-c", &there])?;
+        let on_the_way = format!("{ip} route add {address} via {own}");
+        cluster.output(next, &["sh", "-c", &on_the_way])?;
+        let to_it = format!("{ip} route add {address} via {via}");
+        for node in cluster.nodes() {
+            cluster.output(node, &["sh", "-c", &to_it])?;
+        }
+    }
+    Ok(())
+}
+
+/// The number of the table that a router looks into for what it sends from behind.
+const BEHIND: u8 = 100;
 
 /// Runs many `ip` commands in one process.
 fn batch(netns: Option<&str>, lines: &str) -> Result<()> {

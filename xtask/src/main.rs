@@ -11,6 +11,7 @@ mod test;
 mod workspace;
 
 use clap::{Parser, Subcommand};
+use metallb_tests::routers;
 
 use crate::steps::Steps;
 
@@ -34,6 +35,11 @@ enum Task {
     Soak(soak::SoakArgs),
     /// A real Kubernetes in network namespaces of this machine.
     Cluster(cluster::ClusterArgs),
+    /// Fetch the routers of another release of Debian, such as `trixie`, to test with.
+    Routers {
+        /// The release, by its name.
+        release: String,
+    },
     /// Build the OCI image with the three static programs.
     Image(image::ImageArgs),
     /// What is claimed about speed, measured beside its bar; fails when one is missed.
@@ -60,6 +66,11 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Test(args) => test::run(&args),
         Task::Soak(args) => soak::run(&args),
         Task::Cluster(args) => cluster::run(args),
+        Task::Routers { release } => {
+            let root = routers::of_release(&release)?;
+            println!("{}={} cargo xtask test bgp", routers::ROOT, root.display());
+            Ok(())
+        }
         Task::Bench(args) => bench::run(&args),
         Task::Crds(args) => generated::crds(&args),
         Task::Manifests(args) => generated::manifests(&args),

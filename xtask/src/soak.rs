@@ -47,6 +47,8 @@ enum Part {
     Ownership,
     /// BGP speakers and routers whose connections break.
     Bgp,
+    /// What reads bytes from routers, with messages that are nearly right.
+    Mutations,
     /// Property tests of all cores.
     Properties,
     /// Fuzz targets, where `cargo fuzz` can be had.
@@ -70,7 +72,7 @@ enum Scale {
 }
 
 /// Named in every run; the numbers are some minutes to an hour each, on two processors.
-const LONG_TESTS: [LongTest; 8] = [
+const LONG_TESTS: [LongTest; 9] = [
     LongTest {
         part: Part::Model,
         scale: Scale::Seeds(1_000_000),
@@ -105,6 +107,11 @@ const LONG_TESTS: [LongTest; 8] = [
         part: Part::Bgp,
         scale: Scale::Seeds(100_000),
         arguments: "--package metallb-bgp in_the_end",
+    },
+    LongTest {
+        part: Part::Mutations,
+        scale: Scale::Seeds(1_000_000),
+        arguments: "--package metallb-bgp --package metallb-bfd --test wire --test fuzz nearly",
     },
     LongTest {
         part: Part::Properties,

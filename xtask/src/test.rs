@@ -4,6 +4,7 @@
 //! and one line of counts.
 
 mod counts;
+mod interop;
 mod stage;
 
 use std::{
@@ -76,6 +77,9 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
         }
     }
     stages.print();
+    if args.part == Part::Bgp && metallb_tests::is_root() {
+        interop::print(&stages)?;
+    }
     let counts = stages.counts();
     println!(
         "\n{} passed, {} failed, {} skipped",

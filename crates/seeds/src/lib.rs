@@ -4,7 +4,9 @@
 //! environment choose: `METALLB_SEEDS`, how many; `METALLB_FIRST_SEED`, from where on, 0 if not
 //! given; `METALLB_SEED`, just this one, to see again what failed. `cargo xtask soak` sets them.
 
+mod corpus;
 mod dice;
+mod mutate;
 mod network;
 mod panics;
 
@@ -14,7 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use std::{env, thread};
 
+pub use corpus::assert_is_kept;
 pub use dice::Dice;
+pub use mutate::mutate;
 pub use network::{Network, Station, To};
 pub use panics::panic_message;
 

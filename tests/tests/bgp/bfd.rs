@@ -4,32 +4,56 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use metallb_tests::faults::Cable;
-use metallb_tests::{Place, eventually, product};
+use metallb_tests::{Place, eventually, interop, product};
 use serde_json::{Value, json};
 
-use crate::world::{BIRD, FRR, SOON, World, families, peer_name};
+use crate::world::{FRR, SOON, TOLD_WITHOUT_N3, World, families, peer_name, told};
 
-/// A cable is cut: by BFD, the router knows within a fraction of a second, and so do we.
+/// A cable is cut: by BFD, routers know within a fraction of a second, and so do we.
 pub(crate) fn cut(world: &World) -> Result<()> {
-    let ip = world.addresses()?[0];
-    profile_of_frr(
-        world,
-        &[
-            "transmit-interval 50",
-            "receive-interval 50",
-            "detect-multiplier 3",
-        ],
-    )?;
+    let routers = world.routers_of(&interop::BFD);
+    watched(world, &routers)?;
+    world.all_know(&routers, &told(""))?;
+    while_n3_is_cut(world, || world.all_know(&routers, TOLD_WITHOUT_N3))?;
+    world.all_know(&routers, &told(""))?;
+    routers.iter().try_for_each(|it| are_up(world, *it))?;
+    world.as_ever(&routers)
+}
+
+/// Has nodes watch these routers by BFD, and waits until they do.
+pub(crate) fn watched(world: &World, routers: &[Place]) -> Result<()> {
     let fast = json!({ "transmitInterval": 50, "receiveInterval": 50, "detectMultiplier": 3 });
-    watched(world, fast)?;
-    world.known_by(FRR, ip, &[1, 2, 3])?;
-    while_n3_is_cut(world, || world.known_by(FRR, ip, &[1, 2]).map(drop))?;
-    world.known_by(FRR, ip, &[1, 2, 3])?;
-    all_are(world, "status", &json!("up"))
+    world.apply("BFDProfile", "fast", fast)?;
+    for router in routers {
+        for (family, address) in families(*router) {
+            let name = peer_name(*router, family);
+            world.peer(&name, &address, json!({ "bfdProfile": "fast" }))?;
+        }
+    }
+    routers.iter().try_for_each(|it| are_up(world, *it))
+}
+
+/// Waits until a router's BFD sessions with all nodes are up, on both families.
+pub(crate) fn are_up(world: &World, router: Place) -> Result<()> {
+    let (question, up) = match router {
+        FRR => ("show bfd peers json", "\"status\":\"up\""),
+        _ => ("show bfd sessions", " Up "),
+    };
+    eventually(
+        &format!("six BFD sessions of {router} are up"),
+        SOON,
+        || {
+            let text = world.cluster.ask_router(router, question)?;
+            let is_so = text.matches(up).count() == 6;
+            Ok(is_so.then_some(()).ok_or(text))
+        },
+    )
 }
 
 /// A BFDProfile changes under sessions that are up; what the router sees of each field.
 pub(crate) fn fields(world: &World) -> Result<()> {
+    let [(_, address), _] = families(FRR);
+    world.peer("r1-v4", &address, json!({ "bfdProfile": "fast" }))?;
     for (fields, place, expected) in [
         (
             json!({ "transmitInterval": 70 }),
@@ -82,7 +106,10 @@ pub(crate) fn echo(world: &World) -> Result<()> {
         })
     };
     // Without echo mode, a node returns Echo packets and sends none.
-    watched(world, profile(false))?;
+    let [(_, address), _] = families(FRR);
+    world.apply("BFDProfile", "fast", profile(false))?;
+    world.peer("r1-v4", &address, json!({ "bfdProfile": "fast" }))?;
+    all_are(world, "status", &json!("up"))?;
     all_are(world, "remote-echo-receive-interval", &json!(40))?;
     returned_by_nodes(world)?;
     all_are(world, "remote-receive-interval", &json!(300))?;
@@ -187,41 +214,8 @@ fn is_gone(world: &World, node: u8) -> Result<()> {
     })
 }
 
-/// BIRD, on IPv4 and IPv6.
-pub(crate) fn bird(world: &World) -> Result<()> {
-    let ips = world.addresses()?;
-    let fast = json!({ "transmitInterval": 50, "receiveInterval": 50, "detectMultiplier": 3 });
-    world.apply("BFDProfile", "fast", fast)?;
-    let peers = |fields: &Value| {
-        let mut all = families(BIRD).into_iter();
-        all.try_for_each(|(family, address)| {
-            world.peer(&peer_name(BIRD, family), &address, fields.clone())
-        })
-    };
-    peers(&json!({ "bfdProfile": "fast" }))?;
-    let up = || {
-        eventually("six BFD sessions with BIRD are up", SOON, || {
-            let text = world.cluster.ask_router(BIRD, "show bfd sessions")?;
-            let up = text.lines().filter(|line| line.contains(" Up ")).count();
-            Ok(if up == 6 { Ok(()) } else { Err(text) })
-        })
-    };
-    up()?;
-    for ip in &ips {
-        world.known_by(BIRD, *ip, &[1, 2, 3])?;
-    }
-    while_n3_is_cut(world, || {
-        ips.iter()
-            .try_for_each(|ip| world.known_by(BIRD, *ip, &[1, 2]).map(drop))
-    })?;
-    up()?;
-    peers(&json!({}))?;
-    ips.iter()
-        .try_for_each(|ip| world.known_by(BIRD, *ip, &[1, 2, 3]).map(drop))
-}
-
 /// Cuts a cable until it was noticed, which takes less than the hold time.
-fn while_n3_is_cut(world: &World, noticed: impl Fn() -> Result<()>) -> Result<()> {
+pub(crate) fn while_n3_is_cut(world: &World, noticed: impl Fn() -> Result<()>) -> Result<()> {
     let cable = Cable {
         place: Place::Node(3),
         nic: 0,
@@ -240,16 +234,6 @@ fn while_n3_is_cut(world: &World, noticed: impl Fn() -> Result<()>) -> Result<()
     Ok(())
 }
 
-/// FRR and the nodes watch each other by the profile `fast`, of which this is the nodes' side.
-fn watched(world: &World, fast: Value) -> Result<()> {
-    let [(_, address), _] = families(FRR);
-    world.frr("neighbor nodes bfd")?;
-    world.frr("neighbor nodes bfd profile fast")?;
-    world.apply("BFDProfile", "fast", fast)?;
-    world.peer("r1-v4", &address, json!({ "bfdProfile": "fast" }))?;
-    all_are(world, "status", &json!("up"))
-}
-
 /// FRR's side of the sessions.
 fn profile_of_frr(world: &World, lines: &[&str]) -> Result<()> {
     let lines = [&["bfd", "profile fast"], lines].concat();
@@ -263,7 +247,7 @@ fn start_over(world: &World) -> Result<()> {
     world.remove("bgppeer", "r1-v4")?;
     world.known_by(FRR, ip, &[])?;
     world.peer("r1-v4", &address, json!({ "bfdProfile": "fast" }))?;
-    world.known_by(FRR, ip, &[1, 2, 3]).map(drop)
+    world.known_by(FRR, ip, &[1, 2, 3])
 }
 
 /// RFC 5881 section 4.

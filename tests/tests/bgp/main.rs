@@ -1,11 +1,13 @@
 //! BGP with real routers: FRR, BIRD and `GoBGP` take our routes, on one real cluster.
 
+mod availability;
 mod bfd;
 mod frr_k8s;
 mod listening;
 mod objects;
 mod routes;
 mod sessions;
+mod traffic;
 mod unnumbered;
 mod world;
 
@@ -19,7 +21,7 @@ use world::World;
 const STORIES: &[Story<World>] = &[
     (
         "bgp::every_router_has_the_routes_and_what_is_said_of_them",
-        routes::told,
+        routes::are_told,
     ),
     (
         "bgp::a_client_behind_a_router_gets_the_page",
@@ -28,6 +30,18 @@ const STORIES: &[Story<World>] = &[
     (
         "bgp::services_come_and_go_and_no_session_ends",
         routes::come_and_go,
+    ),
+    (
+        "bgp::a_thousand_changes_reset_no_session_and_lose_nothing",
+        availability::a_thousand_changes,
+    ),
+    (
+        "bgp::nothing_is_lost_while_speakers_are_replaced_or_a_node_is_drained",
+        availability::planned,
+    ),
+    (
+        "bgp::how_long_nobody_answers_when_a_router_restarts_or_a_cable_is_cut",
+        availability::unplanned,
     ),
     (
         "bgp::communities_and_preferences_change_and_no_session_ends",
@@ -59,6 +73,10 @@ const STORIES: &[Story<World>] = &[
         sessions::fields,
     ),
     (
+        "bgp::every_router_sees_who_the_nodes_are",
+        sessions::identity,
+    ),
+    (
         "bgp::within_an_as_routes_have_a_preference",
         sessions::within_an_as,
     ),
@@ -67,13 +85,16 @@ const STORIES: &[Story<World>] = &[
         "bgp::routes_stay_while_speakers_are_replaced",
         sessions::graceful_restart,
     ),
+    (
+        "bgp::routers_behind_others_have_the_routes",
+        sessions::behind,
+    ),
     ("bgp::bfd_notices_a_cut_cable_at_once", bfd::cut),
     ("bgp::the_router_sees_each_field_of_a_profile", bfd::fields),
     (
         "bgp::a_router_that_stops_forwarding_is_noticed_by_echo",
         bfd::echo,
     ),
-    ("bgp::bfd_works_on_both_families", bfd::bird),
     ("bgp::a_router_is_found_on_an_interface", unnumbered::frr),
     (
         "bgp::what_becomes_of_an_interface_is_said",

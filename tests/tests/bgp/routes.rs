@@ -4,41 +4,24 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use metallb_tests::{Place, eventually, product};
+use metallb_tests::{Place, eventually, interop, product};
 use serde_json::json;
 
-use crate::world::{BIRD, FRR, GOBGP, SOON, World};
+use crate::world::{BIRD, FRR, SOON, World, told};
 
 const ALL: [u8; 3] = [1, 2, 3];
 
-/// All three routers have both addresses, by way of all nodes, with all communities.
-pub(crate) fn told(world: &World) -> Result<()> {
-    world.apply(
-        "Community",
-        "names",
-        json!({ "communities": [{ "name": "blue", "value": "64500:7" }] }),
-    )?;
+/// The routers have both addresses, by way of all nodes, with all communities, and nothing else.
+pub(crate) fn are_told(world: &World) -> Result<()> {
+    let blue = json!({ "communities": [{ "name": "blue", "value": "64500:7" }] });
+    world.apply("Community", "names", blue)?;
     world.advertise(json!({
         "ipAddressPools": ["routed"], "communities": ["blue", "64500:100", "large:64500:1:2"],
     }))?;
-    for ip in world.addresses()? {
-        for (router, communities) in [
-            (FRR, ["64500:7", "64500:100", "64500:1:2"]),
-            (BIRD, ["(64500,7)", "(64500,100)", "(64500, 1, 2)"]),
-            (GOBGP, ["4227072007", "4227072100", "64500"]),
-        ] {
-            let known = eventually(&format!("{router} has all communities"), SOON, || {
-                let known = world.known_by(router, ip, &ALL)?;
-                let missing = communities.iter().find(|it| !known.text.contains(**it));
-                Ok(match missing {
-                    None => Ok(known),
-                    Some(it) => Err(format!("no {it} in {}", known.text)),
-                })
-            })?;
-            println!("  {router} knows {ip} by {:?}", known.next_hops);
-        }
-    }
-    Ok(())
+    let table = told(", 64500:100, 64500:1:2, 64500:7");
+    world.all_know(&world.routers_of(&interop::ROUTES), &table)?;
+    println!("{table}");
+    world.advertise(json!({ "ipAddressPools": ["routed"] }))
 }
 
 /// The router forwards to the nodes, which forward to pods.
@@ -61,36 +44,39 @@ pub(crate) fn page_through_the_router(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Twenty Services are made and deleted; routers follow within moments, on the same sessions.
+/// Services are made and deleted; routers follow within moments, on the same sessions.
 pub(crate) fn come_and_go(world: &World) -> Result<()> {
-    let before = world.established()?;
-    ensure!(before.len() == 6, "not three nodes twice: {before:?}");
+    let routers = world.routers_of(&interop::CHANGES);
+    let before = world.epochs()?;
     let names: Vec<_> = (0..6).map(|n| format!("routed-{n}")).collect();
     for name in &names {
         world.service(name, json!({ "ipFamilyPolicy": "SingleStack" }))?;
     }
     let started = Instant::now();
+    let mut ips = Vec::new();
     for name in &names {
         let ip = product::assigned(&world.kubectl, name, 1)?[0];
-        for router in [FRR, BIRD, GOBGP] {
-            world.known_by(router, ip, &ALL)?;
+        for router in &routers {
+            world.known_by(*router, ip, &ALL)?;
         }
+        ips.push(ip);
     }
     println!(
         "  six more Services known to all after {:.1?}",
         started.elapsed()
     );
-    let mut gone = Vec::new();
-    for name in &names {
-        gone.extend(product::assigned(&world.kubectl, name, 1)?);
-        world.kubectl.output(&["delete", "service", name])?;
+    let delete: Vec<_> = ["delete", "service"]
+        .into_iter()
+        .chain(names.iter().map(String::as_str))
+        .collect();
+    world.kubectl.output(&delete)?;
+    for (ip, router) in ips
+        .iter()
+        .flat_map(|ip| routers.iter().map(move |it| (ip, it)))
+    {
+        world.known_by(*router, *ip, &[])?;
     }
-    for ip in gone {
-        for router in [FRR, BIRD, GOBGP] {
-            world.known_by(router, ip, &[])?;
-        }
-    }
-    let after = world.established()?;
+    let after = world.epochs()?;
     ensure!(
         before == after,
         "sessions came up again: {before:?}, {after:?}"
@@ -98,38 +84,27 @@ pub(crate) fn come_and_go(world: &World) -> Result<()> {
     Ok(())
 }
 
+/// Other communities, and aggregates in the place of addresses.
 pub(crate) fn attributes_change(world: &World) -> Result<()> {
-    let before = world.established()?;
-    let ip = world.addresses()?[0];
+    let before = world.epochs()?;
+    let routers = world.routers_of(&interop::AGGREGATES);
     for n in 1..=5 {
         let community = format!("64500:{n}000");
         world.advertise(json!({ "ipAddressPools": ["routed"], "communities": [community] }))?;
-        eventually(&format!("{FRR} has {community}"), SOON, || {
-            let known = world.known(FRR, ip)?;
-            Ok(if known.text.matches(&community).count() >= 3 {
-                Ok(())
-            } else {
-                Err(known.text)
-            })
-        })?;
+        world.all_know(&routers, &told(&format!(", {community}")))?;
     }
-    // An aggregate instead.
-    world.advertise(json!({ "ipAddressPools": ["routed"], "aggregationLength": 28 }))?;
-    world.known_by(FRR, ip, &[])?;
-    let question = "show bgp ipv4 unicast 198.51.100.0/28 json";
-    eventually(&format!("{FRR} has the aggregate"), SOON, || {
-        let text = world.cluster.ask_router(FRR, question)?;
-        Ok(
-            if text.contains("198.51.100.0") && text.contains("\"valid\":true") {
-                Ok(())
-            } else {
-                Err(text)
-            },
-        )
-    })?;
+    world.advertise(json!({
+        "ipAddressPools": ["routed"], "aggregationLength": 28, "aggregationLengthV6": 124,
+    }))?;
+    let aggregates = told("").replace("0/32", "0/28").replace("/128", "/124");
+    world.all_know(&routers, &aggregates)?;
     world.advertise(json!({ "ipAddressPools": ["routed"] }))?;
-    world.known_by(FRR, ip, &ALL)?;
-    ensure!(before == world.established()?, "sessions came up again");
+    world.all_know(&routers, &told(""))?;
+    let after = world.epochs()?;
+    ensure!(
+        before == after,
+        "sessions came up again: {before:?}, {after:?}"
+    );
     Ok(())
 }
 
@@ -173,12 +148,7 @@ pub(crate) fn by_labels(world: &World) -> Result<()> {
     world.advertise(json!({ "ipAddressPools": ["routed"], "aggregationLengthV6": 124 }))?;
     world.known_by(FRR, ips[0], &ALL)?;
     world.known_by(FRR, ips[1], &[])?;
-    let question = "show bgp ipv6 unicast 2001:db8:f::/124 json";
-    eventually(&format!("{FRR} has the aggregate"), SOON, || {
-        let text = world.cluster.ask_router(FRR, question)?;
-        let is_there = text.contains("\"valid\":true");
-        Ok(if is_there { Ok(()) } else { Err(text) })
-    })?;
+    world.all_know(&[FRR], &told("").replace("/128", "/124"))?;
     world.advertise(json!({ "ipAddressPools": ["routed"] }))?;
     world.known_by(FRR, ips[1], &ALL).map(drop)
 }

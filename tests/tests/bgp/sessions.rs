@@ -1,36 +1,34 @@
 //! Sessions: what ends them, what does not, and what is said of it.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Context as _, Result, ensure};
-use metallb_tests::{Place, eventually, product};
+use metallb_tests::routers::{Nodes, router_asn};
+use metallb_tests::{Place, eventually, interop, product};
 use serde_json::{Value, json};
 
-use crate::world::{BIRD, FRR, GOBGP, SOON, World, families, peer_name};
+use crate::bfd;
+use crate::world::{
+    FRR, SOON, TOLD_WITHOUT_N3, World, families, families_behind, peer_name, table, told,
+};
 
 /// The taint has routers prefer other nodes first, and then withdraws.
 pub(crate) fn drained(world: &World) -> Result<()> {
-    let ip = world.addresses()?[0];
-    world.known_by(FRR, ip, &[1, 2, 3])?;
+    let routers = world.routers_of(&interop::DRAINED);
+    world.all_know(&routers, &told(""))?;
     let taint = |taint: &str| {
         let arguments = ["taint", "node", "n3", taint];
         world.kubectl.output(&arguments).map(drop)
     };
     taint("metallb.io/drain=:NoSchedule")?;
-    eventually("routes of n3 are marked", SOON, || {
-        let known = world.known(FRR, ip)?;
-        // As FRR calls 65535:0.
-        Ok(
-            if known.text.contains("graceful-shutdown") && known.next_hops.len() == 3 {
-                Ok(())
-            } else {
-                Err(known.text)
-            },
-        )
-    })?;
-    world.known_by(FRR, ip, &[1, 2])?;
+    let marked = "\
+198.51.100.0/32 via 192.0.2.11 192.0.2.12, from 64500
+198.51.100.0/32 via 192.0.2.13, from 64500, 65535:0
+2001:db8:f::/128 via 2001:db8::11 2001:db8::12, from 64500
+2001:db8:f::/128 via 2001:db8::13, from 64500, 65535:0
+";
+    world.all_know(&routers, marked)?;
+    world.all_know(&routers, TOLD_WITHOUT_N3)?;
     taint("metallb.io/drain-")?;
-    world.known_by(FRR, ip, &[1, 2, 3]).map(drop)
+    world.all_know(&routers, &told(""))
 }
 
 /// Each mistake has its own sentence, as an Event on the BGPPeer.
@@ -71,26 +69,36 @@ pub(crate) fn what_is_wrong(world: &World) -> Result<()> {
 
 /// With a password on both sides there is a session, with one on one side there is none.
 pub(crate) fn password(world: &World) -> Result<()> {
-    let ip = world.addresses()?[0];
-    let [(_, address), _] = families(FRR);
-    world.frr("neighbor nodes password secret")?;
-    let wait = |nodes: &[u8]| world.known_by(FRR, ip, nodes).map(drop);
-    wait(&[])?;
-    world.peer("r1-v4", &address, json!({ "password": "secret" }))?;
-    wait(&[1, 2, 3])?;
-    world.frr("no neighbor nodes password")?;
-    world.peer("r1-v4", &address, json!({}))?;
-    wait(&[1, 2, 3])
+    let routers = world.routers_of(&interop::PASSWORD);
+    let nodes = Nodes {
+        password: Some("secret"),
+        ..Nodes::default()
+    };
+    world.agree(&routers, &nodes, |_| json!({}))?;
+    for router in &routers {
+        let peer = peer_name(*router, "v4");
+        world.event(&peer, "sessionFailed", "the router wants a password")?;
+    }
+    world.all_know(&routers, "")?;
+    for router in &routers {
+        for (family, address) in families(*router) {
+            let given = json!({ "password": "secret" });
+            world.peer(&peer_name(*router, family), &address, given)?;
+        }
+    }
+    world.all_know(&routers, &told(""))?;
+    world.as_ever(&routers)
 }
 
 /// The password is in a Secret, which may come after the peer that names it.
 pub(crate) fn password_secret(world: &World) -> Result<()> {
-    let ip = world.addresses()?[0];
-    let [(_, address), _] = families(FRR);
-    world.frr("neighbor nodes password from-a-secret")?;
+    let nodes = Nodes {
+        password: Some("from-a-secret"),
+        ..Nodes::default()
+    };
     let named = json!({ "passwordSecret": { "name": "router-password" } });
-    world.peer("r1-v4", &address, named)?;
-    world.known_by(FRR, ip, &[])?;
+    world.agree(&[FRR], &nodes, |_| named.clone())?;
+    world.all_know(&[FRR], "")?;
     world.kubectl.output(&[
         "-n",
         product::NAMESPACE,
@@ -101,10 +109,8 @@ pub(crate) fn password_secret(world: &World) -> Result<()> {
         "--type=kubernetes.io/basic-auth",
         "--from-literal=password=from-a-secret",
     ])?;
-    world.known_by(FRR, ip, &[1, 2, 3])?;
-    world.frr("no neighbor nodes password")?;
-    world.peer("r1-v4", &address, json!({}))?;
-    world.known_by(FRR, ip, &[1, 2, 3])?;
+    world.all_know(&[FRR], &told(""))?;
+    world.as_ever(&[FRR])?;
     world.remove("secret", "router-password")
 }
 
@@ -166,15 +172,7 @@ pub(crate) fn fields(world: &World) -> Result<()> {
     for (fields, place, expected) in cases {
         // A field that may not be changed is given anew.
         world.remove("bgppeer", "r1-v4")?;
-        let mut spec = json!({});
-        let given = fields.as_object().context("an object")?.clone();
-        let given = given.into_iter().filter(|(_, value)| !value.is_null());
-        spec.as_object_mut().context("an object")?.extend(given);
-        if fields.get("dynamicASN").is_some() {
-            world.peer_without(&address, "peerASN", spec)?;
-        } else {
-            world.peer("r1-v4", &address, spec)?;
-        }
+        world.peer("r1-v4", &address, fields.clone())?;
         let pointer = format!("/192.0.2.11/{place}");
         eventually(&format!("{fields} is seen as {place}"), SOON, || {
             let text = world.cluster.ask_router(FRR, "show bgp neighbors json")?;
@@ -191,101 +189,152 @@ pub(crate) fn fields(world: &World) -> Result<()> {
     world.remove("bgppeer", "r1-v4")?;
     world.peer("r1-v4", &address, json!({ "nodeSelectors": on_n2 }))?;
     world.known_by(FRR, world.addresses()?[0], &[2])?;
-    world.peer("r1-v4", &address, json!({}))?;
-    world
-        .known_by(FRR, world.addresses()?[0], &[1, 2, 3])
-        .map(drop)
+    world.as_ever(&[FRR])
+}
+
+/// Who the nodes say that they are, in numbers of four octets, and what was agreed with them.
+pub(crate) fn identity(world: &World) -> Result<()> {
+    let routers = world.routers_of(&interop::IDENTITY);
+    let asn = 4_200_000_000;
+    let nodes = Nodes {
+        asn,
+        ..Nodes::default()
+    };
+    world.agree(&routers, &nodes, |_| {
+        json!({
+            "localASN": asn, "peerASN": null, "dynamicASN": "external",
+            "routerID": "10.9.8.7", "holdTime": "12s", "keepaliveTime": "4s",
+        })
+    })?;
+    // In the place of the AS of the nodes, not before it.
+    world.all_know(&routers, &table(&format!(", from {asn}")))?;
+    for router in &routers {
+        let all = world.cluster.neighbors(*router)?;
+        ensure!(all.len() == 6, "{router}: not three nodes twice: {all:?}");
+        for it in all.values() {
+            let seen = (it.asn, &*it.identifier, it.hold_time);
+            ensure!(seen == (asn, "10.9.8.7", 12), "{router}: {it:?}");
+        }
+    }
+    world.as_ever(&routers)
 }
 
 /// Router and nodes are of one AS: routes have a preference, that of the backend or their own.
 pub(crate) fn within_an_as(world: &World) -> Result<()> {
-    let ip = world.addresses()?[0];
-    let [(_, address), _] = families(FRR);
-    world.frr("neighbor nodes remote-as internal")?;
-    let internal = json!({ "myASN": 64501, "peerASN": 64501 });
-    world.peer("r1-v4", &address, internal)?;
-    let preferred = |preference: &str| {
-        eventually(&format!("a preference of {preference}"), SOON, || {
-            let known = world.known_by(FRR, ip, &[1, 2, 3])?;
-            let wanted = format!("\"locPrf\":{preference},");
-            Ok(if known.text.matches(&wanted).count() == 3 {
-                Ok(())
-            } else {
-                Err(known.text)
-            })
-        })
+    let routers = world.routers_of(&interop::INTERNAL);
+    for router in &routers {
+        let asn = asn_of(*router)?;
+        let nodes = Nodes {
+            asn,
+            ..Nodes::default()
+        };
+        world.agree(&[*router], &nodes, |_| json!({ "myASN": asn }))?;
+    }
+    let preferred = |preference: u32| {
+        let preference = format!(", preference {preference}");
+        world.all_know(&routers, &table(&preference))
     };
-    preferred("100")?;
+    preferred(100)?;
     world.advertise(json!({ "ipAddressPools": ["routed"], "localPref": 7 }))?;
-    preferred("7")?;
+    preferred(7)?;
     world.advertise(json!({ "ipAddressPools": ["routed"] }))?;
-    preferred("100")?;
-    world.frr("neighbor nodes remote-as external")?;
-    world.peer("r1-v4", &address, json!({}))?;
-    world.known_by(FRR, ip, &[1, 2, 3]).map(drop)
+    preferred(100)?;
+    world.as_ever(&routers)
 }
 
-/// Routes of both families on one session, with each of the routers.
+fn asn_of(router: Place) -> Result<u32> {
+    match router {
+        Place::Router(number) => Ok(router_asn(number)),
+        other => anyhow::bail!("{other} is no router"),
+    }
+}
+
+/// Routes of both families on one session.
 pub(crate) fn dual_stack(world: &World) -> Result<()> {
-    let ips = world.addresses()?;
-    for router in [FRR, BIRD, GOBGP] {
-        let [(four, address), (six, other)] = families(router);
-        let (four, six) = (peer_name(router, four), peer_name(router, six));
-        world.remove("bgppeer", &six)?;
-        world.known_by(router, ips[1], &[])?;
-        world.peer(&four, &address, json!({ "dualStackAddressFamily": true }))?;
-        for ip in &ips {
-            world.known_by(router, *ip, &[1, 2, 3])?;
-        }
-        println!("  {router} has the routes of both on one session");
-        world.peer(&four, &address, json!({}))?;
-        world.peer(&six, &other, json!({}))?;
+    let routers = world.routers_of(&interop::DUAL_STACK);
+    let v6 = world.addresses()?[1];
+    for router in &routers {
+        let [(four, address), (six, _)] = families(*router);
+        world.remove("bgppeer", &peer_name(*router, six))?;
+        world.known_by(*router, v6, &[])?;
+        let both = json!({ "dualStackAddressFamily": true });
+        world.peer(&peer_name(*router, four), &address, both)?;
     }
-    Ok(())
+    // Nobody has a session by IPv6 that those of IPv6 could come by.
+    world.all_know(&routers, &told(""))?;
+    world.as_ever(&routers)
 }
 
-/// The speakers are replaced; routers that were told to keep their routes meanwhile.
+/// The speakers are replaced; routers that were told to keep their routes meanwhile do so.
 pub(crate) fn graceful_restart(world: &World) -> Result<()> {
+    let routers = world.routers_of(&interop::RESTART);
     let ip = world.addresses()?[0];
-    for router in [FRR, BIRD] {
-        peer_anew(world, router, json!({ "enableGracefulRestart": true }))?;
-        world.known_by(router, ip, &[1, 2, 3])?;
-    }
-    let speakers = ["daemonset/speaker", "--timeout=1s"];
-    let rollout = |verb: &str, arguments: &[&str]| {
-        let arguments = [&["-n", product::NAMESPACE, "rollout", verb], arguments].concat();
-        world.kubectl.output(&arguments)
+    let nodes = Nodes {
+        restart: true,
+        ..Nodes::default()
     };
-    rollout("restart", &speakers[..1])?;
-    let until = Instant::now() + Duration::from_mins(1);
+    world.agree(
+        &routers,
+        &nodes,
+        |_| json!({ "enableGracefulRestart": true }),
+    )?;
+    world.all_know(&routers, &told(""))?;
     let mut looks = 0;
-    while rollout("status", &speakers).is_err() {
-        ensure!(Instant::now() < until, "the speakers are not replaced");
-        for _ in 0..5 {
-            for router in [FRR, BIRD] {
-                let known = world.known(router, ip)?;
-                ensure!(
-                    known.next_hops.len() == 3,
-                    "{router} after {looks} looks: {known:?}"
-                );
-            }
-            looks += 1;
+    world.replace_speakers(|| {
+        for router in &routers {
+            let known = world.known(*router, ip)?;
+            ensure!(known.len() == 3, "{router} after {looks} looks: {known:?}");
         }
-    }
+        looks += 1;
+        Ok(())
+    })?;
     println!("  in {looks} looks during the rollout, the routes by all nodes were there");
-    for router in [FRR, BIRD] {
-        peer_anew(world, router, json!({}))?;
-        world.known_by(router, ip, &[1, 2, 3])?;
-    }
-    Ok(())
+    world.as_ever(&routers)
 }
 
-/// A field that may not be changed is given anew.
-fn peer_anew(world: &World, router: Place, fields: Value) -> Result<()> {
-    let [(family, address), _] = families(router);
-    let name = peer_name(router, family);
-    world.remove("bgppeer", &name)?;
-    world.peer(&name, &address, fields)
+/// Routers that the nodes reach by way of others, watched by BFD where they have it.
+pub(crate) fn behind(world: &World) -> Result<()> {
+    let routers = world.routers_of(&interop::BEHIND);
+    let watched = world.routers_of(&interop::BFD_BEHIND);
+    for router in &routers {
+        let [(_, address), _] = families_behind(*router);
+        let ping = |hops: &str| {
+            let ping = [
+                "ping",
+                "-c",
+                "1",
+                "-W",
+                "1",
+                "-t",
+                hops,
+                &address.ip.to_string(),
+            ];
+            world.cluster.output(Place::Node(1), &ping)
+        };
+        ensure!(ping("1").is_err(), "{router} is one hop away");
+        ping("2")?;
+    }
+    // BIRD sends with a hop limit of 64, where RFC 5883 leaves it to both.
+    let far = json!({
+        "transmitInterval": 50, "receiveInterval": 50, "detectMultiplier": 3, "minimumTtl": 60,
+    });
+    world.apply("BFDProfile", "far", far)?;
+    let nodes = Nodes {
+        far: true,
+        ..Nodes::default()
+    };
+    world.agree(&routers, &nodes, |router| {
+        let profile = watched.contains(&router).then_some("far");
+        json!({ "ebgpMultiHop": true, "bfdProfile": profile })
+    })?;
+    world.all_know(&routers, &told(""))?;
+    watched
+        .iter()
+        .try_for_each(|router| bfd::are_up(world, *router))?;
+    bfd::while_n3_is_cut(world, || world.all_know(&watched, TOLD_WITHOUT_N3))?;
+    world.all_know(&routers, &told(""))?;
+    world.as_ever(&routers)?;
+    world.remove("bfdprofile", "far")
 }
 
 /// What dashboards and alerts look at, where they look for it: on the port and by the names of each

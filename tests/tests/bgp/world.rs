@@ -6,13 +6,14 @@
     reason = "`json!` reads better without a `&`"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
-use metallb_tests::routers::{NODES_ASN, router_asn};
+use anyhow::{Context as _, Result, ensure};
+use metallb_tests::interop::Row;
+use metallb_tests::routers::{NODES_ASN, Nodes, router_asn};
 use metallb_tests::{Cluster, Kubectl, Options, Place, Router, Terminal, eventually, product};
 use serde_json::{Value, json};
 
@@ -27,14 +28,8 @@ pub(crate) const FRR: Place = Place::Router(1);
 pub(crate) const BIRD: Place = Place::Router(2);
 pub(crate) const GOBGP: Place = Place::Router(3);
 
-/// A route as a router has it.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Known {
-    /// Where it leads.
-    pub(crate) next_hops: BTreeSet<IpAddr>,
-    /// As the router shows them, all in one.
-    pub(crate) text: String,
-}
+/// All of them.
+pub(crate) const ROUTERS: [Place; 3] = [FRR, BIRD, GOBGP];
 
 impl World {
     pub(crate) fn up() -> Result<Self> {
@@ -59,11 +54,7 @@ impl World {
         world.kubectl.apply(&product::demo_object("web")?)?;
         product::available(&world.kubectl)?;
         product::rolled_out(&world.kubectl, "default", "deployment/web")?;
-        for router in [FRR, BIRD, GOBGP] {
-            for (family, address) in families(router) {
-                world.peer(&peer_name(router, family), &address, json!({}))?;
-            }
-        }
+        world.peers(&ROUTERS, &Nodes::default(), |_| json!({}))?;
         world.apply(
             "IPAddressPool",
             "routed",
@@ -73,14 +64,65 @@ impl World {
         Ok(world)
     }
 
+    /// The routers that a line of the table of docs/bgp.md is shown on.
+    pub(crate) fn routers_of(&self, row: &Row) -> Vec<Place> {
+        let all = self.cluster.routers().into_iter();
+        let shown = all.filter(|(_, router)| row.why_not(*router).is_none());
+        shown.map(|(place, _)| place).collect()
+    }
+
+    /// Has routers expect this of the nodes, and their BGPPeers say it with these fields: all
+    /// begin anew.
+    pub(crate) fn agree(
+        &self,
+        routers: &[Place],
+        nodes: &Nodes,
+        fields: impl Fn(Place) -> Value,
+    ) -> Result<()> {
+        // Meanwhile nobody refuses anybody, which would have to be waited for.
+        routers
+            .iter()
+            .try_for_each(|it| self.cluster.stop_router(*it))?;
+        self.peers(routers, nodes, fields)?;
+        routers
+            .iter()
+            .try_for_each(|it| self.cluster.start_router(*it, nodes))
+    }
+
+    /// Has all routers and BGPPeers be as they were in the beginning.
+    pub(crate) fn as_ever(&self, routers: &[Place]) -> Result<()> {
+        self.agree(routers, &Nodes::default(), |_| json!({}))?;
+        self.all_know(routers, &told(""))
+    }
+
+    /// The BGPPeers of routers, made anew; fields that are null are left out.
+    fn peers(
+        &self,
+        routers: &[Place],
+        nodes: &Nodes,
+        fields: impl Fn(Place) -> Value,
+    ) -> Result<()> {
+        let mut objects = Vec::new();
+        for router in routers {
+            let addresses = if nodes.far {
+                families_behind(*router)
+            } else {
+                families(*router)
+            };
+            for (family, address) in addresses {
+                let spec = peer_spec(&address, fields(*router))?;
+                let object = object("BGPPeer", &peer_name(*router, family), spec);
+                objects.push(object.to_string());
+            }
+        }
+        let objects = objects.join("\n---\n");
+        self.kubectl.delete(&objects)?;
+        self.kubectl.apply(&objects)
+    }
+
     /// Applies an object of the API group.
     pub(crate) fn apply(&self, kind: &str, name: &str, spec: Value) -> Result<()> {
-        let version = product::newest_version(kind);
-        let object = json!({
-            "apiVersion": format!("metallb.io/{version}"), "kind": kind,
-            "metadata": { "name": name, "namespace": product::NAMESPACE }, "spec": spec,
-        });
-        self.kubectl.apply(&object.to_string())
+        self.kubectl.apply(&object(kind, name, spec).to_string())
     }
 
     /// The one advertisement of the routed pool.
@@ -100,28 +142,10 @@ impl World {
         self.kubectl.output(&arguments).map(drop)
     }
 
-    /// A BGPPeer for a router at this address; fields of `more` win.
+    /// A BGPPeer for a router at this address; fields of `more` win, and those that are null are
+    /// left out.
     pub(crate) fn peer(&self, name: &str, address: &Address, more: Value) -> Result<()> {
-        let mut spec = json!({
-            "myASN": NODES_ASN, "peerASN": router_asn(address.router),
-            "peerAddress": address.ip.to_string(),
-            "holdTime": "9s", "keepaliveTime": "3s", "connectTime": "1s",
-        });
-        let fields = more.as_object().cloned().unwrap_or_default();
-        spec.as_object_mut().context("an object")?.extend(fields);
-        self.apply("BGPPeer", name, spec)
-    }
-
-    /// The BGPPeer `r1-v4` without a field that it has otherwise.
-    pub(crate) fn peer_without(&self, address: &Address, field: &str, more: Value) -> Result<()> {
-        let mut spec = json!({
-            "myASN": NODES_ASN, "peerASN": router_asn(address.router),
-            "peerAddress": address.ip.to_string(),
-        });
-        let fields = spec.as_object_mut().context("an object")?;
-        fields.remove(field);
-        fields.extend(more.as_object().cloned().unwrap_or_default());
-        self.apply("BGPPeer", "r1-v4", spec)
+        self.apply("BGPPeer", name, peer_spec(address, more)?)
     }
 
     /// A Service in front of the web pods, with addresses of the routed pool.
@@ -139,44 +163,40 @@ impl World {
         self.kubectl.apply(&object.to_string())
     }
 
-    /// What a router knows of an address; nothing if it has no route for exactly that.
-    pub(crate) fn known(&self, router: Place, ip: IpAddr) -> Result<Known> {
-        let prefix = match ip {
-            IpAddr::V4(_) => format!("{ip}/32"),
-            IpAddr::V6(_) => format!("{ip}/128"),
-        };
-        let family = if ip.is_ipv4() { "ipv4" } else { "ipv6" };
-        match router {
-            FRR => {
-                let question = format!("show bgp {family} unicast {prefix} json");
-                let text = self.cluster.ask_router(router, &question)?;
-                Ok(of_frr(&text))
-            }
-            BIRD => {
-                let text = self
-                    .cluster
-                    .ask_router(router, &format!("show route for {prefix} all"))
-                    .unwrap_or_default();
-                Ok(of_bird(&text, &prefix))
-            }
-            _ => {
-                let question = format!("global rib -a {family} {prefix}");
-                let text = self.cluster.ask_router(router, &question);
-                Ok(of_gobgp(&text.unwrap_or_default()))
-            }
-        }
+    /// By which nodes a router knows an address itself, not a network that it is in.
+    pub(crate) fn known(&self, router: Place, ip: IpAddr) -> Result<BTreeSet<IpAddr>> {
+        let length = if ip.is_ipv4() { 32 } else { 128 };
+        let rib = self.cluster.rib(router)?;
+        let prefix = format!("{ip}/{length}");
+        let paths = rib.paths(&prefix);
+        Ok(paths.map(|it| it.next_hop).collect())
     }
 
     /// Waits until a router knows an address by way of exactly these nodes.
-    pub(crate) fn known_by(&self, router: Place, ip: IpAddr, nodes: &[u8]) -> Result<Known> {
+    pub(crate) fn known_by(&self, router: Place, ip: IpAddr, nodes: &[u8]) -> Result<()> {
         let expected: BTreeSet<_> = nodes.iter().map(|node| node_address(*node, ip)).collect();
         eventually(&format!("{router} knows {ip} by {nodes:?}"), SOON, || {
             let known = self.known(router, ip)?;
-            Ok(if known.next_hops == expected {
-                Ok(known)
-            } else {
-                Err(format!("{known:?}"))
-            })
+            let is_so = known == expected;
+            Ok(is_so.then_some(()).ok_or_else(|| format!("{known:?}")))
+        })
+    }
+
+    /// Waits until each of these routers, though not all at one time, has had exactly this table.
+    pub(crate) fn all_know(&self, routers: &[Place], table: &str) -> Result<()> {
+        let mut left = routers.to_vec();
+        eventually(&format!("{routers:?} have had\n{table}"), SOON, || {
+            let (mut still, mut seen) = (Vec::new(), Vec::new());
+            for router in &left {
+                let rib = self.cluster.rib(*router)?.to_string();
+                if rib != table {
+                    still.push(*router);
+                    seen.push(format!("{router}:\n{rib}"));
+                }
+            }
+            left = still;
+            let had = left.is_empty().then_some(());
+            Ok(had.ok_or_else(|| seen.concat()))
         })
     }
 
@@ -185,13 +205,30 @@ impl World {
         product::assigned(&self.kubectl, "web", 2)
     }
 
-    /// How often FRR has had a session with each node come up, by address.
-    pub(crate) fn established(&self) -> Result<Vec<(String, u64)>> {
-        let text = self.cluster.ask_router(FRR, "show bgp neighbors json")?;
-        let all: Value = serde_json::from_str(&text)?;
-        let all = all.as_object().context("an object by neighbour")?;
-        let count = |it: &Value| it["connectionsEstablished"].as_u64().unwrap_or_default();
-        Ok(all.iter().map(|(ip, it)| (ip.clone(), count(it))).collect())
+    /// Tells the sessions that routers have with the nodes now from all that come after them.
+    pub(crate) fn epochs(&self) -> Result<BTreeMap<(Place, IpAddr), String>> {
+        let mut epochs = BTreeMap::new();
+        for router in ROUTERS {
+            let sessions = self.cluster.neighbors(router)?.into_iter();
+            epochs.extend(sessions.map(|(node, it)| ((router, node), it.epoch)));
+        }
+        ensure!(epochs.len() == 18, "not three nodes twice: {epochs:?}");
+        Ok(epochs)
+    }
+
+    /// Replaces the speakers, one after the other, and looks all the while.
+    pub(crate) fn replace_speakers(&self, mut look: impl FnMut() -> Result<()>) -> Result<()> {
+        let rollout = |arguments: &[&str]| {
+            let rollout = ["-n", product::NAMESPACE, "rollout"];
+            self.kubectl.output(&[&rollout, arguments].concat())
+        };
+        rollout(&["restart", "daemonset/speaker"])?;
+        let until = Instant::now() + Duration::from_mins(1);
+        while rollout(&["status", "daemonset/speaker", "--timeout=1s"]).is_err() {
+            ensure!(Instant::now() < until, "the speakers are not replaced");
+            (0..5).try_for_each(|_| look())?;
+        }
+        Ok(())
     }
 
     /// Waits for an Event about a BGPPeer with these words in its message.
@@ -235,6 +272,8 @@ impl World {
             self.cluster.show_router(FRR),
             self.cluster.show_router(BIRD),
             self.cluster.show_router(GOBGP),
+            self.kubectl
+                .output(&["-n", product::NAMESPACE, "describe", "bgppeers"]),
         ] {
             match told {
                 Ok(text) => println!("{text}"),
@@ -252,23 +291,51 @@ pub(crate) struct Address {
 
 /// A router's addresses, by family.
 pub(crate) fn families(router: Place) -> [(&'static str, Address); 2] {
-    let Place::Router(number) = router else {
+    by_family(router, router.address())
+}
+
+/// Those behind another router.
+pub(crate) fn families_behind(router: Place) -> [(&'static str, Address); 2] {
+    by_family(router, router.address_behind())
+}
+
+fn by_family(router: Place, address: metallb_tests::Address) -> [(&'static str, Address); 2] {
+    let Place::Router(router) = router else {
         unreachable!("it is a router");
     };
-    let address = router.address();
-    [
+    let ips = [
         ("v4", IpAddr::V4(address.v4)),
         ("v6", IpAddr::V6(address.v6)),
-    ]
-    .map(|(family, ip)| {
-        let router = number;
-        (family, Address { router, ip })
-    })
+    ];
+    ips.map(|(family, ip)| (family, Address { router, ip }))
 }
 
 pub(crate) fn peer_name(router: Place, family: &str) -> String {
     format!("{router}-{family}")
 }
+
+/// The table of a router that was told of the web Service by all nodes, with this said of it.
+pub(crate) fn told(attributes: &str) -> String {
+    table(&format!(", from {NODES_ASN}{attributes}"))
+}
+
+/// The same from anywhere.
+pub(crate) fn table(attributes: &str) -> String {
+    format!(
+        "198.51.100.0/32 via {V4_NODES}{attributes}
+2001:db8:f::/128 via 2001:db8::11 2001:db8::12 2001:db8::13{attributes}
+"
+    )
+}
+
+/// The IPv4 addresses of the nodes, as next hops.
+pub(crate) const V4_NODES: &str = "192.0.2.11 192.0.2.12 192.0.2.13";
+
+/// The same, without n3.
+pub(crate) const TOLD_WITHOUT_N3: &str = "\
+198.51.100.0/32 via 192.0.2.11 192.0.2.12, from 64500
+2001:db8:f::/128 via 2001:db8::11 2001:db8::12, from 64500
+";
 
 /// A node's address of the same family.
 fn node_address(node: u8, like: IpAddr) -> IpAddr {
@@ -279,61 +346,23 @@ fn node_address(node: u8, like: IpAddr) -> IpAddr {
     }
 }
 
-fn of_frr(text: &str) -> Known {
-    let Ok(all) = serde_json::from_str::<Value>(text) else {
-        return Known::default();
-    };
-    let paths = all["paths"].as_array().cloned().unwrap_or_default();
-    let hops = paths.iter().flat_map(|path| {
-        let hops = path["nexthops"].as_array().cloned().unwrap_or_default();
-        let hops = hops.into_iter().filter(|it| it["scope"] != "link-local");
-        hops.filter_map(|it| it["ip"].as_str()?.parse().ok())
-            .collect::<Vec<_>>()
-    });
-    Known {
-        next_hops: hops.collect(),
-        text: Value::Array(paths).to_string(),
-    }
+fn object(kind: &str, name: &str, spec: Value) -> Value {
+    json!({
+        "apiVersion": format!("metallb.io/{}", product::newest_version(kind)), "kind": kind,
+        "metadata": { "name": name, "namespace": product::NAMESPACE }, "spec": spec,
+    })
 }
 
-fn of_bird(text: &str, prefix: &str) -> Known {
-    if !text.contains(prefix) {
-        return Known::default();
-    }
-    let hops = text.lines().filter_map(|line| {
-        let hop = line.trim().strip_prefix("BGP.next_hop: ")?;
-        hop.split_whitespace().next()?.parse().ok()
+fn peer_spec(address: &Address, more: Value) -> Result<Value> {
+    let mut spec = json!({
+        "myASN": NODES_ASN, "peerASN": router_asn(address.router),
+        "peerAddress": address.ip.to_string(),
+        "holdTime": "9s", "keepaliveTime": "3s", "connectTime": "1s",
     });
-    Known {
-        next_hops: hops.collect(),
-        text: text.to_owned(),
-    }
-}
-
-fn of_gobgp(text: &str) -> Known {
-    let Ok(all) = serde_json::from_str::<Value>(text) else {
-        return Known::default();
-    };
-    // By prefix, or the paths alone.
-    let paths: Vec<_> = match &all {
-        Value::Object(by_prefix) => by_prefix
-            .values()
-            .filter_map(Value::as_array)
-            .flatten()
-            .collect(),
-        Value::Array(paths) => paths.iter().collect(),
-        _ => Vec::new(),
-    };
-    let hops = paths.iter().flat_map(|path| {
-        let attributes = path["attrs"].as_array().cloned().unwrap_or_default();
-        attributes
-            .into_iter()
-            .filter_map(|it| it["nexthop"].as_str()?.parse().ok())
-    });
-    Known {
-        next_hops: hops.collect(),
-        text: text.to_owned(),
-    }
+    let fields = spec.as_object_mut().context("an object")?;
+    fields.extend(more.as_object().cloned().unwrap_or_default());
+    fields.retain(|_, value| !value.is_null());
+    Ok(spec)
 }
 
 const V4_POOL: &str = "198.51.100.0/28";

@@ -12,7 +12,6 @@ use serde_json::Value;
 /// Tells a router of a Service, and shows what becomes of it.
 pub(super) fn show(cluster: &Cluster) -> Result<()> {
     let kubectl = cluster.admin();
-    cluster.configure_router(ROUTER, WATCHED)?;
     println!("\nkubectl apply -f config/samples/demo/bgp.yaml");
     let applied = Instant::now();
     kubectl.apply(&product::demo_object("bgp")?)?;
@@ -129,17 +128,4 @@ fn indented(text: &str) {
 }
 
 const ROUTER: Place = Place::Router(1);
-/// The router watches the nodes with BFD as they watch it.
-const WATCHED: &[&str] = &[
-    "bfd",
-    "profile fast",
-    "transmit-interval 50",
-    "receive-interval 50",
-    "detect-multiplier 3",
-    "exit",
-    "exit",
-    "router bgp 64501",
-    "neighbor nodes bfd",
-    "neighbor nodes bfd profile fast",
-];
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -129,6 +129,17 @@ impl Stages {
         all
     }
 
+    /// Whether a story ended well; none if it was not told.
+    pub(super) fn told(&self, story: &str) -> Option<bool> {
+        self.rows.iter().find_map(|row| match row {
+            Row::Story(told) => {
+                let end = told.strip_prefix(story)?.strip_prefix(':')?;
+                Some(!end.ends_with("FAILED"))
+            }
+            Row::Stage(..) => None,
+        })
+    }
+
     /// Everything that ran, with its counts and time.
     pub(super) fn print(&self) {
         self.steps.print_summary();

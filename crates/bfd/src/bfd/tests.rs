@@ -394,3 +394,39 @@ fn a_flood_of_what_belongs_to_nobody_changes_nothing() {
     let dropped: u64 = node(&network, 0).bfd.dropped().values().sum();
     assert_eq!(dropped, 100_000);
 }
+
+/// Whoever knows our address and the peer's can send this, from anywhere.
+#[test]
+fn a_flood_in_the_name_of_the_peer_changes_nothing() {
+    let mut network = pair(Dice::new(1), 50);
+    let ours = node(&network, 0)
+        .bfd
+        .session(&path(1))
+        .map(Session::discriminator);
+    let ours = ours.expect("it is there");
+    let near = arrival(1);
+    let far = Arrival { ttl: 254, ..near };
+    let authenticated = {
+        let mut bytes = packet(State::AdminDown, ours).encode();
+        bytes[1] |= 0x04;
+        bytes
+    };
+    for n in 0..100_000_u32 {
+        let (arrival, bytes) = match n % 3 {
+            0 => (far, packet(State::AdminDown, ours).encode()),
+            1 => (near, packet(State::Down, ours.wrapping_add(1 + n)).encode()),
+            _ => (near, authenticated),
+        };
+        network.tell(0, |it, now| it.input(now, Input::Datagram(arrival, &bytes)));
+    }
+    network.run(1000 * MS);
+    assert!(node(&network, 0).is_up(1) && node(&network, 1).is_up(0));
+    let dropped = node(&network, 0).bfd.dropped();
+    for reason in [
+        Dropped::Ttl,
+        Dropped::NoSession,
+        Dropped::Malformed(Malformed::Authenticated),
+    ] {
+        assert!(dropped[&reason] >= 33_333, "{reason:?}: {dropped:?}");
+    }
+}

@@ -7,9 +7,11 @@
 )]
 
 mod any;
+mod fuzz;
 mod golden;
 mod opens;
 mod oracle;
+mod targets;
 mod updates;
 
 use metallb_bgp::wire::{Codec, Message, Notification, Received};

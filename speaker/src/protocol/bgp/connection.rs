@@ -11,7 +11,8 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::{Event, link};
+use super::Event;
+use super::next_hops::link;
 
 /// A connection that is open. Dropping it closes it, when what was to be sent is sent.
 #[derive(Debug)]

@@ -310,3 +310,35 @@ fn what_a_peer_announces_is_counted_and_does_not_grow() {
     assert_eq!((received.count(), received.is_cut()), (1000, true));
     assert_eq!(dialog.session.counts().updates.received, 5006);
 }
+
+/// Says a message, a byte in a second.
+fn drip(dialog: &mut Dialog, message: &Message) {
+    let codec = Codec {
+        four_octet: true,
+        ..Codec::default()
+    };
+    for byte in message.encode(codec) {
+        dialog.input(Input::Received(Way::Out, &[byte]));
+        dialog.pass(seconds(1));
+    }
+}
+
+#[test]
+fn a_peer_that_says_a_byte_a_second_is_heard_or_given_up() {
+    let mut dialog = Dialog::at_rest(State::OpenSent);
+    drip(&mut dialog, &Message::Open(their_open()));
+    for _ in 0..30 {
+        drip(&mut dialog, &Message::Keepalive);
+        assert_eq!(dialog.session.state(), State::Established);
+    }
+    dialog.outputs();
+    // RFC 4271 section 6.5: it takes whole messages to be heard, and this one takes 90 s and more.
+    let withdrawn = (0..20).map(|n| ipnet::Ipv4Net::new([10, 0, 0, n].into(), 32));
+    let long = Message::Update(Update {
+        withdrawn: withdrawn.map(|it| it.expect("a length")).collect(),
+        ..Update::default()
+    });
+    drip(&mut dialog, &long);
+    let ended = notifications(&dialog.outputs());
+    assert_eq!(ended, [ErrorCode::HOLD_TIMER_EXPIRED]);
+}
