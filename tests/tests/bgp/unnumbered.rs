@@ -40,8 +40,8 @@ pub(crate) fn bfd(world: &World) -> Result<()> {
 fn routes(world: &World) -> Result<()> {
     let ips = world.addresses()?;
     for ip in &ips {
-        let text = by_cables(world, *ip, &NODES)?;
-        println!("  {FRR} knows {ip} by {:?}", link_locals(&text));
+        let hops = by_cables(world, *ip, &NODES)?;
+        println!("  {FRR} knows {ip} by {hops:?}");
         // What the router's kernel was given.
         let family = if ip.is_ipv4() { "-4" } else { "-6" };
         let ip = ip.to_string();
@@ -349,7 +349,7 @@ fn peer_named(world: &World, name: &str, more: Value) -> Result<()> {
 }
 
 /// Waits until the router has a route by way of exactly these nodes' ends of cables.
-fn by_cables(world: &World, ip: IpAddr, nodes: &[u8]) -> Result<String> {
+fn by_cables(world: &World, ip: IpAddr, nodes: &[u8]) -> Result<BTreeSet<Ipv6Addr>> {
     let wanted = nodes
         .iter()
         .map(|node| link_local(world, Place::Node(*node), UP))
@@ -358,26 +358,29 @@ fn by_cables(world: &World, ip: IpAddr, nodes: &[u8]) -> Result<String> {
         &format!("{FRR} knows {ip} by {UP} of {nodes:?}"),
         SOON,
         || {
-            let text = world.known(FRR, ip)?.text;
-            Ok(if link_locals(&text) == wanted {
-                Ok(text)
+            let hops = hops(world, ip)?;
+            Ok(if hops == wanted {
+                Ok(hops)
             } else {
-                Err(text)
+                Err(format!("by {hops:?}"))
             })
         },
     )
 }
 
-/// The next hops of paths as FRR shows them.
-fn link_locals(paths: &str) -> BTreeSet<Ipv6Addr> {
-    let paths: Vec<Value> = serde_json::from_str(paths).unwrap_or_default();
+/// Where the router has routes to, link-local addresses included.
+fn hops(world: &World, ip: IpAddr) -> Result<BTreeSet<Ipv6Addr>> {
+    let family = if ip.is_ipv4() { "ipv4" } else { "ipv6" };
+    let question = format!("show bgp {family} unicast {ip} json");
+    let answer: Value = serde_json::from_str(&world.cluster.ask_router(FRR, &question)?)?;
+    let paths = answer["paths"].as_array().cloned().unwrap_or_default();
     let hops = paths
         .iter()
         .flat_map(|it| it["nexthops"].as_array().cloned());
     let hops = hops
         .flatten()
         .filter_map(|it| it["ip"].as_str()?.parse().ok());
-    hops.collect()
+    Ok(hops.collect())
 }
 
 fn link_local(world: &World, place: Place, interface: &str) -> Result<Ipv6Addr> {
