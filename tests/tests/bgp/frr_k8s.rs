@@ -15,6 +15,9 @@ use crate::world::{BIRD, FRR, GOBGP, SOON, World, families};
 /// and go when the speakers speak BGP themselves again.
 pub(crate) fn external(world: &World) -> Result<()> {
     let ips = world.addresses()?;
+    // It would be told of these, too.
+    let profiles = ["-n", product::NAMESPACE, "delete", "bfdprofiles", "--all"];
+    world.kubectl.output(&profiles)?;
     backend(world, "frr-k8s-external")?;
     let lacks = degraded(world, "FRRK8sNotInstalled")?;
     println!("  {lacks}");
