@@ -129,7 +129,7 @@ fn told(ips: &[IpAddr]) -> Value {
     prefixes.sort();
     let routers = [FRR, BIRD, GOBGP].into_iter();
     let mut neighbors: Vec<_> = routers
-        .flat_map(|router| families(router))
+        .flat_map(families)
         .map(|(_, address)| (router_asn(address.router), address.ip.to_string()))
         .collect();
     neighbors.sort_by_key(|(asn, ip)| format!("{asn}@{ip}"));
@@ -248,4 +248,4 @@ fn condition(world: &World, name: &str, is_so: impl Fn(&Value) -> bool) -> Resul
 const DEFINITION: &str = include_str!("frrconfigurations.yaml");
 const FRR_K8S: &str = "frr-k8s-system";
 /// Long enough for three speakers to be replaced one after the other.
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_mins(2);

@@ -193,7 +193,7 @@ fn watched(world: &World) -> Result<()> {
         world.frr(&format!("neighbor {} bfd", down(node)))?;
         world.frr(&format!("neighbor {} bfd profile fast", down(node)))?;
     }
-    peer(world, json!({ "bfdProfile": "fast" }))?;
+    peer(world, &json!({ "bfdProfile": "fast" }))?;
     let up = || {
         eventually("three BFD sessions over the cables are up", SOON, || {
             let text = world.cluster.ask_router(FRR, "show bfd peers json")?;
@@ -235,7 +235,7 @@ fn watched(world: &World) -> Result<()> {
     for node in NODES {
         world.frr(&format!("no neighbor {} bfd", down(node)))?;
     }
-    peer(world, json!({}))?;
+    peer(world, &json!({}))?;
     by_cables(world, ip, &NODES).map(drop)
 }
 
@@ -245,7 +245,7 @@ pub(crate) fn several_routers(world: &World) -> Result<()> {
     world.frr("neighbor eth0 interface remote-as external")?;
     activate(world, "eth0")?;
     let spec = json!({ "interface": "eth0" });
-    peer_named(world, "r1-eth0", spec)?;
+    peer_named(world, "r1-eth0", &spec)?;
     world.event("r1-eth0", "severalRouters", "both advertise themselves")?;
     eventually("a session on the shared network", SOON, || {
         let text = world.cluster.ask_router(FRR, "show bgp neighbors json")?;
@@ -291,7 +291,7 @@ fn begin(world: &World) -> Result<()> {
     for (family, _) in families(FRR) {
         world.remove("bgppeer", &format!("{FRR}-{family}"))?;
     }
-    peer(world, json!({}))?;
+    peer(world, &json!({}))?;
     let ips = world.addresses()?;
     ips.iter()
         .try_for_each(|ip| by_cables(world, *ip, &NODES).map(drop))
@@ -331,14 +331,14 @@ fn on(world: &World, place: Place, arguments: &str) -> Result<()> {
     world.cluster.output(place, &command).map(drop)
 }
 
-fn peer(world: &World, more: Value) -> Result<()> {
+fn peer(world: &World, more: &Value) -> Result<()> {
     let mut spec = json!({ "interface": UP });
     let fields = more.as_object().cloned().unwrap_or_default();
     spec.as_object_mut().context("an object")?.extend(fields);
-    peer_named(world, "r1-up", spec)
+    peer_named(world, "r1-up", &spec)
 }
 
-fn peer_named(world: &World, name: &str, more: Value) -> Result<()> {
+fn peer_named(world: &World, name: &str, more: &Value) -> Result<()> {
     let mut spec = json!({
         "myASN": metallb_tests::routers::NODES_ASN, "dynamicASN": "external",
         "holdTime": "9s", "keepaliveTime": "3s", "connectTime": "1s",
@@ -376,7 +376,7 @@ fn hops(world: &World, ip: IpAddr) -> Result<BTreeSet<Ipv6Addr>> {
     let paths = answer["paths"].as_array().cloned().unwrap_or_default();
     let hops = paths
         .iter()
-        .flat_map(|it| it["nexthops"].as_array().cloned());
+        .filter_map(|it| it["nexthops"].as_array().cloned());
     let hops = hops
         .flatten()
         .filter_map(|it| it["ip"].as_str()?.parse().ok());
