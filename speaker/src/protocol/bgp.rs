@@ -1,44 +1,40 @@
 //! The shell around [`Speaker`] and [`Bfd`]: connections, datagrams and the clock.
 
+mod connecting;
 mod connection;
 mod datagrams;
 mod echoes;
 mod interfaces;
 mod listeners;
 mod next_hops;
+mod outlet;
+mod outputs;
 #[cfg(test)]
 mod tests;
 mod unnumbered;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::jiff::Timestamp;
 use metallb_bfd::{self as bfd, Bfd};
 use metallb_bgp::Speaker;
-use metallb_bgp::session::{End, Input, Link, Output, Way};
+use metallb_bgp::session::{Input, Link, Way};
 use metallb_bgp::wire::{ErrorCode, Notification};
-use metallb_crds::v1beta1::BGPSessionState;
 use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::watch::ObjectKey;
-use metallb_l2::router_discovery::Input as Discovered;
 use metallb_netio::Alarm;
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use super::Observed;
-use crate::bgp::sessions_page::sessions;
-use crate::bgp::{
-    BgpCommand, BgpMetrics, Peer, PeerSetup, Seen, SessionNews, SessionStates, advice, said,
-};
-use crate::statuses::{SessionSubject, Statuses};
+use crate::bgp::{BgpCommand, Peer, PeerSetup, SessionStates};
 use connection::Connection;
 use datagrams::Datagrams;
 use echoes::Echoes;
 use interfaces::Interfaces;
 use listeners::Listeners;
+pub(super) use outlet::Outlet;
 
 /// What happens to connections.
 #[derive(Debug)]
@@ -77,15 +73,6 @@ pub(super) struct Shell {
     failures: BTreeMap<String, String>,
     /// What is shown is not as things are.
     stale: bool,
-}
-
-/// Where it shows what it sees.
-#[derive(Debug)]
-pub(super) struct Outlet {
-    pub(super) metrics: BgpMetrics,
-    pub(super) page: watch::Sender<String>,
-    pub(super) objects: Statuses<BGPSessionState>,
-    pub(super) observer: mpsc::UnboundedSender<Observed>,
 }
 
 impl Shell {
@@ -140,8 +127,7 @@ impl Shell {
                 leaving,
             ];
             tokio::select! {
-                // What is due is done, however much comes in.
-                biased;
+                // Each has its turn, so that a flood on one of them holds up none of the others.
                 woken = alarm.until(due.into_iter().flatten().min()) => {
                     woken?;
                     self.handle_timeout();
@@ -163,7 +149,6 @@ impl Shell {
                 Some(event) = queue.0.recv() => self.take(event),
                 _ = show.tick(), if self.stale => self.show(),
                 Some((stream, from)) = self.listeners.recv() => self.accepted(stream, from),
-                // Last, as any station on the link can send as much as it likes.
                 Some(arrival) = self.interfaces.recv() => self.arrive(arrival),
             }
         }
@@ -292,207 +277,6 @@ impl Shell {
         };
         self.speaker.handle_input(now, &peer, input);
         self.stale = true;
-    }
-
-    /// Does what sessions want done.
-    fn work(&mut self, now: Instant) {
-        loop {
-            if let Some(output) = self.bfd.poll_output() {
-                self.do_for_bfd(now, output);
-            } else if let Some((interface, notice)) = self.interfaces.poll_notice() {
-                self.heed(now, &interface, &notice);
-            } else if let Some((peer, output)) = self.speaker.poll_output() {
-                self.do_for_bgp(peer, output);
-            } else {
-                return;
-            }
-        }
-    }
-
-    fn do_for_bfd(&mut self, now: Instant, output: bfd::Output) {
-        match output {
-            bfd::Output::Send(path, packet) => self.datagrams.send(path, &packet),
-            bfd::Output::Echo(path, interface, echo) => {
-                if !self.echoes.send(path, interface, echo) {
-                    let input = bfd::Input::EchoNotSent(path);
-                    self.bfd.handle_input(now, input);
-                }
-            }
-            bfd::Output::Up(path) => {
-                tracing::info!(op = "bfd", event = "up", peer = %path.peer, "BFD session is up");
-            }
-            bfd::Output::Down(path, why) => {
-                tracing::warn!(
-                    op = "bfd", event = "down", peer = %path.peer, %why, "BFD session is down"
-                );
-                let on_path = |it: &Peer| it.bfd().is_some_and(|(its, _)| its == path);
-                let peers = self.peers.iter().filter(|(_, it)| on_path(it));
-                for (peer, _) in peers {
-                    self.speaker.handle_input(now, peer, Input::BfdDown);
-                }
-            }
-        }
-        self.stale = true;
-    }
-
-    fn do_for_bgp(&mut self, peer: String, output: Output) {
-        match output {
-            Output::Connect => self.dial(peer),
-            Output::GiveUp => drop(self.give_up(&peer)),
-            Output::Send(way, bytes) => {
-                if let Some(connection) = self.connections.get(&(peer, way)) {
-                    connection.send(bytes);
-                }
-            }
-            Output::Close(way) => {
-                if let Some(connection) = self.connections.remove(&(peer, way)) {
-                    self.numbers.remove(&connection.number);
-                }
-            }
-            Output::Up => {
-                self.failures.remove(&peer);
-                tracing::info!(
-                    op = "bgp",
-                    event = "sessionUp",
-                    peer,
-                    "BGP session established"
-                );
-                self.tell(peer, SessionNews::Up);
-            }
-            Output::Down(end) => {
-                let why = self.reason(&peer, &end);
-                tracing::warn!(
-                    op = "bgp",
-                    event = "sessionDown",
-                    peer,
-                    why,
-                    "BGP session down"
-                );
-                self.look_elsewhere(Instant::now(), &peer, |_| Discovered::Lost);
-                self.tell(peer, SessionNews::Down(why));
-            }
-            Output::Failed(end) => {
-                let why = self.reason(&peer, &end);
-                self.look_elsewhere(Instant::now(), &peer, Discovered::NoAnswer);
-                let before = self.failures.insert(peer.clone(), why.clone());
-                if before.as_ref() != Some(&why) {
-                    tracing::warn!(
-                        op = "bgp",
-                        event = "sessionFailed",
-                        peer,
-                        why,
-                        "no BGP session"
-                    );
-                    self.tell(peer, SessionNews::Failed(why));
-                }
-            }
-        }
-    }
-
-    /// Why something ended, in words, which are kept.
-    fn reason(&mut self, peer: &str, end: &End) -> String {
-        let Some(peer) = self.peers.get_mut(peer) else {
-            return end.to_string();
-        };
-        let why = advice(end, peer);
-        peer.last_end = Some(why.clone());
-        why
-    }
-
-    fn tell(&self, peer: String, news: SessionNews) {
-        // The brain is gone only when the process ends.
-        let _ = self.outlet.observer.send(Observed::Session(peer, news));
-    }
-
-    /// Gives up connecting. False if that was not going on.
-    fn give_up(&mut self, peer: &str) -> bool {
-        let dial = self.dials.remove(peer);
-        let dialled = dial.is_some();
-        if let Some((number, dial)) = dial {
-            self.numbers.remove(&number);
-            dial.abort();
-        }
-        self.waiting.remove(peer) || dialled
-    }
-
-    fn dial(&mut self, peer: String) {
-        self.give_up(&peer);
-        let Some((address, options)) = self.locate(Instant::now(), &peer) else {
-            return;
-        };
-        self.last_number += 1;
-        let number = self.last_number;
-        let events = self.events.clone();
-        let task = tokio::task::spawn_local(async move {
-            let event = match connection::open(address, &options).await {
-                Ok((stream, link)) => Event::Connected(number, stream, link),
-                Err(error) => Event::Failed(number, error.to_string()),
-            };
-            // The shell is gone only when the process ends.
-            let _ = events.send(event).await;
-        });
-        self.numbers.insert(number, (peer.clone(), Way::Out));
-        self.dials.insert(peer, (number, task.abort_handle()));
-    }
-
-    /// Somebody connects to us: a peer, or nobody that we want to know.
-    fn accepted(&mut self, stream: TcpStream, from: SocketAddr) {
-        let is_free = |peer: &String| {
-            !self
-                .numbers
-                .values()
-                .any(|it| *it == (peer.clone(), Way::In))
-        };
-        let mut peers = self.peers.iter();
-        let peer = peers.find(|(name, it)| it.is_at(from) && is_free(name));
-        let Some((peer, _)) = peer else {
-            tracing::debug!(op = "bgp", %from, "a connection from nobody that is expected");
-            return self.outlet.metrics.refuse();
-        };
-        self.last_number += 1;
-        let number = self.last_number;
-        self.numbers.insert(number, (peer.clone(), Way::In));
-        let events = self.events.clone();
-        tokio::task::spawn_local(async move {
-            let ready = async {
-                stream.set_nodelay(true)?;
-                connection::link_of(&stream).await
-            };
-            let event = match ready.await {
-                Ok(link) => Event::Connected(number, stream, link),
-                Err(error) => Event::Closed(number, error.to_string()),
-            };
-            // The shell is gone only when the process ends.
-            let _ = events.send(event).await;
-        });
-    }
-
-    fn show(&mut self) {
-        let peers = &self.peers;
-        let metrics = &mut self.outlet.metrics;
-        metrics.show(&self.speaker, &self.bfd, |name| peers.get(name));
-        let page = sessions(&self.speaker, &self.bfd, |name| peers.get(name));
-        self.outlet.page.send_replace(page);
-        let seen = self.seen();
-        let states = &mut self.states;
-        for (subject, said) in states.take(Instant::now(), Timestamp::now(), seen) {
-            self.outlet.objects.tell(&subject, said);
-        }
-        self.stale = states.waits();
-    }
-
-    fn seen(&self) -> Vec<Seen> {
-        let sessions = self.speaker.sessions();
-        let seen = sessions.filter_map(|(name, session)| {
-            let peer = self.peers.get(name)?;
-            let watched = peer.bfd().and_then(|(path, _)| self.bfd.session(&path));
-            let watched = watched.map(bfd::Session::state);
-            let said = said(session, peer, self.speaker.rib(), watched);
-            let vrf = peer.setup.vrf.as_deref();
-            let subject = SessionSubject::new(name, &peer.setup.address, vrf);
-            Some((subject, session.since(), said))
-        });
-        seen.collect()
     }
 
     /// The last that routers hear of us.

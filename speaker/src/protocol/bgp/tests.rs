@@ -13,13 +13,15 @@ use metallb_bgp::wire::{
 };
 use metallb_kit::metrics::Metrics;
 use metallb_netio::{NetworkNamespace, TcpOptions};
+use tokio::sync::watch;
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
 use super::*;
 use metallb_config::PeerAddress;
 
-use crate::bgp::{Backend, BfdSetup};
+use crate::bgp::{Backend, BfdSetup, BgpMetrics, SessionNews};
+use crate::protocol::Observed;
 use crate::statuses::Statuses;
 
 const OURS: u32 = 64500;
