@@ -11,6 +11,7 @@ mod negotiate;
 mod received;
 mod retry;
 mod settings;
+mod telling;
 mod view;
 
 use std::collections::VecDeque;
@@ -138,8 +139,8 @@ impl Session {
             Input::GracefulShutdown(goes) => {
                 self.graceful_shutdown = goes;
                 let connections = self.connections.iter_mut();
-                for export in connections.filter_map(Connection::export_mut) {
-                    export.shut_down_gracefully(goes);
+                for telling in connections.filter_map(Connection::telling_mut) {
+                    telling.shut_down_gracefully(goes);
                 }
             }
         }
@@ -226,7 +227,7 @@ impl Session {
             let Some(connection) = self.connections.get(way) else {
                 continue;
             };
-            let negotiated = connection.established().map(|it| &it.negotiated);
+            let negotiated = connection.established().map(|it| &it.agreed.negotiated);
             let keeps = |it: &Negotiated| it.graceful_restart;
             let keeps_after_notification = |it: &Negotiated| it.notification_restart;
             let keeps = negotiated.is_some_and(keeps);
@@ -286,6 +287,11 @@ impl Session {
         match step {
             Step::Nothing => {}
             Step::Opened => {
+                let goes = self.graceful_shutdown;
+                let connection = self.connections.get_mut(way);
+                if let Some(telling) = connection.and_then(Connection::telling_mut) {
+                    telling.shut_down_gracefully(goes);
+                }
                 self.send(way, &Message::Keepalive);
                 self.choose(way);
             }
@@ -296,11 +302,6 @@ impl Session {
                     self.outputs.push_back(Output::GiveUp);
                 }
                 self.dialer = Dialer::Resting;
-                let goes = self.graceful_shutdown;
-                let connection = self.connections.get_mut(way);
-                if let Some(export) = connection.and_then(Connection::export_mut) {
-                    export.shut_down_gracefully(goes);
-                }
                 self.outputs.push_back(Output::Up);
             }
             Step::Routes {
@@ -330,7 +331,7 @@ impl Session {
         let ours = (self.settings.identifier, self.settings.local_as);
         let stays = match old.phase() {
             // RFC 4724 section 5: the peer has restarted, and its old connection is dead.
-            Phase::Established(it) if it.negotiated.open.graceful_restart().is_some() => {
+            Phase::Established(it) if it.agreed.negotiated.open.graceful_restart().is_some() => {
                 let (why, state) = ("the peer has restarted".into(), State::Established);
                 self.drop(other, End::Lost { why, state });
                 return self.outputs.push_back(Output::Close(other));

@@ -10,7 +10,7 @@ use metallb_tests::{Place, eventually, product};
 use serde_json::{Value, json};
 
 use crate::bfd::watched;
-use crate::traffic::Traffic;
+use crate::traffic::{Paths, Seen, Traffic};
 use crate::world::{BIRD, FRR, ROUTERS, SOON, V4_NODES, World, told};
 
 /// Services come and go, a thousand changes: every router is right after each step, on the same
@@ -50,7 +50,7 @@ pub(crate) fn a_thousand_changes(world: &World) -> Result<()> {
     println!("  {CHANGES} changes in {:.1?}", started.elapsed());
     traffic
         .end()?
-        .nothing_lost("while Services came and went")?;
+        .nothing_lost("while Services came and went", Paths::Stay)?;
     let after = world.epochs()?;
     ensure!(
         before == after,
@@ -64,13 +64,22 @@ pub(crate) fn a_thousand_changes(world: &World) -> Result<()> {
 /// Speakers are replaced, one after the other, and a node is drained.
 pub(crate) fn planned(world: &World) -> Result<()> {
     let ip = service(world)?;
-    let traffic = Traffic::start(&world.cluster, ip)?;
-    world.replace_speakers(|| Ok(()))?;
-    world.known_by(FRR, ip, &[1, 2, 3])?;
-    world.known_by(BIRD, ip, &[1, 2, 3])?;
-    traffic
-        .end()?
-        .nothing_lost("while speakers were replaced")?;
+    let routers = [FRR, BIRD];
+    let nodes = Nodes {
+        restart: true,
+        ..Nodes::default()
+    };
+    world.agree(
+        &routers,
+        &nodes,
+        |_| json!({ "enableGracefulRestart": true }),
+    )?;
+    let what = "while speakers were replaced, with graceful restart";
+    replaced(world, ip)?.nothing_lost(what, Paths::Stay)?;
+    world.as_ever(&routers)?;
+    // Both routers let each of three speakers go and take it back.
+    let what = "while speakers were replaced, without";
+    replaced(world, ip)?.nothing_lost(what, Paths::Change(12))?;
 
     let traffic = Traffic::start(&world.cluster, ip)?;
     let taint = |taint: &str| {
@@ -83,8 +92,22 @@ pub(crate) fn planned(world: &World) -> Result<()> {
     taint("metallb.io/drain-")?;
     world.known_by(FRR, ip, &[1, 2, 3])?;
     world.known_by(BIRD, ip, &[1, 2, 3])?;
-    traffic.end()?.nothing_lost("while a node was drained")?;
+    // Both routers prefer others, let it go and take it back.
+    let what = "while a node was drained";
+    traffic.end()?.nothing_lost(what, Paths::Change(6))?;
     forget_service(world)
+}
+
+fn replaced(world: &World, ip: IpAddr) -> Result<Seen> {
+    for router in [FRR, BIRD] {
+        world.known_by(router, ip, &[1, 2, 3])?;
+    }
+    let traffic = Traffic::start(&world.cluster, ip)?;
+    world.replace_speakers(|| Ok(()))?;
+    for router in [FRR, BIRD] {
+        world.known_by(router, ip, &[1, 2, 3])?;
+    }
+    traffic.end()
 }
 
 /// A router ends and starts again; a node without pods of the Service loses its cable.

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::negotiate::{self, Negotiated};
 use super::settings::{Link, Settings};
-use crate::rib::{Export, Rib};
+use super::telling::Telling;
+use crate::rib::Rib;
 use crate::wire::{
     Action, Codec, ErrorCode, Message, Notification, Open, Received, RefreshKind, Update, frame_len,
 };
@@ -32,15 +33,21 @@ pub(super) enum Phase {
     /// Ours is sent.
     OpenSent,
     /// Theirs is here.
-    OpenConfirm(Box<Negotiated>),
+    OpenConfirm(Box<Agreed>),
     /// Routes are told.
     Established(Box<Established>),
 }
 
+/// What follows from both OPEN messages.
+#[derive(Clone, Debug)]
+pub(super) struct Agreed {
+    pub(super) negotiated: Negotiated,
+    pub(super) telling: Telling,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Established {
-    pub(super) negotiated: Negotiated,
-    pub(super) export: Export,
+    pub(super) agreed: Agreed,
     pub(super) since: Instant,
     /// When to send the next KEEPALIVE.
     keepalive: Option<Instant>,
@@ -119,8 +126,8 @@ impl Connection {
     pub(super) fn negotiated(&self) -> Option<&Negotiated> {
         match &self.phase {
             Phase::OpenSent => None,
-            Phase::OpenConfirm(negotiated) => Some(negotiated),
-            Phase::Established(it) => Some(&it.negotiated),
+            Phase::OpenConfirm(agreed) => Some(&agreed.negotiated),
+            Phase::Established(it) => Some(&it.agreed.negotiated),
         }
     }
 
@@ -131,10 +138,11 @@ impl Connection {
         }
     }
 
-    pub(super) fn export_mut(&mut self) -> Option<&mut Export> {
+    pub(super) fn telling_mut(&mut self) -> Option<&mut Telling> {
         match &mut self.phase {
-            Phase::Established(it) => Some(&mut it.export),
-            _ => None,
+            Phase::OpenSent => None,
+            Phase::OpenConfirm(agreed) => Some(&mut agreed.telling),
+            Phase::Established(it) => Some(&mut it.agreed.telling),
         }
     }
 
@@ -180,7 +188,7 @@ impl Connection {
             (_, Message::Notification(it)) => return Ok(Step::Ended(it)),
             (Phase::OpenSent, Message::Open(open)) => return self.open(now, settings, open),
             (Phase::OpenConfirm(_), Message::Keepalive) => {
-                self.establish(now, settings);
+                self.establish(now);
                 return Ok(Step::Up);
             }
             (Phase::Established(_), Message::Keepalive) => {}
@@ -196,7 +204,7 @@ impl Connection {
                 // Of a family that was not agreed on, it is passed over (RFC 2918 section 4).
                 let family = refresh.family.family();
                 if let (RefreshKind::Request, Some(family)) = (refresh.kind, family) {
-                    it.export.refresh(family);
+                    it.agreed.telling.export_mut().refresh(family);
                 }
                 return Ok(Step::Nothing);
             }
@@ -221,23 +229,25 @@ impl Connection {
         open: Open,
     ) -> Result<Step, Notification> {
         let negotiated = negotiate::negotiate(settings, open)?;
-        self.phase = Phase::OpenConfirm(Box::new(negotiated));
+        let target = negotiated.target(settings, &self.link);
+        self.phase = Phase::OpenConfirm(Box::new(Agreed {
+            telling: Telling::new(target, negotiated.marks_refreshes),
+            negotiated,
+        }));
         self.hear(now);
         Ok(Step::Opened)
     }
 
-    fn establish(&mut self, now: Instant, settings: &Settings) {
+    fn establish(&mut self, now: Instant) {
         let before = std::mem::replace(&mut self.phase, Phase::OpenSent);
-        let Phase::OpenConfirm(negotiated) = before else {
+        let Phase::OpenConfirm(agreed) = before else {
             unreachable!("it is called for that phase alone");
         };
-        let target = negotiated.target(settings, &self.link);
-        let every = Duration::from_secs(negotiated.keepalive.into());
+        let every = Duration::from_secs(agreed.negotiated.keepalive.into());
         self.phase = Phase::Established(Box::new(Established {
-            export: Export::new(target, negotiated.marks_refreshes),
             since: now,
             keepalive: (!every.is_zero()).then(|| now + every * 3 / 4),
-            negotiated: *negotiated,
+            agreed: *agreed,
         }));
         self.hear(now);
     }
@@ -253,15 +263,20 @@ impl Connection {
         self.unsent < WINDOW
     }
 
-    /// The next message with routes, if there is something to tell and room for it.
+    /// The next messages with routes, if there is something to tell and room for it.
     pub(super) fn tell<K>(&mut self, now: Instant, rib: &Rib<K>) -> Option<Vec<u8>> {
-        if !self.has_room() {
-            return None;
-        }
-        let message = self.export_mut()?.next(rib)?;
-        self.counts.updates.sent += 1;
-        self.sends(now, message.len());
-        Some(message)
+        let room = WINDOW.saturating_sub(self.unsent);
+        let batch = match &mut self.phase {
+            Phase::OpenConfirm(agreed) => {
+                agreed.telling.prepare(rib, WINDOW);
+                None
+            }
+            Phase::Established(it) if room > 0 => it.agreed.telling.next(rib, room),
+            Phase::OpenSent | Phase::Established(_) => None,
+        }?;
+        self.counts.updates.sent += batch.messages;
+        self.sends(now, batch.bytes.len());
+        Some(batch.bytes)
     }
 
     /// Writes a message that is not about routes.
@@ -310,7 +325,7 @@ impl Connection {
         if !is_due(it.keepalive) {
             return Ok(None);
         }
-        let every = Duration::from_secs(it.negotiated.keepalive.into());
+        let every = Duration::from_secs(it.agreed.negotiated.keepalive.into());
         it.keepalive = Some(now + jitter(every));
         // Where nothing gets through, one more makes no difference.
         Ok(has_room.then_some(Message::Keepalive))

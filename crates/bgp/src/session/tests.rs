@@ -2,10 +2,11 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::wire::{Capability, Codec, Family, Open, Update};
+use crate::wire::{Capability, Codec, Family, Open, Update, frame_len};
 
 mod agree;
 mod machine;
+mod telling;
 mod timers;
 
 const OURS: u32 = 64512;
@@ -152,8 +153,15 @@ fn messages(outputs: &[Output], codec: Codec) -> Vec<Message> {
         Output::Send(_, bytes) => Some(bytes),
         _ => None,
     });
-    let decoded = sent.map(|it| Message::decode(it, codec).expect("it is sound").message);
-    decoded.collect()
+    let mut messages = Vec::new();
+    for mut rest in sent.map(Vec::as_slice) {
+        while let Some(len) = frame_len(rest, codec).expect("it is sound") {
+            let (frame, later) = rest.split_at(len);
+            messages.push(Message::decode(frame, codec).expect("it is sound").message);
+            rest = later;
+        }
+    }
+    messages
 }
 
 fn notifications(outputs: &[Output]) -> Vec<ErrorCode> {

@@ -59,14 +59,16 @@ impl Session {
     /// How many prefixes the peer was told.
     pub fn told(&self) -> usize {
         let established = self.best().and_then(Connection::established);
-        established.map_or(0, |it| it.export.told())
+        established.map_or(0, |it| it.agreed.telling.export().told())
     }
 
     /// The last change of `rib` of which the peer knows; nothing while it is told nothing.
     pub(crate) fn done(&self) -> Option<u64> {
         let connections = self.connections.iter();
         let established = connections.filter_map(Connection::established);
-        established.map(|it| it.export.done()).min()
+        established
+            .map(|it| it.agreed.telling.export().done())
+            .min()
     }
 
     /// How many changes of `rib` are left to tell.
@@ -74,7 +76,7 @@ impl Session {
         let established = self.best().and_then(Connection::established);
         established.map_or_else(
             || rib.told_to(&self.settings.peer).count(),
-            |it| it.export.left(rib),
+            |it| it.agreed.telling.export().left(rib),
         )
     }
 

@@ -1,12 +1,13 @@
 //! One TCP connection with a router: a task that reads and one that writes.
 
+use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::time::Duration;
 
 use metallb_bgp::session::Link;
 use metallb_netio::{Interface, LinkWatch, TcpOptions, TcpPassword, change_password};
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -18,7 +19,10 @@ use super::next_hops::link;
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) number: u64,
+    stream: Rc<TcpStream>,
     orders: mpsc::UnboundedSender<Order>,
+    /// How many bytes the task has yet to send.
+    waiting: Rc<Cell<usize>>,
 }
 
 #[derive(Debug)]
@@ -31,20 +35,42 @@ impl Connection {
     /// Takes over a stream. What happens to it is said under this number.
     pub(super) fn start(number: u64, stream: TcpStream, events: mpsc::Sender<Event>) -> Self {
         let (orders, queue) = mpsc::unbounded_channel();
+        let (stream, waiting) = (Rc::new(stream), Rc::new(Cell::new(0)));
+        let served = Served {
+            number,
+            stream: stream.clone(),
+            waiting: waiting.clone(),
+        };
         tokio::task::spawn_local(async move {
-            let closed = serve(number, stream, queue, &events).await;
+            let closed = served.serve(queue, &events).await;
             if let Err(error) = closed {
                 // The shell is gone only when the process ends.
                 let _ = events.send(Event::Closed(number, error.to_string())).await;
             }
         });
-        Self { number, orders }
+        Self {
+            number,
+            stream,
+            orders,
+            waiting,
+        }
     }
 
-    /// Sends these bytes. The session sees to it that not too much waits.
-    pub(super) fn send(&self, bytes: Vec<u8>) {
-        // If the task is gone, it has said so.
-        let _ = self.orders.send(Order::Send(bytes));
+    /// Sends these bytes, and says how many of them are out at once: all, mostly. The rest is the
+    /// task's; the session sees to it that not too much waits.
+    pub(super) fn send(&self, mut bytes: Vec<u8>) -> usize {
+        let mut sent = 0;
+        if self.waiting.get() == 0 {
+            // What is wrong with it is found by the task, too.
+            sent = self.stream.try_write(&bytes).unwrap_or(0);
+            bytes.drain(..sent);
+        }
+        if !bytes.is_empty() {
+            self.waiting.set(self.waiting.get() + bytes.len());
+            // If the task is gone, it has said so.
+            let _ = self.orders.send(Order::Send(bytes));
+        }
+        sent
     }
 
     pub(super) fn change_password(&self, password: Option<TcpPassword>) {
@@ -52,55 +78,70 @@ impl Connection {
     }
 }
 
-/// Serves a connection until it is closed: by us, or, which is an error, by others. It reads while
-/// it writes, since two that only write would wait for each other, and it heeds orders meanwhile,
-/// since a router may take nothing for ever.
-async fn serve(
+/// What the task of a connection has.
+#[derive(Debug)]
+struct Served {
     number: u64,
-    mut stream: TcpStream,
-    mut orders: mpsc::UnboundedReceiver<Order>,
-    events: &mpsc::Sender<Event>,
-) -> io::Result<()> {
-    let mut unsent = Vec::new();
-    loop {
-        let event = tokio::select! {
-            // Orders first, so that messages which are there at once go out at once.
-            biased;
-            order = orders.recv() => match order {
-                Some(Order::Send(bytes)) => {
-                    unsent.extend(bytes);
-                    continue;
-                }
-                Some(Order::Password(password)) => {
-                    if let Err(error) = change_password(&stream, password.as_ref()) {
-                        tracing::warn!(op = "bgp", %error, "the password cannot be changed");
-                    }
-                    continue;
-                }
-                None => {
-                    let last = async {
-                        stream.write_all(&unsent).await?;
-                        stream.shutdown().await
-                    };
-                    let _ = timeout(CLOSE, last).await;
-                    return Ok(());
-                }
-            },
-            sent = send(&stream, &mut unsent), if !unsent.is_empty() => Event::Sent(number, sent?),
-            bytes = received(&stream) => Event::Received(number, bytes?),
-        };
-        // The shell is gone only when the process ends.
-        let _ = events.send(event).await;
-    }
+    stream: Rc<TcpStream>,
+    waiting: Rc<Cell<usize>>,
 }
 
-/// Waits until some of it can be sent, and sends that.
-async fn send(stream: &TcpStream, unsent: &mut Vec<u8>) -> io::Result<usize> {
-    loop {
-        stream.writable().await?;
-        if let Some(sent) = ready(stream.try_write(unsent))? {
-            *unsent = unsent.split_off(sent);
-            return Ok(sent);
+impl Served {
+    /// Serves a connection until it is closed: by us, or, which is an error, by others. It reads
+    /// while it writes, since two that only write would wait for each other, and it heeds orders
+    /// meanwhile, since a router may take nothing for ever.
+    async fn serve(
+        self,
+        mut orders: mpsc::UnboundedReceiver<Order>,
+        events: &mpsc::Sender<Event>,
+    ) -> io::Result<()> {
+        let (number, stream) = (self.number, &*self.stream);
+        let mut unsent = Vec::new();
+        loop {
+            let event = tokio::select! {
+                // Orders first, so that messages which are there at once go out at once.
+                biased;
+                order = orders.recv() => match order {
+                    Some(Order::Send(bytes)) => {
+                        unsent.extend(bytes);
+                        continue;
+                    }
+                    Some(Order::Password(password)) => {
+                        if let Err(error) = change_password(stream, password.as_ref()) {
+                            tracing::warn!(op = "bgp", %error, "the password cannot be changed");
+                        }
+                        continue;
+                    }
+                    None => {
+                        let last = async {
+                            while !unsent.is_empty() {
+                                self.send(&mut unsent).await?;
+                            }
+                            io::Result::Ok(())
+                        };
+                        let _ = timeout(CLOSE, last).await;
+                        return Ok(());
+                    }
+                },
+                sent = self.send(&mut unsent), if !unsent.is_empty() => {
+                    Event::Sent(number, sent?)
+                }
+                bytes = received(stream) => Event::Received(number, bytes?),
+            };
+            // The shell is gone only when the process ends.
+            let _ = events.send(event).await;
+        }
+    }
+
+    /// Waits until some of it can be sent, and sends that.
+    async fn send(&self, unsent: &mut Vec<u8>) -> io::Result<usize> {
+        loop {
+            self.stream.writable().await?;
+            if let Some(sent) = ready(self.stream.try_write(unsent))? {
+                *unsent = unsent.split_off(sent);
+                self.waiting.set(self.waiting.get() - sent);
+                return Ok(sent);
+            }
         }
     }
 }
@@ -197,7 +238,12 @@ mod tests {
             while timeout(CLOSE / 4, told.recv()).await.is_ok() {}
             drop(orders);
         };
-        let served = async { tokio::join!(serve(1, ours, queue, &events), hang_up).0 };
+        let served = Served {
+            number: 1,
+            stream: Rc::new(ours),
+            waiting: Rc::new(Cell::new(64 << 20)),
+        };
+        let served = async { tokio::join!(served.serve(queue, &events), hang_up).0 };
         let ended = timeout(4 * CLOSE, served).await;
         assert!(ended.is_ok_and(|it| it.is_ok()), "it still tries to send");
     }

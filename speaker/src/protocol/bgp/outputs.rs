@@ -19,7 +19,7 @@ impl Shell {
             } else if let Some((interface, notice)) = self.interfaces.poll_notice() {
                 self.heed(now, &interface, &notice);
             } else if let Some((peer, output)) = self.speaker.poll_output() {
-                self.do_for_bgp(peer, output);
+                self.do_for_bgp(now, peer, output);
             } else {
                 return;
             }
@@ -52,13 +52,15 @@ impl Shell {
         self.stale = true;
     }
 
-    fn do_for_bgp(&mut self, peer: String, output: Output) {
+    fn do_for_bgp(&mut self, now: Instant, peer: String, output: Output) {
         match output {
             Output::Connect => self.dial(peer),
             Output::GiveUp => drop(self.give_up(&peer)),
             Output::Send(way, bytes) => {
-                if let Some(connection) = self.connections.get(&(peer, way)) {
-                    connection.send(bytes);
+                let to = (peer, way);
+                if let Some(connection) = self.connections.get(&to) {
+                    let sent = Input::Sent(way, connection.send(bytes));
+                    self.speaker.handle_input(now, &to.0, sent);
                 }
             }
             Output::Close(way) => {
