@@ -3,6 +3,7 @@
 //! server.
 
 pub mod crowd;
+mod frr;
 mod process;
 pub mod rig;
 

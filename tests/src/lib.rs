@@ -44,7 +44,7 @@ pub use cluster::Cluster;
 pub use images::WEB;
 pub use kube::cache;
 pub use kubectl::Kubectl;
-pub use machine::{install_programs, is_root, needs_root};
+pub use machine::{Needed, install, install_programs, is_root, needs_root};
 pub use options::{Family, Kubernetes, Name, Options, Router};
 pub use place::{Address, Place};
 pub use process::Process;

@@ -39,7 +39,7 @@ pub fn needs_root() -> bool {
 }
 
 /// A program or file, and the Debian package that has it.
-type Needed = (&'static str, &'static str);
+pub type Needed = (&'static str, &'static str);
 
 const ALWAYS: [Needed; 14] = [
     ("containerd", "containerd"),
@@ -69,10 +69,17 @@ fn needed_by(router: Router) -> Needed {
 /// Installs what a cluster and the tests on a wire of their own run and is not there, the programs
 /// of these routers too; says how, where it may not.
 pub fn install_programs(routers: &[Router], progress: &mut dyn Progress) -> Result<()> {
-    let needed = ALWAYS
-        .into_iter()
-        .chain(routers.iter().copied().map(needed_by));
+    let routers = routers.iter().copied().map(needed_by);
+    install(ALWAYS.into_iter().chain(routers), progress)
+}
+
+/// Installs what is not there of these; says how, where it may not.
+pub fn install(
+    needed: impl IntoIterator<Item = Needed>,
+    progress: &mut dyn Progress,
+) -> Result<()> {
     let mut packages: Vec<&str> = needed
+        .into_iter()
         .filter(|(file, _)| find(file).is_none())
         .map(|(_, package)| package)
         .collect();

@@ -149,26 +149,31 @@ impl Router {
 
     fn listen_to(&self, mut stream: TcpStream) -> Result<()> {
         let mut session = Session::open(&mut stream)?;
-        let mut chunks = Vec::new();
+        // All there is room for is made before, so that reading costs what it costs the floor.
+        let mut buf = vec![0; ROOM];
+        let (mut filled, mut chunks) = (0, Vec::new());
         while !self.log().closed {
             session.keep_alive(&mut stream)?;
             // What comes at once is read at once, and looked at when no more comes: so that it is
             // not waited for us to understand it.
             let patience = if chunks.is_empty() { LOOK } else { PAUSE };
             stream.set_read_timeout(Some(patience))?;
-            let mut buf = vec![0; 64 * 1024];
-            match stream.read(&mut buf) {
-                Ok(0) => break,
-                Ok(len) => {
-                    buf.truncate(len);
-                    chunks.push((Instant::now(), buf));
+            let is_full = filled == buf.len();
+            match stream.read(&mut buf[filled..]) {
+                Ok(0) if !is_full => break,
+                Ok(len) if !is_full => {
+                    filled += len;
+                    chunks.push((Instant::now(), filled));
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    for (at, bytes) in chunks.drain(..) {
-                        session.take(&mut stream, at, &bytes, &self.log)?;
+                Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error.into()),
+                _ => {
+                    let mut from = 0;
+                    for (at, to) in chunks.drain(..) {
+                        session.take(&mut stream, at, &buf[from..to], &self.log)?;
+                        from = to;
                     }
+                    filled = 0;
                 }
-                Err(error) => return Err(error.into()),
             }
         }
         Ok(())
@@ -277,6 +282,8 @@ fn open() -> Open {
     }
 }
 
+/// So much may come at once.
+const ROOM: usize = 1 << 20;
 /// How often it is looked whether the router is closed.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long nothing comes before what has come is looked at. A message that comes alone is dated

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use metallb_tests::{Place, Process, eventually};
 use rustix::process::Signal;
 
+use super::frr;
 use super::rig::{LABELS, Rig, SYSTEM, speaker_pod};
 
 /// Whose speakers.
@@ -34,6 +35,10 @@ pub struct Speakers<'a> {
     rig: &'a Rig,
     kind: Kind,
     running: BTreeMap<Place, Process>,
+    /// They have FRR beside them, to speak BGP.
+    with_frr: bool,
+    /// What runs beside them.
+    beside: Vec<Process>,
 }
 
 impl<'a> Speakers<'a> {
@@ -48,14 +53,32 @@ impl<'a> Speakers<'a> {
 
     /// On no node yet.
     pub fn none(rig: &'a Rig, kind: Kind) -> Self {
-        let running = BTreeMap::new();
-        Self { rig, kind, running }
+        Self {
+            rig,
+            kind,
+            running: BTreeMap::new(),
+            with_frr: false,
+            beside: Vec::new(),
+        }
+    }
+
+    /// The same, each with an FRR beside it that speaks BGP.
+    #[must_use]
+    pub fn with_frr(mut self) -> Self {
+        self.with_frr = true;
+        self
     }
 
     /// Starts the one of a node; when that was.
     pub fn start_on(&mut self, node: Place) -> Result<Instant> {
+        let mut environment = Vec::new();
+        if self.with_frr {
+            let (processes, known) = frr::start(self.rig, node)?;
+            self.beside.extend(processes);
+            environment = known;
+        }
         let started = Instant::now();
-        let command = command(self.rig, self.kind, node)?;
+        let command = command(self.rig, self.kind, node, environment)?;
         let name = format!("{}-speaker", self.kind.name());
         let process = self.rig.cluster.spawn(node, &name, &command)?;
         self.running.insert(node, process);
@@ -84,11 +107,12 @@ impl<'a> Speakers<'a> {
     }
 
     fn end_all(&mut self) -> Result<()> {
-        let all = std::mem::take(&mut self.running);
-        for process in all.values() {
+        let running = std::mem::take(&mut self.running).into_values();
+        let all: Vec<_> = running.chain(self.beside.drain(..)).collect();
+        for process in &all {
             process.signal(Signal::KILL);
         }
-        all.into_values().try_for_each(gone)
+        all.into_iter().try_for_each(gone)
     }
 }
 
@@ -109,7 +133,7 @@ fn gone(process: Process) -> Result<()> {
     })
 }
 
-fn command(rig: &Rig, kind: Kind, node: Place) -> Result<Vec<String>> {
+fn command(rig: &Rig, kind: Kind, node: Place, more: Vec<String>) -> Result<Vec<String>> {
     let program = match kind {
         Kind::Ours => &rig.speaker,
         Kind::Metallb => rig
@@ -130,6 +154,7 @@ fn command(rig: &Rig, kind: Kind, node: Place) -> Result<Vec<String>> {
         format!("METALLB_ML_SECRET_KEY_PATH={}", rig.key().display()),
     ];
     let program = program.display().to_string();
+    let environment = environment.into_iter().chain(more);
     let command = ["env".to_owned()].into_iter().chain(environment);
     Ok(command.chain([program, "--port=7472".to_owned()]).collect())
 }

@@ -13,7 +13,7 @@ mod outputs;
 mod tests;
 mod unnumbered;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,7 @@ use echoes::Echoes;
 use interfaces::Interfaces;
 use listeners::Listeners;
 pub(super) use outlet::Outlet;
+use outputs::Became;
 
 /// What happens to connections.
 #[derive(Debug)]
@@ -69,6 +70,8 @@ pub(super) struct Shell {
     events: mpsc::Sender<Event>,
     outlet: Outlet,
     states: SessionStates,
+    /// What is to be said of sessions, in order.
+    became: VecDeque<(String, Became)>,
     /// Why a session did not come up, as it was said last.
     failures: BTreeMap<String, String>,
     /// What is shown is not as things are.
@@ -95,6 +98,7 @@ impl Shell {
             events,
             outlet,
             states: SessionStates::new(Instant::now(), seed),
+            became: VecDeque::new(),
             failures: BTreeMap::new(),
             stale: false,
         };

@@ -10,8 +10,16 @@ use super::Shell;
 use crate::bgp::{Peer, SessionNews, advice};
 use crate::protocol::Observed;
 
+/// What became of a session or of an attempt to have one.
+#[derive(Debug)]
+pub(super) enum Became {
+    Up,
+    Down(End),
+    Failed(End),
+}
+
 impl Shell {
-    /// Does what sessions want done.
+    /// Does what sessions want done: first what routers wait for, then what is to be said of it.
     pub(super) fn work(&mut self, now: Instant) {
         loop {
             if let Some(output) = self.bfd.poll_output() {
@@ -20,6 +28,8 @@ impl Shell {
                 self.heed(now, &interface, &notice);
             } else if let Some((peer, output)) = self.speaker.poll_output() {
                 self.do_for_bgp(now, peer, output);
+            } else if let Some((peer, became)) = self.became.pop_front() {
+                self.say(now, peer, &became);
             } else {
                 return;
             }
@@ -68,7 +78,15 @@ impl Shell {
                     self.numbers.remove(&connection.number);
                 }
             }
-            Output::Up => {
+            Output::Up => self.became.push_back((peer, Became::Up)),
+            Output::Down(end) => self.became.push_back((peer, Became::Down(end))),
+            Output::Failed(end) => self.became.push_back((peer, Became::Failed(end))),
+        }
+    }
+
+    fn say(&mut self, now: Instant, peer: String, became: &Became) {
+        match became {
+            Became::Up => {
                 self.failures.remove(&peer);
                 tracing::info!(
                     op = "bgp",
@@ -78,8 +96,8 @@ impl Shell {
                 );
                 self.tell(peer, SessionNews::Up);
             }
-            Output::Down(end) => {
-                let why = self.reason(&peer, &end);
+            Became::Down(end) => {
+                let why = self.reason(&peer, end);
                 tracing::warn!(
                     op = "bgp",
                     event = "sessionDown",
@@ -87,12 +105,12 @@ impl Shell {
                     why,
                     "BGP session down"
                 );
-                self.look_elsewhere(Instant::now(), &peer, |_| Discovered::Lost);
+                self.look_elsewhere(now, &peer, |_| Discovered::Lost);
                 self.tell(peer, SessionNews::Down(why));
             }
-            Output::Failed(end) => {
-                let why = self.reason(&peer, &end);
-                self.look_elsewhere(Instant::now(), &peer, Discovered::NoAnswer);
+            Became::Failed(end) => {
+                let why = self.reason(&peer, end);
+                self.look_elsewhere(now, &peer, Discovered::NoAnswer);
                 let before = self.failures.insert(peer.clone(), why.clone());
                 if before.as_ref() != Some(&why) {
                     tracing::warn!(
