@@ -30,14 +30,21 @@ pub(crate) fn measure(args: &Args, rig: &Rig, router: &Router, table: &mut Table
         };
         rig.beside_the_server(async |client| crowd.make(&client).await)?;
         let ours = Speakers::none(rig, Kind::Ours);
-        one(args, rig, router, (Kind::Ours.name(), ours), routes, table)?;
+        one(
+            args.rounds,
+            rig,
+            router,
+            (Kind::Ours.name(), ours),
+            routes,
+            table,
+        )?;
         // MetalLB's need minutes to tell of very many.
         if rig.metallb.is_some() && routes <= MOST_FOR_METALLB {
             let metallb = || Speakers::none(rig, Kind::Metallb);
             let native = ("MetalLB", metallb());
-            one(args, rig, router, native, routes, table)?;
+            one(args.rounds, rig, router, native, routes, table)?;
             let with_frr = ("MetalLB with FRR", metallb().with_frr());
-            one(args, rig, router, with_frr, routes, table)?;
+            one(args.rounds.min(A_FEW), rig, router, with_frr, routes, table)?;
         }
         rig.beside_the_server(async |client| crowd.clear(&client).await)?;
     }
@@ -45,7 +52,7 @@ pub(crate) fn measure(args: &Args, rig: &Rig, router: &Router, table: &mut Table
 }
 
 fn one(
-    args: &Args,
+    rounds: usize,
     rig: &Rig,
     router: &Router,
     (name, mut speakers): (&str, Speakers<'_>),
@@ -59,7 +66,7 @@ fn one(
     all_is_said(rig, all)?;
     let times = rig.beside_the_server(async |client| {
         let mut times = Vec::new();
-        for _ in 0..args.rounds {
+        for _ in 0..rounds {
             let told = change(&client, false).await?;
             heard(router, told, false)?;
             let told = change(&client, true).await?;
@@ -119,5 +126,7 @@ fn heard(router: &Router, told: Instant, reached: bool) -> Result<Instant> {
     })
 }
 
+/// FRR is told anew for each change, which takes seconds.
+const A_FEW: usize = 5;
 const EARLY: Duration = Duration::from_millis(20);
 const MOST_FOR_METALLB: u32 = 1000;

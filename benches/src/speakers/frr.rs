@@ -79,17 +79,10 @@ impl Frr<'_> {
 
     fn reloader(&self) -> Result<Process> {
         let [pid, new, directory] = ["reloader.pid", "new.conf", ""].map(|it| self.file(it));
-        let reload = format!(
-            "python3 {RELOAD} --reload --overwrite --stdout --log-level error \
-             --vty_socket {directory} --confdir {directory} --rundir {directory} {new}"
-        );
-        // The signal of a wait that was interrupted is heeded at once.
-        let script = format!(
-            "trap 'asked=1' HUP; echo $$ > {pid}; asked=; \
-             while :; do sleep infinity & wait $!; kill $!; \
-             while [ -n \"$asked\" ]; do asked=; {reload}; done; done"
-        );
-        let process = self.spawn("frr-reloader", &["bash", "-c", &script])?;
+        let process = self.spawn(
+            "frr-reloader",
+            &["python3", "-c", RELOADER, &pid, RELOAD, &directory, &new],
+        )?;
         eventually("the reloader waits", PATIENCE, || {
             let pid = fs::read_to_string(&pid).unwrap_or_default();
             Ok(if pid.is_empty() {
@@ -107,5 +100,17 @@ impl Frr<'_> {
     }
 }
 
+/// Reloads whenever it is asked to, once for all that has been asked meanwhile.
+const RELOADER: &str = "
+import os, signal, subprocess, sys
+pid, reload, directory, new = sys.argv[1:]
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+with open(pid, 'w') as file: file.write(str(os.getpid()))
+flags = ['--reload', '--overwrite', '--stdout', '--log-level', 'error']
+places = ['--vty_socket', directory, '--confdir', directory, '--rundir', directory]
+while signal.sigwait([signal.SIGHUP]):
+    subprocess.run(['python3', reload, *flags, *places, new])
+";
 const RELOAD: &str = "/usr/lib/frr/frr-reload.py";
 const PATIENCE: Duration = Duration::from_secs(20);
