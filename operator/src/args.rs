@@ -62,11 +62,11 @@ pub(crate) struct Flags {
     /// The least important messages that are still logged.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) log_level: LogLevel,
-    /// Take the certificate of /convert from --cert-dir, which somebody else fills and renews.
+    /// Take the certificate of the webhooks from --cert-dir, which somebody else fills and renews.
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true,
           default_missing_value = "true", default_value = "false", action = ArgAction::Set)]
     pub(crate) disable_cert_rotation: bool,
-    /// Folder with tls.crt and tls.key of /convert; read again when they change.
+    /// Folder with tls.crt and tls.key of the webhooks; read again when they change.
     #[arg(long, default_value = "/tmp/k8s-webhook-server/serving-certs")]
     pub(crate) cert_dir: PathBuf,
     /// Service that the certificate of /convert is for.
@@ -97,7 +97,7 @@ impl Flags {
         .collect()
     }
 
-    /// Where the certificate of `/convert` comes from.
+    /// Where the certificate of the webhooks comes from.
     pub(crate) fn certificate(&self) -> Source {
         if self.disable_cert_rotation {
             return Source::Folder(self.cert_dir.clone());

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource as _, ResourceExt as _};
+use metallb_admission::{Misplaced, placed, validate};
 use metallb_crds::names::METALLB_NAME;
 use metallb_crds::v1beta1::{MetalLB, MetalLBSpec};
 use metallb_kit::watch::ObjectKey;
@@ -19,9 +20,8 @@ use crate::frr_k8s;
 use crate::index::{Due, Index};
 use crate::object::{Key, Kind, Object};
 use crate::observed::Workload;
-use crate::render::{Inputs, MEMBERLIST_SECRET, Webhooks, render};
+use crate::render::{Inputs, MEMBERLIST_SECRET, Webhooks, registration, render};
 use crate::settings::Settings;
-use crate::validate::validate;
 
 /// What to do, in order, and when to look again without news.
 #[derive(Debug, Default)]
@@ -125,6 +125,10 @@ pub(crate) fn decide(
             });
         }
     }
+    if let Some(service) = &settings.webhook_service {
+        let registration = registration(&settings.namespace, service);
+        apply_if_due(index, registration, &mut plan, now);
+    }
     match index.metallbs.get(&own) {
         None => remove(index, None, pace, &mut plan, now, wall),
         Some(metallb) if is_leaving(metallb) || pace == Pace::Hurried => {
@@ -196,24 +200,28 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
         if object.key.kind.is_workload() && !account::bind(index, &mut object) {
             continue;
         }
-        let wanted = hash(&object);
-        match index.due(&object.key, wanted, now) {
-            Due::Not => {}
-            Due::Now => {
-                let repairs = index.was_applied(&object.key, wanted);
-                plan.actions.push(Action::Apply {
-                    object,
-                    wanted,
-                    repairs,
-                });
-            }
-            Due::At(at) => plan.wake_by(at),
-        }
+        apply_if_due(index, object, plan, now);
     }
     // What is not wanted goes last: what replaces it is there by then.
     plan.actions.extend(stale);
     if !external {
         leftovers::replaced(index, plan);
+    }
+}
+
+fn apply_if_due(index: &Index, object: Object, plan: &mut Plan, now: Instant) {
+    let wanted = hash(&object);
+    match index.due(&object.key, wanted, now) {
+        Due::Not => {}
+        Due::Now => {
+            let repairs = index.was_applied(&object.key, wanted);
+            plan.actions.push(Action::Apply {
+                object,
+                wanted,
+                repairs,
+            });
+        }
+        Due::At(at) => plan.wake_by(at),
     }
 }
 
@@ -316,13 +324,11 @@ fn remove(
 
 /// What to write into statuses.
 pub(crate) fn reports(index: &Index, settings: &Settings, wall: Timestamp) -> Vec<Report> {
-    let own = own_key(settings);
     let mut reports = Vec::new();
     for (key, metallb) in &index.metallbs {
-        let standing = if *key == own {
-            standing(index, settings, metallb, wall)
-        } else {
-            ignored(key, settings)
+        let standing = match placed(&key.namespace, &key.name, &settings.namespace) {
+            Ok(()) => standing(index, settings, metallb, wall),
+            Err(misplaced) => ignored(&misplaced),
         };
         reports.extend(report(key, metallb, &standing, wall));
     }
@@ -383,24 +389,14 @@ fn standing<'a>(
     })
 }
 
-fn ignored(key: &ObjectKey, settings: &Settings) -> Standing<'static> {
-    let ObjectKey { name, namespace } = key;
-    let ours = &settings.namespace;
-    if **namespace == **ours {
-        return Standing::Ignored {
-            reason: "IncorrectMetalLBResourceName",
-            // Upstream's words, then what to do.
-            message: format!(
-                "Incorrect MetalLB resource name: {name}. This object is ignored: the operator \
-                 acts on the one named {METALLB_NAME}. Create that one and delete this one."
-            ),
-        };
-    }
+fn ignored(misplaced: &Misplaced) -> Standing<'static> {
     Standing::Ignored {
-        reason: "WrongNamespace",
+        reason: match misplaced {
+            Misplaced::Name { .. } => "IncorrectMetalLBResourceName",
+            Misplaced::Namespace { .. } => "WrongNamespace",
+        },
         message: format!(
-            "This object is ignored: the operator acts on the MetalLB object named \
-             {METALLB_NAME} in its own namespace, {ours}. Create that one and delete this one."
+            "{misplaced}: this object is ignored. Create that one and delete this one."
         ),
     }
 }

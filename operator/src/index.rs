@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use metallb_admission::CONFIGURATION;
+use metallb_admission::{CONFIGURATION, OPERATOR_CONFIGURATION};
 use metallb_crds::v1beta1::{MetalLB, MetalLBSpec};
 use metallb_crds::v1beta2::BGPPeer;
 use metallb_kit::watch::{Change, ObjectKey};
@@ -40,7 +40,7 @@ pub(crate) enum News {
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     pub(crate) metallbs: BTreeMap<ObjectKey, MetalLB>,
-    /// What carries our inventory label.
+    /// What carries our inventory label, and the registration of the operator's own webhook.
     pub(crate) operands: BTreeMap<Key, Operand>,
     pub(crate) pods: BTreeMap<String, Pod>,
     /// The Secret that each BGPPeer names, of those that name one.
@@ -301,10 +301,11 @@ impl Index {
         retry_at
     }
 
-    /// What the operator made and has not seen go.
+    /// What the operator made for the `MetalLB` object and has not seen go.
     pub(crate) fn inventory(&self) -> impl DoubleEndedIterator<Item = (&Key, &Operand)> {
         self.operands
             .iter()
+            .filter(|(key, _)| key.name != OPERATOR_CONFIGURATION)
             .filter(|(_, operand)| !self.foreign.contains(&operand.uid))
     }
 
@@ -318,7 +319,8 @@ impl Index {
     pub(crate) fn forget_metallb(&mut self) {
         self.last_valid = None;
         self.memberlist = Memberlist::default();
-        self.attempts.clear();
+        self.attempts
+            .retain(|key, _| key.name == OPERATOR_CONFIGURATION);
     }
 
     /// What could not be applied, and why.

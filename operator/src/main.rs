@@ -14,7 +14,6 @@ mod print;
 mod render;
 mod run;
 mod settings;
-mod validate;
 mod watches;
 mod webhook;
 mod yaml;

@@ -44,7 +44,7 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn serve(flags: &Flags) -> anyhow::Result<()> {
-    let settings = Settings::parse(|name| std::env::var(name).ok())?;
+    let mut settings = Settings::parse(|name| std::env::var(name).ok())?;
     let metrics_addr = flags.metrics_endpoint().map_err(anyhow::Error::msg)?;
     log::init(flags.log_level);
     for flag in flags.without_effect() {
@@ -68,9 +68,9 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
         let metrics = Metrics::new();
         let counters = Counters::register(&metrics);
         let source = flags.certificate();
-        let namespace = &settings.namespace;
+        settings.webhook_service = source.service();
         let webhooks =
-            webhook::serve(source, &client, namespace, &metrics, &ready, &shutdown).await?;
+            webhook::serve(source, &client, &settings, &metrics, &ready, &shutdown).await?;
         if let Some(addr) = metrics_addr {
             let endpoint = Endpoint {
                 addr,

@@ -11,6 +11,9 @@ pub(crate) struct Settings {
     pub(crate) ports: Ports,
     /// Where an FRR-K8s that somebody else runs is found, unless the object says.
     pub(crate) frr_k8s_namespace: Option<String>,
+    /// The Service that the API server is to ask about `MetalLB` objects; none where somebody else
+    /// tells it whom to ask.
+    pub(crate) webhook_service: Option<String>,
     /// What was asked for and has no effect yet, as lines for the log.
     pub(crate) without_effect: Vec<String>,
 }
@@ -134,6 +137,7 @@ impl Settings {
                     .transpose()?,
             },
             frr_k8s_namespace: variable("FRRK8S_EXTERNAL_NAMESPACE"),
+            webhook_service: None,
             without_effect,
         })
     }

@@ -8,7 +8,7 @@ use futures::stream::{BoxStream, SelectAll, select_all};
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::runtime::watcher::Config;
-use metallb_admission::SECRET as WEBHOOK_SECRET;
+use metallb_admission::{OPERATOR_CONFIGURATION, SECRET as WEBHOOK_SECRET};
 use metallb_crds::v1beta1::MetalLB;
 use metallb_crds::v1beta2::BGPPeer;
 use metallb_kit::watch::{Change, watch, watch_with};
@@ -62,7 +62,9 @@ fn operands(client: &Client, namespace: &str, kind: Kind) -> BoxStream<'static, 
     }
     if kind == Kind::ValidatingWebhookConfiguration {
         let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
-        return watch_with(api, config)
+        // The operator's own belongs to no MetalLB object.
+        let own = Config::default().fields(&format!("metadata.name={OPERATOR_CONFIGURATION}"));
+        return together([config, own].map(|which| watch_with(api.clone(), which)))
             .map(move |change| News::Operand(kind, map(change, Operand::of_webhooks)))
             .boxed();
     }

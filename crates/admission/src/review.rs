@@ -36,9 +36,7 @@ pub fn review(
     namespace: &str,
 ) -> Verdict {
     if !webhook.operations.contains(&request.operation) {
-        return Verdict::Allow {
-            warnings: Vec::new(),
-        };
+        return Verdict::allow();
     }
     let asked = Asked {
         request,
@@ -87,7 +85,7 @@ impl Asked<'_> {
                 return Ok(Some(warning));
             }
             self.is_in_namespace(&object)?;
-        } else if self.keeps_spec() {
+        } else if keeps_spec(self.request) {
             return Ok(None);
         }
         // Of two that clash, the one that was there stays.
@@ -149,17 +147,16 @@ impl Asked<'_> {
             "resource must be created in {namespace} namespace"
         )))
     }
-
-    /// Whether only metadata change: that makes no configuration worse, and must be possible for a
-    /// bad object too, or it could never lose a finalizer.
-    fn keeps_spec(self) -> bool {
-        let spec =
-            |object: &Option<DynamicObject>| object.as_ref().map(|it| it.data["spec"].clone());
-        spec(&self.request.object) == spec(&self.request.old_object)
-    }
 }
 
-fn decoded<K: DeserializeOwned>(object: Option<&DynamicObject>) -> Result<K, Verdict> {
+/// Whether only metadata change: that makes no configuration worse, and must be possible for a bad
+/// object too, or it could never lose a finalizer.
+pub(crate) fn keeps_spec(request: &Request) -> bool {
+    let spec = |object: &Option<DynamicObject>| object.as_ref().map(|it| it.data["spec"].clone());
+    spec(&request.object) == spec(&request.old_object)
+}
+
+pub(crate) fn decoded<K: DeserializeOwned>(object: Option<&DynamicObject>) -> Result<K, Verdict> {
     let object =
         object.ok_or_else(|| Verdict::Malformed("the request has no object".to_owned()))?;
     serde_json::to_value(object)

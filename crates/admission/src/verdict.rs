@@ -18,6 +18,13 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// It may, and there is nothing to say.
+    pub(crate) fn allow() -> Self {
+        Self::Allow {
+            warnings: Vec::new(),
+        }
+    }
+
     /// The review to send back. The codes are upstream's: 403 for what may not be, 400 for what
     /// makes no sense.
     pub fn answer(

@@ -6,7 +6,7 @@ mod removal;
 mod statuses;
 mod webhooks;
 
-use metallb_admission::CONFIGURATION;
+use metallb_admission::{CONFIGURATION, OPERATOR_CONFIGURATION};
 use metallb_crds::v1beta1::MetalLBStatus;
 use metallb_kit::watch::Change;
 use serde_json::{Value, json};
@@ -56,6 +56,7 @@ impl World {
             },
             ports: Ports::default(),
             frr_k8s_namespace: None,
+            webhook_service: None,
             without_effect: Vec::new(),
         };
         let wall = Timestamp::from_second(1_000).expect("a time");

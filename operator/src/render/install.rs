@@ -1,6 +1,6 @@
 //! The manifest that installs the operator itself: CRDs, rights and its Deployment.
 
-use metallb_admission::PORT;
+use metallb_admission::{METALLB_PATH, METALLB_WEBHOOK, OPERATOR_CONFIGURATION, PORT, Webhook};
 use serde_json::{Value, json};
 
 use super::{FIELD_MANAGER, pod, rules};
@@ -36,13 +36,46 @@ pub(crate) fn install(install: &Install<'_>) -> Vec<Value> {
             install.object(Kind::RoleBinding, BINDING, install.binding(Kind::Role)),
             install.object(Kind::Service, WEBHOOK_SERVICE, webhook_service()),
             install.object(Kind::Deployment, DEPLOYMENT, install.deployment()),
+            registration(install.namespace, WEBHOOK_SERVICE),
         ]
         .map(|object| object.manifest),
     );
     documents
 }
 
-/// The Service in front of the operators' `/convert`.
+/// Sends the API server to the operators in `namespace` for every `MetalLB` object. It is part of
+/// the manifest, so that it goes with it, and kept by the operator, since a bundle of OLM's may not
+/// have one.
+///
+/// Never is it waited for: what it refuses, the operator refuses as well when it comes to look, so
+/// nothing depends on an answer. With `Fail`, an operator that is gone for good would leave behind
+/// a `MetalLB` object that cannot lose its finalizer, and a namespace that cannot be deleted.
+pub(crate) fn registration(namespace: &str, service: &str) -> Object {
+    let address = json!({ "namespace": namespace, "name": service, "path": METALLB_PATH });
+    // Not the version: whoever applies another manifest than the operator's own would clash.
+    let metadata = json!({ "labels": { "app.kubernetes.io/name": FIELD_MANAGER } });
+    let body = json!({
+        "webhooks": [{
+            "name": METALLB_WEBHOOK,
+            // No caBundle: see kit::webhook.
+            "clientConfig": { "service": address },
+            "rules": [{
+                "apiGroups": [Webhook::GROUP],
+                "apiVersions": ["v1beta1"],
+                "resources": ["metallbs"],
+                "operations": ["CREATE", "UPDATE"],
+            }],
+            "failurePolicy": "Ignore",
+            "timeoutSeconds": 5,
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+        }],
+    });
+    let kind = Kind::ValidatingWebhookConfiguration;
+    Object::new(kind, OPERATOR_CONFIGURATION, metadata, body)
+}
+
+/// The Service in front of the operators' webhooks.
 pub(crate) const WEBHOOK_SERVICE: &str = "metallb-operator-webhook-service";
 const DEPLOYMENT: &str = "metallb-operator-controller-manager";
 const ACCOUNT: &str = "manager-account";

@@ -8,7 +8,7 @@ mod shared;
 mod speaker;
 mod webhooks;
 
-pub(crate) use install::{Install, WEBHOOK_SERVICE, install};
+pub(crate) use install::{Install, WEBHOOK_SERVICE, install, registration};
 pub(crate) use rules::{MEMBERLIST_SECRET, OPERATOR_LEASE, OPERATOR_SECRET};
 pub(crate) use shared::MEMBERLIST_KEY;
 pub(crate) use webhooks::Webhooks;

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use metallb_admission::{CONFIGURATION, CONVERTED, SECRET as WEBHOOK_SECRET};
+use metallb_admission::{
+    CONFIGURATION, CONVERTED, OPERATOR_CONFIGURATION, SECRET as WEBHOOK_SECRET,
+};
 use metallb_crds::frrk8s::FRR_CONFIGURATIONS;
 use metallb_crds::names::CONTROLLER_LEASE;
 use serde::Serialize;
@@ -25,7 +27,7 @@ pub(crate) struct Rule {
 
 /// The Secret under which speakers seal their heartbeats.
 pub(crate) const MEMBERLIST_SECRET: &str = "metallb-memberlist";
-/// The Secret with the certificates of the operators' `/convert`.
+/// The Secret with the certificates of the operators' webhooks.
 pub(crate) const OPERATOR_SECRET: &str = "metallb-operator-webhook-server-cert";
 /// The Lease of the operators.
 pub(crate) const OPERATOR_LEASE: &str = "metallb.io.metallboperator";
@@ -142,7 +144,9 @@ pub(crate) fn operator_own_cluster(namespace: &str) -> Vec<Rule> {
             .named(cluster_name(namespace, "controller"))
             .named(cluster_name(namespace, "speaker")),
         rule(ADMISSION, &[CONFIGURATIONS], &["list", "watch", "create"]),
-        rule(ADMISSION, &[CONFIGURATIONS], &["get", "patch", "delete"]).named(CONFIGURATION),
+        rule(ADMISSION, &[CONFIGURATIONS], &["get", "patch", "delete"])
+            .named(CONFIGURATION)
+            .named(OPERATOR_CONFIGURATION),
         rule(
             "apiextensions.k8s.io",
             &["customresourcedefinitions"],

@@ -146,7 +146,7 @@ fn operator() {
         .filter(|d| d["kind"] != "CustomResourceDefinition")
         .collect();
     insta::assert_snapshot!(yaml::documents(own));
-    assert_eq!(documents.len(), 8 + metallb_crds::all().len());
+    assert_eq!(documents.len(), 9 + metallb_crds::all().len());
 }
 
 #[test]

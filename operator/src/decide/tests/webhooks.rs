@@ -77,3 +77,22 @@ fn removal_begins_with_the_webhooks() {
         ["delete DaemonSet speaker", "delete Deployment controller"]
     );
 }
+
+#[test]
+fn the_operator_is_asked_about_metallb_objects_whether_there_is_one_or_not() {
+    let mut world = World::new();
+    world.settings.webhook_service = Some("metallb-operator-webhook-service".to_owned());
+    let own = Key::new(Kind::ValidatingWebhookConfiguration, OPERATOR_CONFIGURATION);
+    assert_eq!(world.done(), [format!("apply {own}"), "forget".to_owned()]);
+    world.settle();
+    assert_eq!(world.done(), ["forget"]);
+    world.see_metallb("metallb-system", "metallb", &json!({}));
+    world.settle();
+    world.see_gone(&own);
+    assert_eq!(world.done(), [format!("repair {own}")]);
+    world.settle();
+    world.see_leaving();
+    world.settle();
+    assert!(world.index.metallbs.is_empty());
+    assert!(world.index.operands.contains_key(&own), "it stays");
+}

@@ -7,26 +7,37 @@ use thiserror::Error;
 
 /// The first rule that a `MetalLB` object breaks.
 #[derive(Debug, Error, PartialEq, Eq)]
-pub(crate) enum Invalid {
+pub enum Invalid {
+    /// A toleration of the controller's ends, and is of no effect that can end.
     #[error("ControllerToleration effect must be NoExecute when tolerationSeconds is set")]
     ControllerToleration,
+    /// The same, of the speakers'.
     #[error("SpeakerToleration effect must be NoExecute when tolerationSeconds is set")]
     SpeakerToleration,
+    /// A preferred term with a weight that is not 1 to 100.
     #[error("{config} {affinity} set with invalid weight for preferred scheduling term")]
     Weight {
+        /// `SpeakerConfig` or `ControllerConfig`.
         config: &'static str,
+        /// `NodeAffinity` or `PodAffinity`.
         affinity: &'static str,
     },
+    /// A backend that there is not.
     #[error("invalid BGP Backend, must be one of native, frr, frr-k8s, frr-k8s-external")]
     BgpBackend,
+    /// Nobody says where the FRR-K8s of somebody else is.
     #[error("bgp backend: frrk8s external and no default or user provided namespace")]
     NoFrrK8sNamespace,
+    /// This is no network.
     #[error("invalid CIDR {0} in AlwaysBlock")]
     AlwaysBlock(String),
 }
 
 /// Checks `spec` in upstream's order; `frr_k8s_namespace` is the operator's default for it.
-pub(crate) fn validate(spec: &MetalLBSpec, frr_k8s_namespace: Option<&str>) -> Result<(), Invalid> {
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn validate(spec: &MetalLBSpec, frr_k8s_namespace: Option<&str>) -> Result<(), Invalid> {
     if spec
         .controller_tolerations
         .iter()
