@@ -26,6 +26,20 @@ pub const PROBE_BEFORE_USE: &str = "metallb.io/probe-before-use";
 /// the status names it, separated by commas; `*` is all of it. Ours; MetalLB has none.
 pub const ACKNOWLEDGE_UNUSED: &str = "metallb.io/acknowledge-unused";
 
+/// MetalLB annotation, any value but `false`: the operator changes nothing, and says in the status
+/// what it would. Ours; MetalLB has none.
+pub const PAUSED: &str = "metallb.io/paused";
+
+/// MetalLB annotation, any value but `false`: while addresses are in use, the object cannot be
+/// deleted. Ours; MetalLB has none.
+pub const PROTECT_ADDRESSES: &str = "metallb.io/protect-addresses";
+
+// --- Annotations that users put on what the operator makes ---
+
+/// Annotation of an operand, any value but `false`: the operator leaves it alone until the MetalLB
+/// object is deleted. Ours; MetalLB has none.
+pub const UNMANAGED: &str = "metallb.io/unmanaged";
+
 // --- Annotations that we put on a Service ---
 
 /// Service annotation, written by the controller: the pool that the address came from.

@@ -40,6 +40,47 @@ const WANTED: &[Wanted] = &[
         ours: Some("format=int64 integer"),
         because: "without it nobody can tell whether the conditions speak of the latest spec",
     },
+    of_a_metallb(
+        "MetalLB v1beta1 column 4",
+        "Ready | string | .status.conditions[?(@.type=='Ready')].status",
+    ),
+    of_a_metallb(
+        "MetalLB v1beta1 column 5",
+        "Version | string | .status.versions.operands",
+    ),
+    of_a_metallb(
+        "MetalLB v1beta1 column 6",
+        "Backend | string | .status.bgpBackend | 1",
+    ),
+    of_a_metallb(
+        "MetalLB v1beta1 column 7",
+        "Message | string | .status.conditions[?(@.type=='Ready')].message | 1",
+    ),
+    of_a_metallb("MetalLB v1beta1 status.bgpBackend", "string"),
+    of_a_metallb("MetalLB v1beta1 status.components", "array"),
+    of_a_metallb("MetalLB v1beta1 status.components[]", "object"),
+    of_a_metallb(
+        "MetalLB v1beta1 status.components[].desired",
+        "format=int32 integer",
+    ),
+    of_a_metallb("MetalLB v1beta1 status.components[].image", "string"),
+    of_a_metallb("MetalLB v1beta1 status.components[].kind", "string"),
+    of_a_metallb("MetalLB v1beta1 status.components[].message", "string"),
+    of_a_metallb("MetalLB v1beta1 status.components[].name", "string"),
+    of_a_metallb(
+        "MetalLB v1beta1 status.components[].ready",
+        "format=int32 integer",
+    ),
+    of_a_metallb(
+        "MetalLB v1beta1 status.components[].updated",
+        "format=int32 integer",
+    ),
+    of_a_metallb("MetalLB v1beta1 status.platform", "string"),
+    of_a_metallb("MetalLB v1beta1 status.unmanaged", "array"),
+    of_a_metallb("MetalLB v1beta1 status.unmanaged[]", "string"),
+    of_a_metallb("MetalLB v1beta1 status.versions", "object"),
+    of_a_metallb("MetalLB v1beta1 status.versions.operands", "string"),
+    of_a_metallb("MetalLB v1beta1 status.versions.operator", "string"),
     of_a_session(
         "BGPSessionState v1beta1 column 5",
         "Since | date | .status.since",
@@ -69,6 +110,16 @@ const WANTED: &[Wanted] = &[
     of_a_session("BGPSessionState v1beta1 status.prefixes.pending", COUNT),
     of_a_session("BGPSessionState v1beta1 status.prefixes.received", COUNT),
 ];
+
+/// What the status of our `MetalLB` has and upstream's has not.
+const fn of_a_metallb(fact: &'static str, ours: &'static str) -> Wanted {
+    Wanted {
+        fact,
+        documented: None,
+        ours: Some(ours),
+        because: "upstream's status does not say what runs, in which version, and what is amiss",
+    }
+}
 
 const ASN: &str = "format=int64 integer maximum=4294967295 minimum=1";
 const COUNT: &str = "format=int64 integer required";

@@ -242,6 +242,14 @@ fn the_metallb_object_survives_reading_and_writing() {
             "observedGeneration": 3,
         }],
         "observedGeneration": 3,
+        "versions": {"operator": "1.1.0", "operands": "1.0.0"},
+        "bgpBackend": "frr",
+        "platform": "Kubernetes",
+        "components": [{
+            "kind": "DaemonSet", "name": "speaker", "image": "i",
+            "desired": 3, "updated": 2, "ready": 3, "message": "m",
+        }],
+        "unmanaged": ["DaemonSet speaker"],
     });
     survives::<v1beta1::MetalLB>(&metallb);
 }

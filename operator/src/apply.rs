@@ -10,16 +10,16 @@ use kube::api::{
 use kube::{Client, ResourceExt as _};
 use metallb_crds::frrk8s::FRRConfiguration;
 use metallb_crds::names::{CONTROLLER_LEASE, WRITTEN_FROM_LABEL};
-use metallb_crds::v1beta1::MetalLB;
+use metallb_crds::v1beta1::{IPAddressPool, MetalLB};
 use metallb_kit::events::{EventType, Events, reference};
 use metallb_kit::watch::ObjectKey;
-use serde_json::json;
+use serde_json::{Value, json};
 use thiserror::Error;
 
-use crate::decide::{FINALIZER, Report};
 use crate::object::{Key, Kind, Object};
-use crate::observed::{Fingerprint, PlainObject};
-use crate::render::{FIELD_MANAGER, MEMBERLIST_KEY, MEMBERLIST_SECRET};
+use crate::observed::{FINALIZER, Fingerprint, PlainObject};
+use crate::render::{FIELD_MANAGER, MEMBERLIST_KEY, MEMBERLIST_SECRET, OPERATOR_DEPLOYMENT};
+use crate::report::Report;
 
 /// Holds the client.
 #[derive(Clone)]
@@ -164,6 +164,26 @@ impl Applier {
         }
     }
 
+    /// Whether the operator's own Deployment is gone or going, and the operator with it for good.
+    pub(crate) async fn operator_is_going(&self) -> bool {
+        match self
+            .api(Kind::Deployment)
+            .get_metadata_opt(OPERATOR_DEPLOYMENT)
+            .await
+        {
+            Ok(own) => own.is_none_or(|own| own.metadata.deletion_timestamp.is_some()),
+            Err(error) => {
+                tracing::warn!(%error, "cannot see whether the operator is being removed");
+                false
+            }
+        }
+    }
+
+    /// How many addresses Services have, as the pools say.
+    pub(crate) async fn addresses_in_use(&self) -> Result<u64, Refused> {
+        Ok(addresses_in_use(&self.client, &self.namespace).await?)
+    }
+
     /// Frees the next installation of waiting for the Lease of the last one's controller.
     pub(crate) async fn delete_controller_lease(&self) -> Result<(), Refused> {
         let api: Api<Lease> = Api::namespaced(self.client.clone(), &self.namespace);
@@ -211,26 +231,24 @@ impl Applier {
         }
     }
 
-    /// Writes the status, and an Event for what has turned.
-    pub(crate) async fn report(&self, metallb: &MetalLB, report: &Report) -> Result<(), Refused> {
-        let status = json!({
-            "apiVersion": "metallb.io/v1beta1",
-            "kind": "MetalLB",
-            "metadata": { "name": &*report.metallb.name, "uid": metallb.uid() },
-            "status": {
-                "conditions": report.conditions,
-                "observedGeneration": report.generation,
-            },
-        });
-        let params = PatchParams::apply(FIELD_MANAGER).force();
-        let api = self.metallbs(&report.metallb);
-        match api
-            .patch_status(&report.metallb.name, &params, &Patch::Apply(status))
-            .await
-        {
-            Err(error) if is_gone_or_changed(&error) => return Ok(()),
-            result => drop(result?),
-        }
+    /// Writes the status, and an Event for what has turned. False if the cluster's definition knows
+    /// nothing but the conditions, which were written alone.
+    pub(crate) async fn report(&self, metallb: &MetalLB, report: &Report) -> Result<bool, Refused> {
+        let whole = serde_json::to_value(&report.status).unwrap_or_default();
+        let written = match self.write_status(metallb, report, &whole).await {
+            Err(refused) if refused.is_unknown_field() => {
+                let known = json!({
+                    "conditions": whole["conditions"],
+                    "observedGeneration": whole["observedGeneration"],
+                });
+                self.write_status(metallb, report, &known).await?;
+                false
+            }
+            result => {
+                result?;
+                true
+            }
+        };
         for turn in &report.turns {
             let event_type = if turn.is_warning {
                 EventType::Warning
@@ -240,7 +258,30 @@ impl Applier {
             self.events
                 .publish(reference(metallb), event_type, &turn.reason, &turn.message);
         }
-        Ok(())
+        Ok(written)
+    }
+
+    async fn write_status(
+        &self,
+        metallb: &MetalLB,
+        report: &Report,
+        status: &Value,
+    ) -> Result<(), Refused> {
+        let patch = json!({
+            "apiVersion": "metallb.io/v1beta1",
+            "kind": "MetalLB",
+            "metadata": { "name": &*report.metallb.name, "uid": metallb.uid() },
+            "status": status,
+        });
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let api = self.metallbs(&report.metallb);
+        match api
+            .patch_status(&report.metallb.name, &params, &Patch::Apply(patch))
+            .await
+        {
+            Err(error) if is_gone_or_changed(&error) => Ok(()),
+            result => Ok(result.map(drop)?),
+        }
     }
 
     fn metallbs(&self, key: &ObjectKey) -> Api<MetalLB> {
@@ -257,6 +298,13 @@ impl Applier {
     }
 }
 
+impl Refused {
+    /// The schema of the server lacks a field that we set: it is older than we are.
+    fn is_unknown_field(&self) -> bool {
+        self.message.contains("field not declared in schema")
+    }
+}
+
 impl From<kube::Error> for Refused {
     fn from(error: kube::Error) -> Self {
         let kube::Error::Api(status) = &error else {
@@ -265,18 +313,27 @@ impl From<kube::Error> for Refused {
                 permanent: false,
             };
         };
-        let permanent = match status.code {
-            // Not 403 or 404: rights and kinds that were just made take a moment to be known.
-            400 | 405 | 406 | 413 | 415 | 422 => true,
-            // The schema of the server lacks a field that we set: it is older than we are.
-            500 => status.message.contains("field not declared in schema"),
-            _ => false,
-        };
-        Self {
+        let mut refused = Self {
             message: status.message.clone(),
-            permanent,
-        }
+            // Not 403 or 404: rights and kinds that were just made take a moment to be known.
+            permanent: matches!(status.code, 400 | 405 | 406 | 413 | 415 | 422),
+        };
+        refused.permanent |= status.code == 500 && refused.is_unknown_field();
+        refused
     }
+}
+
+/// How many addresses Services have, as the pools in `namespace` say.
+pub(crate) async fn addresses_in_use(client: &Client, namespace: &str) -> kube::Result<u64> {
+    let api: Api<IPAddressPool> = Api::namespaced(client.clone(), namespace);
+    let pools = match api.list(&ListParams::default()).await {
+        // The definition is gone, and all pools with it.
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(0),
+        pools => pools?,
+    };
+    let statuses = pools.items.into_iter().filter_map(|pool| pool.status);
+    let counts = statuses.map(|it| it.assigned_ipv4.saturating_add(it.assigned_ipv6));
+    Ok(counts.filter_map(|count| u64::try_from(count).ok()).sum())
 }
 
 /// The object went or changed under our hands; the watch tells us.

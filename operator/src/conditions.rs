@@ -1,4 +1,7 @@
-//! What the operator says of a `MetalLB` object: four conditions, in upstream's order.
+//! What the operator says of a `MetalLB` object: upstream's four conditions, in its order, then
+//! those that kstatus and people read.
+
+mod trouble;
 
 use std::collections::BTreeMap;
 
@@ -6,7 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::frr_k8s::Unused;
-use crate::observed::{Pod, Problem, Workload};
+use crate::observed::{Pod, Workload};
 
 /// How things stand with one `MetalLB` object.
 #[derive(Clone, Debug)]
@@ -19,7 +22,7 @@ pub(crate) enum Standing<'a> {
     /// It is being removed.
     Leaving { message: String },
     /// It is in effect.
-    InEffect(Health<'a>),
+    InEffect(Box<Health<'a>>),
 }
 
 /// What the conditions of the object in effect are made from.
@@ -40,6 +43,14 @@ pub(crate) struct Health<'a> {
     pub(crate) lacks_frr_k8s: bool,
     /// What users wrote and has no effect.
     pub(crate) unused: Unused,
+    /// Steps of a rollout that wait for others, in words.
+    pub(crate) waits: Vec<String>,
+    /// Where nothing may be changed: what would be.
+    pub(crate) held_back: Option<&'a [String]>,
+    /// What is left alone because its annotation says so.
+    pub(crate) unmanaged: &'a [String],
+    /// The cluster's definition of `MetalLB` lacks fields that we write.
+    pub(crate) definition_is_old: bool,
     /// Whether the Available condition was true before.
     pub(crate) was_available: bool,
     pub(crate) now: Timestamp,
@@ -57,6 +68,14 @@ pub(crate) const AVAILABLE: &str = "Available";
 pub(crate) const UPGRADEABLE: &str = "Upgradeable";
 pub(crate) const PROGRESSING: &str = "Progressing";
 pub(crate) const DEGRADED: &str = "Degraded";
+/// Everything is as asked and nothing needs attention.
+pub(crate) const READY: &str = "Ready";
+/// It is not there yet, and gets there by itself. Only while that is so, as kstatus has it.
+pub(crate) const RECONCILING: &str = "Reconciling";
+/// Somebody has to do something. Only while that is so.
+pub(crate) const STALLED: &str = "Stalled";
+/// Nothing is changed. Only while that is so.
+pub(crate) const PAUSED: &str = "Paused";
 
 /// The conditions for `standing`. One whose status is as in `before` keeps its date.
 pub(crate) fn conditions(
@@ -65,9 +84,9 @@ pub(crate) fn conditions(
     generation: Option<i64>,
     now: Timestamp,
 ) -> Vec<Condition> {
-    [AVAILABLE, UPGRADEABLE, PROGRESSING, DEGRADED]
+    standing
+        .verdicts()
         .into_iter()
-        .zip(standing.verdicts())
         .map(
             |(
                 type_,
@@ -106,33 +125,58 @@ pub(crate) fn is_true(conditions: &[Condition], type_: &str) -> bool {
 }
 
 impl Standing<'_> {
-    /// Available, Upgradeable, Progressing, Degraded.
-    fn verdicts(&self) -> [Verdict; 4] {
-        match self {
-            Self::Ignored { reason, message } => [
-                Verdict::no(reason, ""),
-                Verdict::no(reason, ""),
-                Verdict::no(PROGRESSING, ""),
-                Verdict::yes(reason, message),
-            ],
-            Self::Leaving { message } => [
+    /// Each condition with what is to be said of it, in order.
+    fn verdicts(&self) -> Vec<(&'static str, Verdict)> {
+        let (legacy, ready, paused) = match self {
+            Self::Ignored { reason, message } => (
+                [
+                    Verdict::no(reason, ""),
+                    Verdict::no(reason, ""),
+                    Verdict::no(PROGRESSING, ""),
+                    Verdict::yes(reason, message),
+                ],
+                Verdict::no(reason, message),
+                None,
+            ),
+            Self::Leaving { message } => (
+                [
+                    Verdict::no("Deleting", message),
+                    Verdict::no("Deleting", message),
+                    Verdict::yes("Deleting", message),
+                    Verdict::no(DEGRADED, ""),
+                ],
                 Verdict::no("Deleting", message),
-                Verdict::no("Deleting", message),
-                Verdict::yes("Deleting", message),
-                Verdict::no(DEGRADED, ""),
-            ],
-            Self::InEffect(health) => health.verdicts(),
-        }
+                None,
+            ),
+            Self::InEffect(health) => {
+                let legacy = health.verdicts();
+                let ready = health.ready(&legacy);
+                (legacy, ready, health.paused())
+            }
+        };
+        let [_, _, progressing, degraded] = &legacy;
+        let more = if degraded.holds {
+            Some((STALLED, degraded.clone()))
+        } else if paused.is_none() && progressing.holds {
+            Some((RECONCILING, progressing.clone()))
+        } else {
+            None
+        };
+        [AVAILABLE, UPGRADEABLE, PROGRESSING, DEGRADED]
+            .into_iter()
+            .zip(legacy)
+            .chain([(READY, ready)])
+            .chain(more)
+            .chain(paused.map(|it| (PAUSED, it)))
+            .collect()
     }
 }
 
 impl Health<'_> {
+    /// Available, Upgradeable, Progressing, Degraded.
     fn verdicts(&self) -> [Verdict; 4] {
         let progress = self.progress();
-        let complete = self
-            .workloads
-            .iter()
-            .all(|(_, w)| w.is_some_and(Workload::is_complete));
+        let complete = self.is_complete();
         let works = self
             .workloads
             .iter()
@@ -148,11 +192,7 @@ impl Health<'_> {
         // As upstream: available is who has everything up. But who was available stays so while
         // there is somebody left to do the work, as in a rolling update or when a node is down.
         let available = if complete || (self.was_available && works) {
-            let more = self.unused.notes.iter().map(|note| format!("; {note}"));
-            Verdict::yes(
-                AVAILABLE,
-                &(progress + &self.engine() + &more.collect::<String>()),
-            )
+            Verdict::yes(AVAILABLE, &(progress + &self.engine() + &self.notes()))
         } else {
             let cause = if degraded.holds {
                 &degraded
@@ -163,9 +203,54 @@ impl Health<'_> {
         };
         let upgradeable = match [&degraded, &progressing].into_iter().find(|v| v.holds) {
             Some(cause) => Verdict::no(cause.reason, &cause.message),
-            None => Verdict::yes(UPGRADEABLE, ""),
+            None => self.upgradeable(),
         };
         [available, upgradeable, progressing, degraded]
+    }
+
+    /// All that was asked for is there and does its work.
+    pub(crate) fn is_complete(&self) -> bool {
+        let mut workloads = self.workloads.iter();
+        self.waits.is_empty() && workloads.all(|(_, w)| w.is_some_and(Workload::is_complete))
+    }
+
+    /// An upgrade would leave behind what may not be changed.
+    fn upgradeable(&self) -> Verdict {
+        if self.held_back.is_some() {
+            return Verdict::no(PAUSED, BY_ANNOTATION);
+        }
+        match self.unmanaged {
+            [] => Verdict::yes(UPGRADEABLE, ""),
+            objects => Verdict::no("Unmanaged", &unmanaged(objects)),
+        }
+    }
+
+    fn ready(&self, [available, _, progressing, degraded]: &[Verdict; 4]) -> Verdict {
+        if let Some(cause) = [degraded, progressing].into_iter().find(|it| it.holds) {
+            return Verdict::no(cause.reason, &cause.message);
+        }
+        match self.paused() {
+            Some(paused) if self.held_back.is_some_and(|it| !it.is_empty()) => {
+                Verdict::no(PAUSED, &paused.message)
+            }
+            _ => Verdict::yes(READY, &available.message),
+        }
+    }
+
+    /// What would be done, were it not for the pause.
+    fn paused(&self) -> Option<Verdict> {
+        let would = match self.held_back? {
+            [] => "Everything is as asked".to_owned(),
+            actions => format!("Without it: {}", capped(actions)),
+        };
+        Some(Verdict::yes(PAUSED, &format!("{BY_ANNOTATION}. {would}")))
+    }
+
+    /// What is no trouble and should be known.
+    fn notes(&self) -> String {
+        let alone = (!self.unmanaged.is_empty()).then(|| unmanaged(self.unmanaged));
+        let notes = self.unused.notes.iter().chain(&alone);
+        notes.fold(String::new(), |all, note| all + "; " + note)
     }
 
     /// What becomes of a wish for a program that is not there.
@@ -197,71 +282,9 @@ impl Health<'_> {
             }
             Some(w) => format!("{name}: {} of {} ready", w.ready, w.desired),
         };
-        self.workloads.iter().map(of).collect::<Vec<_>>().join("; ")
-    }
-
-    /// The gravest thing that needs somebody's attention.
-    fn degraded(&self) -> Verdict {
-        if let Some(invalid) = &self.invalid {
-            return Verdict::yes("InvalidConfiguration", invalid);
-        }
-        if !self.failures.is_empty() {
-            return Verdict::yes("ApplyFailed", &capped(&self.failures));
-        }
-        if self.lacks_frr_k8s {
-            return Verdict::yes("FRRK8sNotInstalled", NO_FRR_K8S);
-        }
-        for (name, workload) in &self.workloads {
-            if let Some(complaint) = workload.and_then(|workload| workload.complaint.as_ref()) {
-                return Verdict::yes("PodsRefused", &format!("{name}: {complaint}"));
-            }
-        }
-        let mut problems: BTreeMap<(&str, &Problem), Vec<&str>> = BTreeMap::new();
-        for pod in self.pods.values() {
-            if let Some(problem) = &pod.problem
-                && problem.counts_from(self.now).is_none()
-            {
-                problems
-                    .entry((&pod.component, problem))
-                    .or_default()
-                    .push(&pod.name);
-            }
-        }
-        let Some(((_, first), _)) = problems.first_key_value() else {
-            return self.unused();
-        };
-        let reason = if first.is_image_pull() {
-            "ImagePullFailed"
-        } else if first.is_crash_loop() {
-            "CrashLooping"
-        } else {
-            "PodsNotStarting"
-        };
-        let lines: Vec<String> = problems
-            .iter()
-            .map(|((component, problem), pods)| {
-                let more = match pods.len() {
-                    1 => String::new(),
-                    n => format!(" and {} more", n - 1),
-                };
-                let detail = match problem.message.as_str() {
-                    "" => String::new(),
-                    message => format!(": {message}"),
-                };
-                format!(
-                    "{component}: {} in {}{more}{detail}",
-                    problem.reason, pods[0]
-                )
-            })
-            .collect();
-        Verdict::yes(reason, &capped(&lines))
-    }
-
-    fn unused(&self) -> Verdict {
-        match self.unused.stops[..] {
-            [] => Verdict::no(DEGRADED, ""),
-            ref lines => Verdict::yes("UserConfigurationUnused", &lines.join("; ")),
-        }
+        let workloads = self.workloads.iter().map(of);
+        let all = workloads.chain(self.waits.iter().cloned());
+        all.collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -283,6 +306,13 @@ impl Verdict {
     }
 }
 
+fn unmanaged(objects: &[String]) -> String {
+    format!(
+        "left alone, as the annotation metallb.io/unmanaged says: {}",
+        capped(objects)
+    )
+}
+
 /// The first few lines; who has more trouble than that reads the log.
 fn capped(lines: &[String]) -> String {
     let first = lines
@@ -298,8 +328,7 @@ fn capped(lines: &[String]) -> String {
 }
 
 const MOST: usize = 3;
-const NO_FRR_K8S: &str = "bgpBackend frr-k8s-external: routers are told nothing, as the cluster has \
-    no definition of FRRConfigurations. Install FRR-K8s, or choose another bgpBackend";
+const BY_ANNOTATION: &str = "Nothing is changed while the annotation metallb.io/paused is there";
 
 #[cfg(test)]
 mod tests;

@@ -2,24 +2,23 @@
 
 mod account;
 mod leftovers;
+mod rollout;
 
-use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource as _, ResourceExt as _};
-use metallb_admission::{Misplaced, placed, validate};
-use metallb_crds::names::METALLB_NAME;
+use metallb_admission::validate;
+use metallb_crds::names::{METALLB_NAME, PAUSED, PROTECT_ADDRESSES};
 use metallb_crds::v1beta1::{MetalLB, MetalLBSpec};
 use metallb_kit::watch::ObjectKey;
+use serde_json::Value;
 
-use crate::conditions::{AVAILABLE, DEGRADED, Health, Standing, conditions, is_true};
 use crate::frr_k8s;
 use crate::index::{Due, Index};
 use crate::object::{Key, Kind, Object};
-use crate::observed::Workload;
+use crate::observed::{FINALIZER, Workload, is_switched_on};
 use crate::render::{Inputs, MEMBERLIST_SECRET, Webhooks, registration, render};
 use crate::settings::Settings;
 
@@ -28,6 +27,16 @@ use crate::settings::Settings;
 pub(crate) struct Plan {
     pub(crate) actions: Vec<Action>,
     pub(crate) wake_at: Option<Instant>,
+    pub(crate) outlook: Outlook,
+}
+
+/// What is not done now, and why; for the status.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outlook {
+    /// What waits for another step of a rollout, and for which.
+    pub(crate) waits: Vec<(Key, String)>,
+    /// Where the `MetalLB` object is paused: what would be done.
+    pub(crate) held_back: Option<Vec<String>>,
 }
 
 /// How thoroughly to remove what was made for a `MetalLB` object.
@@ -55,6 +64,8 @@ pub(crate) enum Action {
     },
     /// `uid` must still be the same object's.
     Delete { key: Key, uid: String },
+    /// Learn how many addresses are in use.
+    CountAddresses,
     /// Learn what speakers have written for an FRR-K8s.
     LookForFrrConfigurations,
     /// Delete one of those.
@@ -64,27 +75,6 @@ pub(crate) enum Action {
     /// Nothing of the `MetalLB` object is left.
     Forget,
 }
-
-/// A status to write, because it differs from the one that is there.
-#[derive(Debug)]
-pub(crate) struct Report {
-    pub(crate) metallb: ObjectKey,
-    pub(crate) generation: Option<i64>,
-    pub(crate) conditions: Vec<Condition>,
-    /// What has turned out so, for an Event.
-    pub(crate) turns: Vec<Turn>,
-}
-
-/// Something about a `MetalLB` object that is worth an Event.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Turn {
-    pub(crate) is_warning: bool,
-    pub(crate) reason: String,
-    pub(crate) message: String,
-}
-
-/// Holds back the `MetalLB` object until all that was made for it is gone.
-pub(crate) const FINALIZER: &str = "metallb.io/operator";
 
 /// The namespace and name of the one `MetalLB` object that counts.
 pub(crate) fn own_key(settings: &Settings) -> ObjectKey {
@@ -125,12 +115,23 @@ pub(crate) fn decide(
             });
         }
     }
-    if let Some(service) = &settings.webhook_service {
+    if let Some(service) = &settings.webhook_service
+        && pace == Pace::Thorough
+    {
         let registration = registration(&settings.namespace, service);
         apply_if_due(index, registration, &mut plan, now);
     }
     match index.metallbs.get(&own) {
         None => remove(index, None, pace, &mut plan, now, wall),
+        Some(metallb)
+            if pace == Pace::Thorough && is_leaving(metallb) && must_count(index, metallb, now) =>
+        {
+            plan.actions.push(Action::CountAddresses);
+        }
+        Some(metallb) if pace == Pace::Thorough && is_protected(index, metallb) => {
+            plan.wake_by(now + RECOUNT);
+            maintain(index, settings, metallb, &mut plan, now);
+        }
         Some(metallb) if is_leaving(metallb) || pace == Pace::Hurried => {
             remove(index, Some(metallb), pace, &mut plan, now, wall);
         }
@@ -145,6 +146,11 @@ pub(crate) fn decide(
                 plan.wake_by(now + Duration::try_from(from - wall).unwrap_or(LOOK_AGAIN));
             }
         }
+    }
+    let metallb = index.metallbs.get(&own);
+    let paused = metallb.is_some_and(|it| is_switched_on(it.meta(), PAUSED));
+    if paused && pace == Pace::Thorough {
+        plan.hold_back();
     }
     plan
 }
@@ -176,6 +182,7 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
         uid: metallb.meta().uid.as_deref().unwrap_or_default(),
         images: &settings.images,
         ports: settings.ports,
+        platform: settings.platform,
         frr_k8s_namespace: settings.frr_k8s_namespace.as_deref(),
         writes_for_frr_k8s: external
             || index.frr_k8s.must_look()
@@ -188,7 +195,8 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
     });
     let stale = index
         .inventory()
-        .filter(|(key, operand)| !operand.deleting && objects.iter().all(|o| o.key != **key))
+        .filter(|(_, operand)| !operand.deleting && !operand.unmanaged)
+        .filter(|(key, _)| objects.iter().all(|o| o.key != **key))
         .map(|(key, operand)| Action::Delete {
             key: key.clone(),
             uid: operand.uid.clone(),
@@ -197,7 +205,18 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
     for mut object in objects {
         // Pods without their account could not start. When it is there, that is news, and all is
         // decided anew.
-        if object.key.kind.is_workload() && !account::bind(index, &mut object) {
+        if object.key.kind.is_workload() {
+            if !account::bind(index, &mut object) {
+                continue;
+            }
+            rollout::mark(&mut object);
+        }
+        let seen = index.operands.get(&object.key);
+        if seen.is_some_and(|operand| operand.unmanaged) {
+            continue;
+        }
+        if let Some(why) = rollout::waits(index, &plan.actions, &object) {
+            plan.outlook.waits.push((object.key, why.to_owned()));
             continue;
         }
         apply_if_due(index, object, plan, now);
@@ -210,7 +229,7 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
 }
 
 fn apply_if_due(index: &Index, object: Object, plan: &mut Plan, now: Instant) {
-    let wanted = hash(&object);
+    let wanted = hash(&object.manifest);
     match index.due(&object.key, wanted, now) {
         Due::Not => {}
         Due::Now => {
@@ -265,6 +284,21 @@ fn must_read_memberlist_key(index: &Index) -> bool {
     };
     !index.is_as_applied(&secret, seen)
         && index.memberlist.read_at.as_ref() != Some(&seen.fingerprint)
+}
+
+/// Before anything goes; and again from time to time, while it is what everything waits for.
+fn must_count(index: &Index, metallb: &MetalLB, now: Instant) -> bool {
+    match index.in_use {
+        None => true,
+        Some((_, at)) => is_protected(index, metallb) && at + RECOUNT <= now,
+    }
+}
+
+/// Whether it was deleted, and is to stay in effect while addresses are in use, as some are.
+pub(crate) fn is_protected(index: &Index, metallb: &MetalLB) -> bool {
+    is_leaving(metallb)
+        && is_switched_on(metallb.meta(), PROTECT_ADDRESSES)
+        && index.in_use.is_some_and(|(count, _)| count > 0)
 }
 
 /// Nothing of it left. First what sends the API server to the pods; then the workloads, and their
@@ -322,122 +356,8 @@ fn remove(
     }
 }
 
-/// What to write into statuses.
-pub(crate) fn reports(index: &Index, settings: &Settings, wall: Timestamp) -> Vec<Report> {
-    let mut reports = Vec::new();
-    for (key, metallb) in &index.metallbs {
-        let standing = match placed(&key.namespace, &key.name, &settings.namespace) {
-            Ok(()) => standing(index, settings, metallb, wall),
-            Err(misplaced) => ignored(&misplaced),
-        };
-        reports.extend(report(key, metallb, &standing, wall));
-    }
-    reports
-}
-
-fn standing<'a>(
-    index: &'a Index,
-    settings: &'a Settings,
-    metallb: &'a MetalLB,
-    wall: Timestamp,
-) -> Standing<'a> {
-    if is_leaving(metallb) {
-        let left: BTreeMap<&str, usize> =
-            index
-                .inventory()
-                .fold(BTreeMap::new(), |mut left, (key, _)| {
-                    *left.entry(key.kind.names().2).or_default() += 1;
-                    left
-                });
-        let left: Vec<String> = left.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
-        return Standing::Leaving {
-            message: format!("still to be removed: {}", left.join(", ")),
-        };
-    }
-    let workload = |kind, name: &'static str| -> (&'static str, Option<&'a Workload>) {
-        let operand = index.operands.get(&Key::new(kind, name));
-        (
-            name,
-            operand
-                .filter(|o| !o.deleting)
-                .and_then(|operand| operand.workload.as_ref()),
-        )
-    };
-    let before = metallb
-        .status
-        .as_ref()
-        .map(|status| status.conditions.as_slice());
-    Standing::InEffect(Health {
-        invalid: validate(&metallb.spec, settings.frr_k8s_namespace.as_deref())
-            .err()
-            .map(|invalid| invalid.to_string()),
-        failures: index
-            .failures()
-            .map(|(key, failure)| format!("{key}: {}", failure.message))
-            .collect(),
-        workloads: [
-            workload(Kind::Deployment, "controller"),
-            workload(Kind::DaemonSet, "speaker"),
-        ],
-        pods: &index.pods,
-        bgp_backend: metallb.spec.bgp_backend.as_deref(),
-        frr_k8s_namespace: frr_k8s::namespace(&metallb.spec, settings.frr_k8s_namespace.as_deref()),
-        lacks_frr_k8s: frr_k8s::is_external(&metallb.spec) && !index.frr_k8s.defined,
-        unused: frr_k8s::unused(&index.frr_k8s, metallb),
-        was_available: is_true(before.unwrap_or_default(), AVAILABLE),
-        now: wall,
-    })
-}
-
-fn ignored(misplaced: &Misplaced) -> Standing<'static> {
-    Standing::Ignored {
-        reason: match misplaced {
-            Misplaced::Name { .. } => "IncorrectMetalLBResourceName",
-            Misplaced::Namespace { .. } => "WrongNamespace",
-        },
-        message: format!(
-            "{misplaced}: this object is ignored. Create that one and delete this one."
-        ),
-    }
-}
-
-/// `None` when the status already says so.
-fn report(
-    key: &ObjectKey,
-    metallb: &MetalLB,
-    standing: &Standing<'_>,
-    wall: Timestamp,
-) -> Option<Report> {
-    let generation = metallb.meta().generation;
-    let status = metallb.status.clone().unwrap_or_default();
-    let before = status.conditions;
-    let after = conditions(standing, &before, generation, wall);
-    if before == after && status.observed_generation == generation {
-        return None;
-    }
-    let turns = after
-        .iter()
-        .filter(|condition| condition.status == "True")
-        .filter(|condition| [AVAILABLE, DEGRADED].contains(&condition.type_.as_str()))
-        .filter(|condition| {
-            let of_type = before.iter().find(|c| c.type_ == condition.type_);
-            of_type.is_none_or(|b| b.status != condition.status || b.reason != condition.reason)
-        })
-        .map(|condition| Turn {
-            is_warning: condition.type_ == DEGRADED,
-            reason: condition.reason.clone(),
-            message: condition.message.clone(),
-        })
-        .collect();
-    Some(Report {
-        metallb: key.clone(),
-        generation,
-        conditions: after,
-        turns,
-    })
-}
-
-fn is_leaving(metallb: &MetalLB) -> bool {
+/// Whether it was deleted and waits for finalizers.
+pub(crate) fn is_leaving(metallb: &MetalLB) -> bool {
     metallb.meta().deletion_timestamp.is_some()
 }
 
@@ -449,9 +369,9 @@ pub(crate) fn is_held(metallb: &MetalLB) -> bool {
         .any(|finalizer| finalizer == FINALIZER)
 }
 
-fn hash(object: &Object) -> u64 {
+fn hash(value: &Value) -> u64 {
     let mut hasher = DefaultHasher::new();
-    object.manifest.to_string().hash(&mut hasher);
+    value.to_string().hash(&mut hasher);
     hasher.finish()
 }
 
@@ -460,8 +380,34 @@ impl Action {
     pub(crate) fn is_read(&self) -> bool {
         matches!(
             self,
-            Self::ReadMemberlistKey | Self::LookForFrrConfigurations
+            Self::ReadMemberlistKey | Self::LookForFrrConfigurations | Self::CountAddresses
         )
+    }
+}
+
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::ReadMemberlistKey => f.write_str("read key"),
+            Self::SetFinalizer { metallb, hold } => {
+                let what = if *hold { "hold" } else { "let go" };
+                write!(f, "{what} {metallb}")
+            }
+            Self::Apply {
+                object, repairs, ..
+            } => {
+                let what = if *repairs { "repair" } else { "apply" };
+                write!(f, "{what} {}", object.key)
+            }
+            Self::Delete { key, .. } => write!(f, "delete {key}"),
+            Self::CountAddresses => f.write_str("count addresses"),
+            Self::LookForFrrConfigurations => f.write_str("look for FRRConfigurations"),
+            Self::DeleteFrrConfiguration { key, .. } => {
+                write!(f, "delete FRRConfiguration {key}")
+            }
+            Self::DeleteControllerLease => f.write_str("delete lease"),
+            Self::Forget => f.write_str("forget"),
+        }
     }
 }
 
@@ -472,6 +418,16 @@ impl Pace {
 }
 
 impl Plan {
+    /// Leaves only what writes nothing.
+    fn hold_back(&mut self) {
+        let (reads, writes) = std::mem::take(&mut self.actions)
+            .into_iter()
+            .partition(Action::is_read);
+        self.actions = reads;
+        let writes: Vec<Action> = writes;
+        self.outlook.held_back = Some(writes.iter().map(Action::to_string).collect());
+    }
+
     fn wake_by(&mut self, at: Instant) {
         self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
     }
@@ -482,6 +438,8 @@ impl Plan {
 const ROUTED: Duration = Duration::from_secs(3);
 /// While something is being removed: how often to look, should a request have failed.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How often to count the addresses in use, while that is what is waited for.
+const RECOUNT: Duration = Duration::from_secs(5);
 /// How long pods may take to stop before their rights go, in seconds: the time they are given,
 /// and as much again.
 const PATIENCE: i64 = 60;

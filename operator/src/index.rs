@@ -51,6 +51,11 @@ pub(crate) struct Index {
     pub(crate) callable_since: Option<Instant>,
     /// The last spec that was valid, which stays in effect when an edit makes it invalid.
     pub(crate) last_valid: Option<MetalLBSpec>,
+    /// How many addresses Services had, and when that was counted; while the `MetalLB` object is
+    /// being deleted.
+    pub(crate) in_use: Option<(u64, Instant)>,
+    /// The cluster's definition of `MetalLB` lacks fields of the status that we write.
+    pub(crate) definition_is_old: bool,
     /// Uids of what has our label but was not applied by us: a copy that somebody made.
     foreign: BTreeSet<String>,
     attempts: BTreeMap<Key, Attempts>,
@@ -309,6 +314,12 @@ impl Index {
             .filter(|(_, operand)| !self.foreign.contains(&operand.uid))
     }
 
+    /// What is to be left alone, in words.
+    pub(crate) fn unmanaged(&self) -> Vec<String> {
+        let unmanaged = self.inventory().filter(|(_, operand)| operand.unmanaged);
+        unmanaged.map(|(key, _)| key.to_string()).collect()
+    }
+
     /// Takes in that somebody else made the object `uid`, so that it is left alone.
     pub(crate) fn leave_alone(&mut self, uid: String) {
         self.foreign.insert(uid);
@@ -318,6 +329,7 @@ impl Index {
     /// is no such object any more. The next one starts anew.
     pub(crate) fn forget_metallb(&mut self) {
         self.last_valid = None;
+        self.in_use = None;
         self.memberlist = Memberlist::default();
         self.attempts
             .retain(|key, _| key.name == OPERATOR_CONFIGURATION);
@@ -351,6 +363,9 @@ mod tests {
             name: "speaker".to_owned(),
             uid: uid.to_owned(),
             deleting: false,
+            unmanaged: false,
+            template: None,
+            finalizers: Vec::new(),
             fingerprint: Fingerprint::of_version(uid, version),
             workload: None,
             registration: None,

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{DynamicObject, Object, PartialObjectMeta};
+use metallb_crds::names::UNMANAGED;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -15,6 +16,12 @@ pub(crate) struct Operand {
     pub(crate) uid: String,
     /// It was deleted and waits for what it owns.
     pub(crate) deleting: bool,
+    /// Somebody has said that it is to be left alone.
+    pub(crate) unmanaged: bool,
+    /// What others have it wait for when it is deleted.
+    pub(crate) finalizers: Vec<String>,
+    /// Which form its pods are to have, as the operator said that applied it.
+    pub(crate) template: Option<String>,
     pub(crate) fingerprint: Fingerprint,
     /// How its pods are, if it has any.
     pub(crate) workload: Option<Workload>,
@@ -133,15 +140,28 @@ pub(crate) struct PodStatus {
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
+#[serde(rename_all = "camelCase")]
 struct ContainerStatus {
     image: String,
+    ready: bool,
+    restart_count: i32,
     state: ContainerState,
+    last_state: ContainerState,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 struct ContainerState {
     waiting: Option<Waiting>,
+    terminated: Option<Terminated>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Terminated {
+    exit_code: i32,
+    /// What the program said last.
+    message: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -180,12 +200,33 @@ impl Fingerprint {
     }
 }
 
+/// Whether the annotation is there, with any value but `false`.
+pub(crate) fn is_switched_on(meta: &ObjectMeta, name: &str) -> bool {
+    annotation(meta, name).is_some_and(|value| value != "false")
+}
+
+/// Those that are neither ours nor the garbage collector's.
+pub(crate) fn foreign_finalizers(meta: &ObjectMeta) -> Vec<String> {
+    let known = [FINALIZER, "foregroundDeletion", "orphan"];
+    let all = meta.finalizers.iter().flatten();
+    all.filter(|it| !known.contains(&it.as_str()))
+        .cloned()
+        .collect()
+}
+
+fn annotation<'a>(meta: &'a ObjectMeta, name: &str) -> Option<&'a str> {
+    Some(meta.annotations.as_ref()?.get(name)?.as_str())
+}
+
 impl Operand {
     pub(crate) fn of(meta: &ObjectMeta, workload: Option<Workload>) -> Self {
         Self {
             name: meta.name.clone().unwrap_or_default(),
             uid: meta.uid.clone().unwrap_or_default(),
             deleting: meta.deletion_timestamp.is_some(),
+            unmanaged: is_switched_on(meta, UNMANAGED),
+            finalizers: foreign_finalizers(meta),
+            template: annotation(meta, TEMPLATE_HASH).map(str::to_owned),
             fingerprint: Fingerprint::of(meta),
             workload,
             registration: None,
@@ -218,10 +259,10 @@ impl Workload {
         let default = WorkloadStatus::default();
         let status = object.status.as_ref().unwrap_or(&default);
         let observed = object.metadata.generation.unwrap_or(0) <= status.observed_generation;
-        let failure = status
-            .conditions
-            .iter()
-            .find(|condition| condition.r#type == "ReplicaFailure" && condition.status == "True");
+        let failure = status.conditions.iter().find(|condition| {
+            let refused = condition.r#type == "ReplicaFailure" && condition.status == "True";
+            refused || condition.reason == "ProgressDeadlineExceeded"
+        });
         let complaint = failure.map(|condition| condition.message.clone());
         match (object.spec.replicas, status.desired_number_scheduled) {
             // Only Deployments have replicas; the API server fills them in.
@@ -291,27 +332,43 @@ impl Problem {
             .container_statuses
             .iter()
             .filter_map(Self::of_container);
-        let unscheduled = status.conditions.iter().filter(|condition| {
-            condition.r#type == "PodScheduled"
-                && condition.status == "False"
-                && condition.reason == "Unschedulable"
-        });
-        let scheduling = unscheduled.map(|condition| Self {
-            reason: condition.reason.clone(),
-            message: condition.message.clone(),
-            since: condition.since.as_ref().map(|time| time.0),
-        });
-        containers.chain(scheduling).next()
+        let is_false = |type_: &str, reason: &str| {
+            let mut conditions = status.conditions.iter();
+            let found = conditions.find(|it| it.r#type == type_ && it.status == "False");
+            found
+                .filter(|it| it.reason == reason)
+                .map(|condition| Self {
+                    reason: condition.reason.clone(),
+                    message: condition.message.clone(),
+                    since: condition.since.as_ref().map(|time| time.0),
+                })
+        };
+        let starts = status
+            .container_statuses
+            .iter()
+            .any(|it| it.state.waiting.is_some());
+        // Runs, and says itself that it does not do its work.
+        let unready = || is_false("Ready", "ContainersNotReady").filter(|_| !starts);
+        containers
+            .chain(is_false("PodScheduled", "Unschedulable"))
+            .next()
+            .or_else(unready)
     }
 
     fn of_container(status: &ContainerStatus) -> Option<Self> {
-        let waiting = status.state.waiting.as_ref()?;
-        if ORDINARY.contains(&waiting.reason.as_str()) {
-            return None;
-        }
+        let last = [&status.state, &status.last_state];
+        let last = last.into_iter().find_map(|it| it.terminated.as_ref());
+        let fails = last.is_some_and(|it| it.exit_code != 0);
+        let waiting = status.state.waiting.as_ref();
+        let reason = match waiting.map(|it| it.reason.as_str()) {
+            Some(reason) if !ORDINARY.contains(&reason) => reason,
+            // Between two falls it seems to stand.
+            _ if fails && !status.ready && status.restart_count >= FALLS => CRASH_LOOP,
+            _ => return None,
+        };
         let mut problem = Self {
-            reason: waiting.reason.clone(),
-            message: waiting.message.clone(),
+            reason: reason.to_owned(),
+            message: waiting.map(|it| it.message.clone()).unwrap_or_default(),
             since: None,
         };
         // These two count seconds or change their words while nothing changes.
@@ -320,7 +377,7 @@ impl Problem {
             "ImagePullBackOff".clone_into(&mut problem.reason);
             problem.message.clone_from(&status.image);
         } else if problem.is_crash_loop() {
-            problem.message.clear();
+            problem.message = last.map_or_else(String::new, Terminated::last_words);
         }
         Some(problem)
     }
@@ -342,13 +399,41 @@ impl Problem {
     }
 
     pub(crate) fn is_crash_loop(&self) -> bool {
-        self.reason == "CrashLoopBackOff"
+        self.reason == CRASH_LOOP
+    }
+}
+
+impl Terminated {
+    /// The last line that the program printed, without its date, which is another each time.
+    fn last_words(&self) -> String {
+        let line = self
+            .message
+            .lines()
+            .rev()
+            .find(|line| !line.trim().is_empty());
+        let line = line.unwrap_or_default().trim();
+        match line.split_once(' ') {
+            Some((date, rest)) if date.parse::<Timestamp>().is_ok() => rest.trim(),
+            _ => line,
+        }
+        .chars()
+        .take(LONGEST)
+        .collect()
     }
 }
 
 /// How long a pod may wait for a node before that is trouble, in seconds: about as long as its
 /// predecessor may take to stop.
 const GRACE: i64 = 30;
+/// Holds back the `MetalLB` object until all that was made for it is gone.
+pub(crate) const FINALIZER: &str = "metallb.io/operator";
+/// On workloads: a hash of the template of their pods.
+pub(crate) const TEMPLATE_HASH: &str = "metallb.io/template-hash";
+/// How often a program may end before that is trouble by itself.
+const FALLS: i32 = 2;
+const CRASH_LOOP: &str = "CrashLoopBackOff";
+/// How much of its last words is shown, in characters.
+const LONGEST: usize = 300;
 /// What a container waits for on its way up.
 const ORDINARY: [&str; 3] = ["", "ContainerCreating", "PodInitializing"];
 
@@ -438,6 +523,58 @@ mod tests {
         assert_eq!(
             pod(json!({ "conditions": unschedulable })).as_deref(),
             Some("Unschedulable")
+        );
+    }
+
+    /// Its own words, without the date, and also between two falls.
+    #[test]
+    fn a_program_that_ends_again_and_again_says_why() {
+        let problem = |state: &Value, restarts: i32, ready: bool| {
+            let log =
+                "2026-01-01T00:00:00Z  INFO starting\n2026-01-01T00:00:01Z speaker: no such port\n";
+            let object = json!({
+                "metadata": { "name": "speaker-x" }, "spec": {},
+                "status": { "containerStatuses": [{
+                    "ready": ready, "restartCount": restarts, "state": state,
+                    "lastState": { "terminated": { "exitCode": 1, "message": log } },
+                }] },
+            });
+            let problem = Pod::of(&serde_json::from_value(object).expect("a pod")).problem;
+            problem.map(|it| format!("{}: {}", it.reason, it.message))
+        };
+        let backs_off =
+            json!({ "waiting": { "reason": "CrashLoopBackOff", "message": "back-off 5m0s" } });
+        let runs = json!({ "running": {} });
+        let said = Some("CrashLoopBackOff: speaker: no such port".to_owned());
+        assert_eq!(problem(&backs_off, 3, false), said);
+        assert_eq!(problem(&runs, 3, false), said);
+        assert_eq!(problem(&runs, 1, false), None, "once is no loop");
+        assert_eq!(problem(&runs, 9, true), None, "it does its work");
+    }
+
+    #[test]
+    fn a_pod_that_runs_and_is_not_ready_is_trouble_after_a_while() {
+        let pod = |waiting: Value| {
+            let object = json!({
+                "metadata": { "name": "speaker-x" }, "spec": {},
+                "status": {
+                    "containerStatuses": [{ "state": waiting }],
+                    "conditions": [{
+                        "type": "Ready", "status": "False", "reason": "ContainersNotReady",
+                        "message": "containers with unready status: [speaker]",
+                        "lastTransitionTime": "1970-01-01T00:00:00Z",
+                    }],
+                },
+            });
+            Pod::of(&serde_json::from_value(object).expect("a pod")).problem
+        };
+        let problem = pod(json!({ "running": {} })).expect("it runs");
+        assert_eq!(problem.reason, "ContainersNotReady");
+        let at = |second| problem.counts_from(Timestamp::from_second(second).unwrap());
+        assert!(at(GRACE - 1).is_some() && at(GRACE).is_none());
+        assert_eq!(
+            pod(json!({ "waiting": { "reason": "ContainerCreating" } })),
+            None
         );
     }
 

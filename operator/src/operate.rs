@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use kube::Client;
+use metallb_admission::OPERATOR_CONFIGURATION;
 use metallb_kit::leader::Leadership;
 use metallb_kit::ready::Condition;
 use metallb_kit::shutdown::CancellationToken;
@@ -20,9 +21,10 @@ use rand::random;
 
 use crate::apply::{Applier, Deleted};
 use crate::counters::Counters;
-use crate::decide::{Action, Pace, decide, is_held, own_key, reports, speakers_write, valid_spec};
+use crate::decide::{Action, Outlook, Pace, decide, is_held, own_key, speakers_write, valid_spec};
 use crate::index::Index;
-use crate::object::Object;
+use crate::object::{Key, Kind, Object};
+use crate::report::reports;
 use crate::settings::Settings;
 use crate::watches::{self, Feed};
 
@@ -54,9 +56,17 @@ impl Operator {
     }
 
     /// A namespace that is deleted takes the operator before the `MetalLB` object, and would then
-    /// wait for our finalizer for ever. So the leader lets the object go before it goes itself.
+    /// wait for our finalizer for ever. So the leader lets the object go before it goes itself. And
+    /// when there will be no operator, nobody should be sent to one.
     async fn farewell(&mut self, news: &mut Feed) {
-        if self.leadership.borrow().is_none() || !self.applier.namespace_is_going().await {
+        if self.leadership.borrow().is_none() {
+            return;
+        }
+        let namespace_goes = self.applier.namespace_is_going().await;
+        if namespace_goes || self.applier.operator_is_going().await {
+            self.unregister().await;
+        }
+        if !namespace_goes {
             return;
         }
         tracing::info!("the namespace is being deleted: letting the MetalLB object go");
@@ -71,6 +81,17 @@ impl Operator {
                 Ok(next) => wake_at = next,
                 Err(_) => return,
             }
+        }
+    }
+
+    /// Nobody is asked about `MetalLB` objects any more.
+    async fn unregister(&self) {
+        let key = Key::new(Kind::ValidatingWebhookConfiguration, OPERATOR_CONFIGURATION);
+        let Some(seen) = self.index.operands.get(&key) else {
+            return;
+        };
+        if let Err(error) = self.applier.delete(&key, &seen.uid).await {
+            tracing::warn!(object = %key, %error, "not deleted");
         }
     }
 
@@ -111,6 +132,7 @@ impl Operator {
             self.index.frr_k8s.written = None;
         }
         let mut wake_at = None;
+        let mut outlook = Outlook::default();
         // A second round sees what came of the first, such as the memberlist key.
         for _ in 0..ROUNDS {
             self.index.note(Instant::now());
@@ -122,6 +144,7 @@ impl Operator {
                 Timestamp::now(),
             );
             wake_at = plan.wake_at;
+            outlook = plan.outlook;
             let mut reads = false;
             for action in plan.actions {
                 if self.leadership.borrow().is_none() {
@@ -142,14 +165,18 @@ impl Operator {
                 break;
             }
         }
-        for report in reports(&self.index, &self.settings, Timestamp::now()) {
+        let reports = reports(&self.index, &self.settings, &outlook, Timestamp::now());
+        for report in reports {
             let Some(metallb) = self.index.metallbs.get(&report.metallb) else {
                 continue;
             };
-            if let Err(error) = self.applier.report(metallb, &report).await {
-                tracing::warn!(metallb = %report.metallb, %error, "status not written");
-                let again_at = Instant::now() + RETRY;
-                wake_at = Some(wake_at.map_or(again_at, |at| at.min(again_at)));
+            match self.applier.report(metallb, &report).await {
+                Ok(whole) => self.index.definition_is_old = !whole,
+                Err(error) => {
+                    tracing::warn!(metallb = %report.metallb, %error, "status not written");
+                    let again_at = Instant::now() + RETRY;
+                    wake_at = Some(wake_at.map_or(again_at, |at| at.min(again_at)));
+                }
             }
         }
         wake_at
@@ -202,6 +229,13 @@ impl Operator {
                     return Err(later);
                 }
             }
+            Action::CountAddresses => match self.applier.addresses_in_use().await {
+                Ok(count) => self.index.in_use = Some((count, Instant::now())),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot see how many addresses are in use");
+                    return Err(later);
+                }
+            },
             Action::LookForFrrConfigurations => match self.applier.frr_configurations().await {
                 Ok(written) => self.index.frr_k8s.written = Some(written),
                 Err(error) => {

@@ -8,6 +8,7 @@ use metallb_crds::names::DEFAULT_NAMESPACE;
 use metallb_crds::v1beta1::MetalLB;
 use rand::random;
 
+use crate::platform::Platform;
 use crate::render::{Inputs, Install, Webhooks, install, render};
 use crate::settings::{Images, Ports};
 use crate::{VERSION, frr_k8s, yaml};
@@ -40,6 +41,7 @@ pub(crate) fn operands(file: &Path, image: &str) -> anyhow::Result<()> {
             speaker: image.to_owned(),
         },
         ports: Ports::default(),
+        platform: Platform::default(),
         frr_k8s_namespace: None,
         writes_for_frr_k8s: frr_k8s::is_external(&metallb.spec),
         existing_memberlist_key: None,

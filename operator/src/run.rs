@@ -19,6 +19,7 @@ use crate::counters::Counters;
 use crate::decide::Pace;
 use crate::index::Index;
 use crate::operate::Operator;
+use crate::platform::Platform;
 use crate::render::OPERATOR_LEASE;
 use crate::settings::Settings;
 use crate::{VERSION, print, webhook};
@@ -71,6 +72,8 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
         settings.webhook_service = source.service();
         let webhooks =
             webhook::serve(source, &client, &settings, &metrics, &ready, &shutdown).await?;
+        let platform = shutdown.run_until_cancelled(Platform::detect(&client));
+        settings.platform = platform.await.unwrap_or_default();
         if let Some(addr) = metrics_addr {
             let endpoint = Endpoint {
                 addr,

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::platform::Platform;
+
 /// The environment, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
@@ -11,6 +13,8 @@ pub(crate) struct Settings {
     pub(crate) ports: Ports,
     /// Where an FRR-K8s that somebody else runs is found, unless the object says.
     pub(crate) frr_k8s_namespace: Option<String>,
+    /// What the cluster is; found out, not told.
+    pub(crate) platform: Platform,
     /// The Service that the API server is to ask about `MetalLB` objects; none where somebody else
     /// tells it whom to ask.
     pub(crate) webhook_service: Option<String>,
@@ -137,6 +141,7 @@ impl Settings {
                     .transpose()?,
             },
             frr_k8s_namespace: variable("FRRK8S_EXTERNAL_NAMESPACE"),
+            platform: Platform::default(),
             webhook_service: None,
             without_effect,
         })

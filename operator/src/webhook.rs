@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use kube::Client;
 use kube::api::{Api, ListParams};
 use kube::core::DynamicObject;
-use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview};
+use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation};
 use kube::core::conversion::ConversionReview;
 use metallb_admission::{
     Around, CONVERT_PATH, CONVERTED, METALLB_PATH, METALLB_WEBHOOK, OPERATOR_CONFIGURATION, PORT,
@@ -26,6 +26,7 @@ use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::tls::{Certificate, TlsOptions};
 use metallb_kit::webhook::{Place, Registration, Served, Service, Settings, Webhooks, keep};
 
+use crate::apply::addresses_in_use;
 use crate::render::OPERATOR_SECRET;
 use crate::settings;
 
@@ -143,6 +144,10 @@ impl Admission {
             namespace: &self.namespace,
             frr_k8s_namespace: self.frr_k8s_namespace.as_deref(),
             exists: self.exists().await,
+            in_use: match request.operation {
+                Operation::Delete => self.in_use().await,
+                _ => 0,
+            },
         };
         let verdict = review_metallb(&request, around);
         if matches!(verdict, Verdict::Deny(_)) {
@@ -158,6 +163,16 @@ impl Admission {
         let own = ListParams::default().fields(&format!("metadata.name={METALLB_NAME}"));
         let list = api.list_metadata(&own).await;
         list.is_ok_and(|list| !list.items.is_empty())
+    }
+
+    /// How many addresses are in use, as far as can be seen. Whoever cannot see it must not keep
+    /// anything from being deleted; the operator looks again before it removes anything.
+    async fn in_use(&self) -> u64 {
+        let count = addresses_in_use(&self.client, &self.namespace).await;
+        count.unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot see how many addresses are in use");
+            0
+        })
     }
 }
 

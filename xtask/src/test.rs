@@ -43,6 +43,9 @@ enum Part {
     Layer2,
     /// Of both, what speaks with routers; needs root.
     Bgp,
+    /// Of both, what turns the MetalLB object into a running MetalLB, keeps and removes it; needs
+    /// root.
+    Operator,
 }
 
 pub(crate) fn run(args: &TestArgs) -> Result<()> {
@@ -70,6 +73,11 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
         Part::Layer2 => {
             crates(&mut stages, &LAYER2)?;
             some_stories(&mut stages, &["stories", "second_card"], "layer2::")?;
+        }
+        Part::Operator => {
+            crates(&mut stages, &OPERATOR)?;
+            upgrade_safety(&mut stages)?;
+            some_stories(&mut stages, &["stories"], "operator::")?;
         }
         Part::Bgp => {
             crates(&mut stages, &BGP)?;
@@ -243,6 +251,14 @@ const BGP: [(&str, &str); 4] = [
     ("whether routers can be reached", "metallb-bfd"),
     ("sockets and interfaces", "metallb-netio"),
     ("the speaker", "metallb-speaker"),
+];
+
+/// The crates that decide about the MetalLB object, the lowest first.
+const OPERATOR: [(&str, &str); 4] = [
+    ("the definitions", "metallb-crds"),
+    ("what the webhooks answer", "metallb-admission"),
+    ("what the operator stands on", "metallb-kit"),
+    ("the operator", "metallb-operator"),
 ];
 
 const DENY_VERSION: &str = "0.20.2";

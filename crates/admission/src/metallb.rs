@@ -8,7 +8,7 @@ mod rules;
 
 use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, Operation};
-use metallb_crds::names::METALLB_NAME;
+use metallb_crds::names::{METALLB_NAME, PROTECT_ADDRESSES};
 use metallb_crds::v1beta1::MetalLB;
 use thiserror::Error;
 
@@ -76,15 +76,18 @@ pub struct Around<'a> {
     pub frr_k8s_namespace: Option<&'a str>,
     /// Whether there is the object that the operator acts on.
     pub exists: bool,
+    /// How many addresses Services have.
+    pub in_use: u64,
 }
 
-/// Answers a request to create or change a `MetalLB` object; any other may be.
+/// Answers a request to create, change or delete a `MetalLB` object.
 ///
 /// An object that is ignored can still be changed and deleted: it is in nobody's way.
 pub fn review_metallb(request: &AdmissionRequest<DynamicObject>, around: Around<'_>) -> Verdict {
     match request.operation {
         Operation::Create => {}
         Operation::Update if !keeps_spec(request) => {}
+        Operation::Delete => return deleted(request, around),
         _ => return Verdict::allow(),
     }
     let metallb: MetalLB = match decoded(request.object.as_ref()) {
@@ -114,5 +117,31 @@ pub fn review_metallb(request: &AdmissionRequest<DynamicObject>, around: Around<
     match validate(&metallb.spec, around.frr_k8s_namespace) {
         Ok(()) => Verdict::allow(),
         Err(invalid) => Verdict::Deny(invalid.to_string()),
+    }
+}
+
+/// Nobody answers for the addresses any more, once it is gone: whoever deletes it is told, and
+/// refused where the object says so.
+fn deleted(request: &AdmissionRequest<DynamicObject>, around: Around<'_>) -> Verdict {
+    let namespace = request.namespace.as_deref().unwrap_or_default();
+    let counts = placed(namespace, &request.name, around.namespace).is_ok();
+    if !counts || around.in_use == 0 {
+        return Verdict::allow();
+    }
+    let in_use = around.in_use;
+    let old = request.old_object.as_ref();
+    let annotations = old.and_then(|old| old.metadata.annotations.as_ref());
+    let protected = annotations.and_then(|all| all.get(PROTECT_ADDRESSES));
+    if protected.is_some_and(|value| value != "false") {
+        return Verdict::Deny(format!(
+            "addresses in use: {in_use}. The annotation {PROTECT_ADDRESSES} keeps this object until \
+             none is; remove it to delete the object all the same"
+        ));
+    }
+    Verdict::Allow {
+        warnings: vec![format!(
+            "addresses in use: {in_use}. Services keep them in their statuses, and nobody answers \
+             for them once MetalLB is removed"
+        )],
     }
 }

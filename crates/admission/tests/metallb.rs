@@ -16,6 +16,16 @@ fn object(namespace: &str, name: &str, spec: &Value) -> Value {
 
 /// What is said about `new` in the place of `old`, with the object that counts being there or not.
 fn asked(operation: &str, new: Option<&Value>, old: Option<&Value>, exists: bool) -> Verdict {
+    asked_with(operation, new, old, (exists, 0))
+}
+
+/// The same, with so many addresses in use.
+fn asked_with(
+    operation: &str,
+    new: Option<&Value>,
+    old: Option<&Value>,
+    (exists, in_use): (bool, u64),
+) -> Verdict {
     let shown = new.or(old).expect("an object");
     let gvk = json!({ "group": "metallb.io", "version": "v1beta1", "kind": "MetalLB" });
     let gvr = json!({ "group": "metallb.io", "version": "v1beta1", "resource": "metallbs" });
@@ -34,6 +44,7 @@ fn asked(operation: &str, new: Option<&Value>, old: Option<&Value>, exists: bool
         namespace: "metallb-system",
         frr_k8s_namespace: None,
         exists,
+        in_use,
     };
     review_metallb(&request, around)
 }
@@ -127,4 +138,30 @@ fn what_is_there_already_is_never_held_up() {
 fn what_is_no_metallb_object_is_malformed() {
     let odd = object("metallb-system", "metallb", &json!({ "nodeSelector": 7 }));
     assert!(matches!(created(&odd), Verdict::Malformed(_)));
+}
+
+#[test]
+fn who_deletes_it_is_told_of_addresses_in_use_or_refused() {
+    let deleted = |name: &str, protected: Option<&str>, in_use: u64| {
+        let mut old = object("metallb-system", name, &json!({}));
+        old["metadata"]["annotations"] = json!({ "metallb.io/protect-addresses": protected });
+        if protected.is_none() {
+            old["metadata"]["annotations"] = json!({});
+        }
+        asked_with("DELETE", None, Some(&old), (true, in_use))
+    };
+    assert_eq!(allowed(deleted("metallb", None, 0)), [""; 0]);
+    assert_eq!(allowed(deleted("metallb", Some("true"), 0)), [""; 0]);
+    assert_eq!(allowed(deleted("another", Some("true"), 7)), [""; 0]);
+    for protected in [None, Some("false")] {
+        let warnings = allowed(deleted("metallb", protected, 7));
+        assert!(
+            warnings[0].starts_with("addresses in use: 7. "),
+            "{warnings:?}"
+        );
+    }
+    let refusal = denied(deleted("metallb", Some("true"), 7));
+    assert!(
+        refusal.starts_with("addresses in use: 7. The annotation metallb.io/protect-addresses")
+    );
 }

@@ -46,6 +46,32 @@ use crate::{null, schema};
         name = "Age",
         type_ = "date",
         json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        description = "Whether everything is as asked, and nothing needs attention.",
+        json_path = ".status.conditions[?(@.type=='Ready')].status"
+    ),
+    printcolumn(
+        name = "Version",
+        type_ = "string",
+        description = "The version that all of MetalLB runs.",
+        json_path = ".status.versions.operands"
+    ),
+    printcolumn(
+        name = "Backend",
+        type_ = "string",
+        description = "The BGP backend in effect.",
+        json_path = ".status.bgpBackend",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        description = "How things stand, in words.",
+        json_path = ".status.conditions[?(@.type=='Ready')].message",
+        priority = 1
     )
 )]
 #[serde(rename_all = "camelCase")]
@@ -199,7 +225,8 @@ pub struct FrrK8sConfig {
 #[serde(rename_all = "camelCase")]
 pub struct MetalLBStatus {
     /// Available, Upgradeable, Progressing and Degraded: whether MetalLB runs as asked, may
-    /// be upgraded, is changing, or needs attention.
+    /// be upgraded, is changing, or needs attention. Ready: all of it is as asked and nothing
+    /// needs attention. Only while they hold: Reconciling, Stalled, Paused.
     #[serde(
         default,
         deserialize_with = "null::or_default",
@@ -212,4 +239,81 @@ pub struct MetalLBStatus {
     /// The metadata.generation that the conditions speak of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+
+    /// Which versions run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub versions: Option<Versions>,
+
+    /// The BGP backend in effect: what bgpBackend asks for or, unless it does, the platform's
+    /// default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bgp_backend: Option<String>,
+
+    /// What the cluster is: Kubernetes or OpenShift.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+
+    /// The workloads that MetalLB is made of.
+    #[serde(
+        default,
+        deserialize_with = "null::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub components: Vec<ComponentStatus>,
+
+    /// What the operator leaves alone, as the annotation metallb.io/unmanaged there says; such as
+    /// DaemonSet speaker.
+    #[serde(
+        default,
+        deserialize_with = "null::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub unmanaged: Vec<String>,
+}
+
+/// Which versions run.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Versions {
+    /// The operator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<String>,
+
+    /// The one that all of MetalLB was last seen to run. Behind the operator's while an upgrade
+    /// is on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operands: Option<String>,
+}
+
+/// How one workload is.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ComponentStatus {
+    /// Deployment or DaemonSet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+
+    /// The image that its pods are to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+
+    /// How many pods there should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desired: Option<i32>,
+
+    /// How many are of the newest form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated: Option<i32>,
+
+    /// How many do their work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<i32>,
+
+    /// What it waits for, or what is wrong with its pods. Empty when there is nothing to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }

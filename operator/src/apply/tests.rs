@@ -1,5 +1,7 @@
 //! What goes over the wire, against a server that is two closures long.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use http::{Method, Request, Response, StatusCode};
 use kube::client::Body;
 use serde_json::{Value, json};
@@ -209,4 +211,37 @@ async fn what_speakers_wrote_is_found_in_all_namespaces_and_deleted_by_its_uid()
         async |applier| applier.frr_configurations().await,
     );
     assert!(gone.await.is_ok_and(|it| it.is_empty()));
+}
+
+/// The operator was upgraded and the definitions were not: what they know is written still.
+#[tokio::test]
+async fn a_definition_that_lacks_fields_gets_the_conditions() {
+    let metallb: MetalLB = serde_json::from_value(json!({
+        "apiVersion": "metallb.io/v1beta1", "kind": "MetalLB",
+        "metadata": { "namespace": "metallb-system", "name": "metallb", "uid": "1" },
+    }))
+    .expect("a MetalLB");
+    let status = json!({ "observedGeneration": 3, "platform": "Kubernetes" });
+    let report = |status: &Value| Report {
+        metallb: ObjectKey::of(&metallb),
+        status: serde_json::from_value(status.clone()).expect("a status"),
+        turns: Vec::new(),
+    };
+    let asked = AtomicUsize::new(0);
+    let old = move |request: &Request<Body>| {
+        assert!(request.uri().path().ends_with("/metallbs/metallb/status"));
+        match asked.fetch_add(1, Ordering::Relaxed) {
+            0 => refusal(500, ".status.platform: field not declared in schema"),
+            _ => (200, json!({ "metadata": {}, "spec": {} })),
+        }
+    };
+    let known = against(old, async |applier| {
+        applier.report(&metallb, &report(&status)).await
+    });
+    assert!(!known.await.expect("the rest is taken"));
+    let new = |_: &Request<Body>| (200, json!({ "metadata": {}, "spec": {} }));
+    let whole = against(new, async |applier| {
+        applier.report(&metallb, &report(&status)).await
+    });
+    assert!(whole.await.expect("it is taken"));
 }

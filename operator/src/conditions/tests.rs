@@ -1,6 +1,7 @@
 //! What is said of a `MetalLB` object, by how its workloads and pods stand.
 
 use super::*;
+use crate::observed::Problem;
 
 fn workload(ready: i32, desired: i32) -> Workload {
     Workload {
@@ -30,7 +31,7 @@ fn pod(name: &str, reason: &str, message: &str) -> (String, Pod) {
 /// `Available=True …` and so on, for reading.
 fn told(health: Health<'_>) -> Vec<String> {
     conditions(
-        &Standing::InEffect(health),
+        &Standing::InEffect(Box::new(health)),
         &[],
         Some(1),
         Timestamp::UNIX_EPOCH,
@@ -54,6 +55,10 @@ fn health<'a>(
         frr_k8s_namespace: None,
         lacks_frr_k8s: false,
         unused: Unused::default(),
+        waits: Vec::new(),
+        held_back: None,
+        unmanaged: &[],
+        definition_is_old: false,
         was_available: false,
         now: Timestamp::UNIX_EPOCH,
     }
@@ -69,6 +74,7 @@ fn all_ready_is_available_and_upgradeable() {
             "Upgradeable=True Upgradeable: ",
             "Progressing=False Progressing: ",
             "Degraded=False Degraded: ",
+            "Ready=True Ready: controller: 2 of 2 ready; speaker: 3 of 3 ready",
         ]
     );
 }
@@ -144,6 +150,8 @@ fn a_first_rollout_is_progressing_until_it_is_complete() {
             format!("Upgradeable=False Progressing: {message}"),
             format!("Progressing=True Progressing: {message}"),
             "Degraded=False Degraded: ".to_owned(),
+            format!("Ready=False Progressing: {message}"),
+            format!("Reconciling=True Progressing: {message}"),
         ]
     );
 }
@@ -231,7 +239,8 @@ fn a_condition_is_dated_when_its_status_changes() {
     let (controller, speaker, pods) = (workload(2, 2), workload(2, 3), BTreeMap::new());
     let full = workload(3, 3);
     let at = |second| Timestamp::from_second(second).unwrap();
-    let standing = |speaker| Standing::InEffect(health(Some(&controller), Some(speaker), &pods));
+    let standing =
+        |speaker| Standing::InEffect(Box::new(health(Some(&controller), Some(speaker), &pods)));
     let first = conditions(&standing(&speaker), &[], Some(1), at(100));
     let second = conditions(&standing(&full), &first, Some(2), at(200));
     let times: Vec<_> = second
@@ -244,7 +253,8 @@ fn a_condition_is_dated_when_its_status_changes() {
             (AVAILABLE, 200),
             (UPGRADEABLE, 200),
             (PROGRESSING, 200),
-            (DEGRADED, 100)
+            (DEGRADED, 100),
+            (READY, 200)
         ]
     );
     assert_eq!(
@@ -275,15 +285,19 @@ fn reasons_are_single_words() {
         pods.iter()
             .map(|pods| health(Some(&controller), Some(&speaker), pods)),
     );
-    let standings = healths.into_iter().map(Standing::InEffect).chain([
-        Standing::Ignored {
-            reason: "WrongNamespace",
-            message: String::new(),
-        },
-        Standing::Leaving {
-            message: String::new(),
-        },
-    ]);
+    let standings = healths
+        .into_iter()
+        .map(Box::new)
+        .map(Standing::InEffect)
+        .chain([
+            Standing::Ignored {
+                reason: "WrongNamespace",
+                message: String::new(),
+            },
+            Standing::Leaving {
+                message: String::new(),
+            },
+        ]);
     for standing in standings {
         for condition in conditions(&standing, &[], None, Timestamp::UNIX_EPOCH) {
             let word = condition.reason;
@@ -293,4 +307,59 @@ fn reasons_are_single_words() {
             );
         }
     }
+}
+
+/// As kstatus reads them: failed, on its way, current; and each for a reason.
+#[test]
+fn kstatus_can_tell_what_waits_for_somebody_from_what_waits() {
+    let (controller, speaker, full) = (workload(2, 2), workload(2, 3), workload(3, 3));
+    let pods = BTreeMap::new();
+    let on_its_way = health(Some(&controller), Some(&speaker), &pods);
+    let invalid = Health {
+        invalid: Some("x".to_owned()),
+        ..on_its_way.clone()
+    };
+    let paused = Health {
+        held_back: Some(&[]),
+        ..on_its_way.clone()
+    };
+    let current = health(Some(&controller), Some(&full), &pods);
+    for (health, expected) in [
+        (
+            on_its_way,
+            "Ready=False Progressing, Reconciling=True Progressing",
+        ),
+        (
+            invalid,
+            "Ready=False InvalidConfiguration, Stalled=True InvalidConfiguration",
+        ),
+        (paused, "Ready=False Progressing, Paused=True Paused"),
+        (current, "Ready=True Ready"),
+    ] {
+        let told: Vec<_> = told(health)
+            .split_off(4)
+            .into_iter()
+            .map(|it| it.split_once(':').unwrap().0.to_owned())
+            .collect();
+        assert_eq!(told.join(", "), expected);
+    }
+}
+
+#[test]
+fn an_old_definition_and_what_is_left_alone_are_told() {
+    let (controller, speaker, pods) = (workload(2, 2), workload(3, 3), BTreeMap::new());
+    let unmanaged = ["DaemonSet speaker".to_owned()];
+    let health = Health {
+        unmanaged: &unmanaged,
+        ..health(Some(&controller), Some(&speaker), &pods)
+    };
+    let all = told(health.clone());
+    let said = "left alone, as the annotation metallb.io/unmanaged says: DaemonSet speaker";
+    assert!(all[0].ends_with(said), "{all:?}");
+    assert_eq!(all[1], format!("Upgradeable=False Unmanaged: {said}"));
+    let old = Health {
+        definition_is_old: true,
+        ..health
+    };
+    assert!(told(old)[3].starts_with("Degraded=True DefinitionOutdated: "));
 }

@@ -1,20 +1,26 @@
 //! Stories told on the index alone: what is decided, given what was seen.
 
 mod frr_k8s;
+mod killed;
 mod operands;
+mod paused;
 mod removal;
+mod rollout;
 mod statuses;
 mod webhooks;
 
+use std::collections::BTreeMap;
+
 use metallb_admission::{CONFIGURATION, OPERATOR_CONFIGURATION};
-use metallb_crds::v1beta1::MetalLBStatus;
 use metallb_kit::watch::Change;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::frr_k8s::FrrNews;
 use crate::index::News;
-use crate::observed::{Fingerprint, Operand, Registration};
+use crate::observed::{Fingerprint, Operand, Registration, TEMPLATE_HASH};
+use crate::platform::Platform;
+use crate::report::{Report, reports};
 use crate::settings::{Images, Ports};
 
 /// An index in sync, and a server that does as it is told.
@@ -33,6 +39,10 @@ struct World {
     required: bool,
     /// What speakers have written for an FRR-K8s.
     frr_configurations: BTreeMap<ObjectKey, String>,
+    /// How many addresses Services have.
+    in_use: u64,
+    /// Which form the pods of workloads have, as applied last.
+    templates: BTreeMap<Key, String>,
 }
 
 impl World {
@@ -56,6 +66,7 @@ impl World {
             },
             ports: Ports::default(),
             frr_k8s_namespace: None,
+            platform: Platform::Kubernetes,
             webhook_service: None,
             without_effect: Vec::new(),
         };
@@ -71,6 +82,8 @@ impl World {
             trusted: false,
             required: false,
             frr_configurations: BTreeMap::new(),
+            in_use: 0,
+            templates: BTreeMap::new(),
         }
     }
 
@@ -81,6 +94,27 @@ impl World {
         world.settle();
         assert_eq!(world.done(), NOTHING);
         world
+    }
+
+    /// The same, whose controllers do their work.
+    fn serving() -> Self {
+        let mut world = Self::installed();
+        world.see_controllers(true);
+        world.settle();
+        assert_eq!(world.done(), NOTHING);
+        world
+    }
+
+    /// The controllers' pods are new and ready from now on, or no more; nothing else has changed.
+    fn see_controllers(&mut self, serves: bool) {
+        self.serves = serves;
+        let seen = self.index.operands[&controller()].clone();
+        let operand = Operand {
+            workload: serves.then(|| served(1)),
+            ..seen
+        };
+        let news = News::Operand(Kind::Deployment, Change::Apply(operand));
+        self.index.handle(news);
     }
 
     fn see_metallb(&mut self, namespace: &str, name: &str, spec: &Value) {
@@ -113,6 +147,8 @@ impl World {
         let time = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(self.wall);
         metallb.metadata.deletion_timestamp = Some(time);
         self.see(metallb);
+        assert_eq!(self.done(), ["count addresses"]);
+        self.settle_once();
     }
 
     /// An operand as it comes by the watch, newly written by somebody.
@@ -123,15 +159,11 @@ impl World {
             name: key.name.clone(),
             uid: key.to_string(),
             deleting: false,
+            unmanaged: false,
+            template: self.templates.get(key).cloned(),
+            finalizers: Vec::new(),
             fingerprint: fingerprint.clone(),
-            workload: (self.serves && key.kind == Kind::Deployment).then_some(Workload {
-                observed: true,
-                desired: 2,
-                updated: 2,
-                ready: 1,
-                current: 2,
-                complaint: None,
-            }),
+            workload: (self.serves && key.kind == Kind::Deployment).then(|| served(1)),
             registration: (*key == registration()).then_some(Registration {
                 callable: self.trusted,
                 required: self.required,
@@ -162,79 +194,70 @@ impl World {
 
     fn settle_once(&mut self) {
         for action in self.plan().actions {
-            match action {
-                Action::Apply { object, wanted, .. } => {
-                    if object.key == registration() {
-                        self.required = object.manifest["webhooks"][0]["failurePolicy"] == "Fail";
-                    }
-                    let fingerprint = self.see_operand(&object.key);
-                    self.index
-                        .applied(object.key, wanted, fingerprint, self.now);
+            self.perform(action);
+        }
+    }
+
+    /// Does one thing, as the server would.
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Apply { object, wanted, .. } => {
+                if object.key == registration() {
+                    self.required = object.manifest["webhooks"][0]["failurePolicy"] == "Fail";
                 }
-                Action::ReadMemberlistKey => {
-                    self.index.memberlist.known = true;
-                    self.index.memberlist.fresh = *b"0123456789abcdef";
+                let form = &object.manifest["metadata"]["annotations"][TEMPLATE_HASH];
+                if let Some(form) = form.as_str() {
+                    self.templates.insert(object.key.clone(), form.to_owned());
                 }
-                Action::Delete { key, .. } => self.see_gone(&key),
-                Action::SetFinalizer { metallb, .. } => {
-                    self.index
-                        .handle(News::MetalLB(Box::new(Change::Delete(metallb))));
-                }
-                Action::LookForFrrConfigurations => {
-                    self.index.frr_k8s.written = Some(self.frr_configurations.clone());
-                }
-                Action::DeleteFrrConfiguration { key, .. } => {
-                    self.frr_configurations.remove(&key);
-                    self.index.frr_k8s.removed(&key);
-                }
-                Action::DeleteControllerLease | Action::Forget => {}
+                let fingerprint = self.see_operand(&object.key);
+                self.index
+                    .applied(object.key, wanted, fingerprint, self.now);
             }
+            Action::ReadMemberlistKey => {
+                let seen = self.index.operands.get(&secret());
+                self.index.memberlist.read_at = seen.map(|it| it.fingerprint.clone());
+                self.index.memberlist.known = true;
+                self.index.memberlist.fresh = *b"0123456789abcdef";
+            }
+            Action::Delete { key, .. } => self.see_gone(&key),
+            Action::SetFinalizer { metallb, hold } => {
+                let mut object = self.index.metallbs[&metallb].clone();
+                let is_leaving = object.metadata.deletion_timestamp.is_some();
+                object.metadata.finalizers = hold.then(|| vec![FINALIZER.to_owned()]);
+                if hold || !(is_leaving || self.pace == Pace::Hurried) {
+                    self.see(object);
+                } else {
+                    let gone = Change::Delete(metallb);
+                    self.index.handle(News::MetalLB(Box::new(gone)));
+                }
+            }
+            Action::CountAddresses => self.index.in_use = Some((self.in_use, self.now)),
+            Action::LookForFrrConfigurations => {
+                self.index.frr_k8s.written = Some(self.frr_configurations.clone());
+            }
+            Action::DeleteFrrConfiguration { key, .. } => {
+                self.frr_configurations.remove(&key);
+                self.index.frr_k8s.removed(&key);
+            }
+            Action::Forget => self.index.forget_metallb(),
+            Action::DeleteControllerLease => {}
         }
     }
 
     /// What is decided, in words.
     fn done(&self) -> Vec<String> {
-        let words = |action: &Action| match action {
-            Action::ReadMemberlistKey => "read key".to_owned(),
-            Action::SetFinalizer {
-                metallb,
-                hold: true,
-            } => format!("hold {metallb}"),
-            Action::SetFinalizer {
-                metallb,
-                hold: false,
-            } => format!("let go {metallb}"),
-            Action::Apply {
-                object,
-                repairs: false,
-                ..
-            } => format!("apply {}", object.key),
-            Action::Apply {
-                object,
-                repairs: true,
-                ..
-            } => format!("repair {}", object.key),
-            Action::Delete { key, .. } => format!("delete {key}"),
-            Action::LookForFrrConfigurations => "look for FRRConfigurations".to_owned(),
-            Action::DeleteFrrConfiguration { key, .. } => format!("delete FRRConfiguration {key}"),
-            Action::DeleteControllerLease => "delete lease".to_owned(),
-            Action::Forget => "forget".to_owned(),
-        };
-        self.plan().actions.iter().map(words).collect()
+        self.plan().actions.iter().map(Action::to_string).collect()
     }
 
     fn reports(&self) -> Vec<Report> {
-        reports(&self.index, &self.settings, self.wall)
+        reports(&self.index, &self.settings, &self.plan().outlook, self.wall)
     }
 
     /// Takes in the statuses that are reported, as the watch would.
     fn write_reports(&mut self) {
         for report in self.reports() {
             let mut metallb = self.index.metallbs[&report.metallb].clone();
-            metallb.status = Some(MetalLBStatus {
-                conditions: report.conditions,
-                observed_generation: report.generation,
-            });
+            metallb.status = Some(report.status);
             self.see(metallb);
         }
     }
@@ -252,4 +275,20 @@ fn registration() -> Key {
 
 fn speaker() -> Key {
     Key::new(Kind::DaemonSet, "speaker")
+}
+
+fn controller() -> Key {
+    Key::new(Kind::Deployment, "controller")
+}
+
+/// Two controllers of the newest form, of which so many do their work.
+fn served(ready: i32) -> Workload {
+    Workload {
+        observed: true,
+        desired: 2,
+        updated: 2,
+        ready,
+        current: 2,
+        complaint: None,
+    }
 }

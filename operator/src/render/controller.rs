@@ -46,6 +46,7 @@ fn deployment(inputs: &Inputs<'_>) -> Value {
             "containers": [{
                 "name": "controller",
                 "image": inputs.images.controller,
+                "terminationMessagePolicy": pod::LAST_WORDS,
                 "command": ["/controller"],
                 "args": args(inputs),
                 "env": [pod::field_env("METALLB_POD_NAME", "metadata.name")],
@@ -64,6 +65,8 @@ fn deployment(inputs: &Inputs<'_>) -> Value {
         "spec": {
             "replicas": REPLICAS,
             "revisionHistoryLimit": 3,
+            // Then what does not come up is told of, and not before.
+            "progressDeadlineSeconds": 120,
             "selector": { "matchLabels": pod::labels(Component::Controller) },
             "template": template,
         },

@@ -35,7 +35,7 @@ pub(crate) fn install(install: &Install<'_>) -> Vec<Value> {
             install.object(Kind::Role, ROLE, json!({ "rules": namespaced })),
             install.object(Kind::RoleBinding, BINDING, install.binding(Kind::Role)),
             install.object(Kind::Service, WEBHOOK_SERVICE, webhook_service()),
-            install.object(Kind::Deployment, DEPLOYMENT, install.deployment()),
+            install.object(Kind::Deployment, OPERATOR_DEPLOYMENT, install.deployment()),
             registration(install.namespace, WEBHOOK_SERVICE),
         ]
         .map(|object| object.manifest),
@@ -63,7 +63,7 @@ pub(crate) fn registration(namespace: &str, service: &str) -> Object {
                 "apiGroups": [Webhook::GROUP],
                 "apiVersions": ["v1beta1"],
                 "resources": ["metallbs"],
-                "operations": ["CREATE", "UPDATE"],
+                "operations": ["CREATE", "UPDATE", "DELETE"],
             }],
             "failurePolicy": "Ignore",
             "timeoutSeconds": 5,
@@ -77,7 +77,8 @@ pub(crate) fn registration(namespace: &str, service: &str) -> Object {
 
 /// The Service in front of the operators' webhooks.
 pub(crate) const WEBHOOK_SERVICE: &str = "metallb-operator-webhook-service";
-const DEPLOYMENT: &str = "metallb-operator-controller-manager";
+/// The operator's own Deployment.
+pub(crate) const OPERATOR_DEPLOYMENT: &str = "metallb-operator-controller-manager";
 const ACCOUNT: &str = "manager-account";
 const ROLE: &str = "metallb-manager-role";
 const BINDING: &str = "metallb-manager-rolebinding";

@@ -8,7 +8,7 @@ mod shared;
 mod speaker;
 mod webhooks;
 
-pub(crate) use install::{Install, WEBHOOK_SERVICE, install, registration};
+pub(crate) use install::{Install, OPERATOR_DEPLOYMENT, WEBHOOK_SERVICE, install, registration};
 pub(crate) use rules::{MEMBERLIST_SECRET, OPERATOR_LEASE, OPERATOR_SECRET};
 pub(crate) use shared::MEMBERLIST_KEY;
 pub(crate) use webhooks::Webhooks;
@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 use crate::object::{Kind, Object};
+use crate::platform::Platform;
 use crate::settings::{Images, Ports};
 
 /// All that rendering depends on. The same inputs give the same objects.
@@ -31,6 +32,8 @@ pub(crate) struct Inputs<'a> {
     pub(crate) uid: &'a str,
     pub(crate) images: &'a Images,
     pub(crate) ports: Ports,
+    /// What the cluster is.
+    pub(crate) platform: Platform,
     /// Where an FRR-K8s that somebody else runs is found, unless the spec says.
     pub(crate) frr_k8s_namespace: Option<&'a str>,
     /// Speakers write for it, or something that they wrote is left.

@@ -14,6 +14,9 @@ pub(super) fn labels(component: Component) -> Value {
     json!({ "app": "metallb", "component": component.name() })
 }
 
+/// Has the kubelet keep the end of a failed program's log, which the status then shows.
+pub(super) const LAST_WORDS: &str = "FallbackToLogsOnError";
+
 /// A pod template with what the user sets by [`Config`]; the component adds the rest.
 pub(super) fn template(component: Component, config: Option<&Config>) -> Value {
     let mut annotations = config.map(|c| c.annotations.clone()).unwrap_or_default();

@@ -1,11 +1,11 @@
 //! The speaker: who it is, what it may do, and its `DaemonSet`.
 
-use metallb_crds::v1beta1::MetalLBSpec;
 use serde_json::{Value, json};
 
 use super::{Component, Inputs, MEMBERLIST_SECRET, pod, rules, shared};
 use crate::frr_k8s;
 use crate::object::{Kind, Object};
+use crate::platform::backend;
 
 pub(super) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
     let mut objects = Vec::from(inputs.account(
@@ -39,6 +39,7 @@ fn daemon_set(inputs: &Inputs<'_>) -> Value {
             "containers": [{
                 "name": "speaker",
                 "image": inputs.images.speaker,
+                "terminationMessagePolicy": pod::LAST_WORDS,
                 "command": ["/speaker"],
                 "args": args(inputs),
                 "env": env(inputs),
@@ -61,6 +62,9 @@ fn daemon_set(inputs: &Inputs<'_>) -> Value {
     json!({
         "spec": {
             "revisionHistoryLimit": 3,
+            // A speaker that is back waits for two seconds before it takes its addresses, and its
+            // sessions take a moment: until then its neighbours must not go.
+            "minReadySeconds": 5,
             "selector": { "matchLabels": pod::labels(Component::Speaker) },
             // One node at a time, so that the others can take its addresses meanwhile.
             "updateStrategy": {
@@ -96,7 +100,7 @@ fn ports(inputs: &Inputs<'_>) -> Vec<Value> {
     // That of frr-k8s is not said: upstream's own pods of it, as long as there are some, have it on
     // the node's network, and no speaker would be started beside them.
     let port = inputs.ports.frr_metrics;
-    if bgp_type(inputs.spec) == Some("frr") && port != 0 {
+    if bgp_type(inputs) == Some("frr") && port != 0 {
         ports.push(json!({ "name": "frrmetricshttps", "containerPort": port }));
     }
     ports
@@ -112,9 +116,9 @@ fn capabilities(inputs: &Inputs<'_>) -> &'static [&'static str] {
 
 fn args(inputs: &Inputs<'_>) -> Vec<String> {
     let mut args = pod::common_args(inputs);
-    match inputs.spec.bgp_backend.as_deref() {
-        Some("native" | "frr-k8s-external") => {}
-        Some("frr-k8s") => args.push(frr_metrics_port(inputs.ports.frr_k8s_metrics)),
+    match backend(inputs.spec, inputs.platform) {
+        "native" | "frr-k8s-external" => {}
+        "frr-k8s" => args.push(frr_metrics_port(inputs.ports.frr_k8s_metrics)),
         _ => args.push(frr_metrics_port(inputs.ports.frr_metrics)),
     }
     let listen = inputs.ports.bgp;
@@ -141,7 +145,7 @@ fn env(inputs: &Inputs<'_>) -> Vec<Value> {
         pod::env("METALLB_ML_SECRET_KEY_PATH", MEMBERLIST_PATH),
         pod::field_env("METALLB_POD_NAME", "metadata.name"),
     ];
-    env.extend(bgp_type(inputs.spec).map(|name| pod::env("METALLB_BGP_TYPE", name)));
+    env.extend(bgp_type(inputs).map(|name| pod::env("METALLB_BGP_TYPE", name)));
     env
 }
 
@@ -149,12 +153,11 @@ fn frr_metrics_port(port: u16) -> String {
     format!("--frr-metrics-port={port}")
 }
 
-/// Which of upstream's backends to be like; native is said by saying nothing. Without a choice
-/// it is frr, as upstream's operator has it outside OpenShift.
-fn bgp_type(spec: &MetalLBSpec) -> Option<&'static str> {
-    match spec.bgp_backend.as_deref() {
-        Some("native") => None,
-        Some("frr-k8s" | "frr-k8s-external") => Some("frr-k8s"),
+/// Which of upstream's backends to be like; native is said by saying nothing.
+fn bgp_type(inputs: &Inputs<'_>) -> Option<&'static str> {
+    match backend(inputs.spec, inputs.platform) {
+        "native" => None,
+        "frr-k8s" | "frr-k8s-external" => Some("frr-k8s"),
         _ => Some("frr"),
     }
 }

@@ -223,7 +223,7 @@ pub(crate) fn required(world: &Installed) -> Result<()> {
 }
 
 /// Why the object was refused; nothing is written if it is not.
-fn refusal(world: &Installed, object: &Value) -> Result<String> {
+pub(crate) fn refusal(world: &Installed, object: &Value) -> Result<String> {
     let error = dry_run(world, object)?
         .err()
         .with_context(|| format!("{object} was taken"))?;

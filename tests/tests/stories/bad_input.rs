@@ -93,26 +93,3 @@ pub(crate) fn exhausted_pool(world: &Installed) -> Result<()> {
     world.delete("default", "service", "second")?;
     world.delete(NAMESPACE, "ipaddresspool", "single")
 }
-
-/// Wrong name, wrong namespace: both are told what to do; the right one is untouched.
-pub(crate) fn second_metallb(world: &Installed) -> Result<()> {
-    for (namespace, name) in [(NAMESPACE, "another"), ("default", "metallb")] {
-        let object = serde_json::json!({
-            "apiVersion": "metallb.io/v1beta1", "kind": "MetalLB",
-            "metadata": {"name": name, "namespace": namespace},
-        });
-        world.kubectl.apply(&object.to_string())?;
-        let condition = world.condition(namespace, name, "Degraded", "True")?;
-        let message = condition["message"].as_str().context("no message")?;
-        ensure!(
-            message.contains(name) || message.contains(namespace),
-            "{condition}"
-        );
-        println!("  {namespace}/{name}: {}: {message}", condition["reason"]);
-        let reason = condition["reason"].as_str().context("no reason")?;
-        world.event(&format!("MetalLB/{name}"), reason, "")?;
-        world.delete(namespace, "metallb", name)?;
-    }
-    world.condition(NAMESPACE, "metallb", "Available", "True")?;
-    world.page_answers()
-}

@@ -190,7 +190,10 @@ pub(crate) fn confined(world: &Installed) -> Result<()> {
 /// While this happens, a client asks who has the address and fetches the page: somebody always
 /// answers, and every connection is made. One that is made at the moment of a move may be cut off:
 /// the node where its next packet arrives knows nothing of it.
-fn without_a_gap(world: &Installed, happens: impl FnOnce(&OwnerWatch) -> Result<()>) -> Result<()> {
+pub(crate) fn without_a_gap(
+    world: &Installed,
+    happens: impl FnOnce(&OwnerWatch) -> Result<()>,
+) -> Result<()> {
     let address = world.addresses()?[0];
     let watch = world.cluster.watch_owner(address)?;
     watch.settled(SOON)?;

@@ -47,22 +47,6 @@ const DAY: &[Story<Installed>] = &[
         frames::malformed,
     ),
     (
-        "a_second_metallb_object_is_told_why_it_is_ignored",
-        bad_input::second_metallb,
-    ),
-    (
-        "a_secret_removed_by_hand_comes_back",
-        operator::secret_removed,
-    ),
-    (
-        "each_operand_deleted_comes_back",
-        operator::operands_deleted,
-    ),
-    (
-        "a_field_edited_by_hand_is_set_right",
-        operator::edited_by_hand,
-    ),
-    (
         "layer2::the_speaker_has_no_right_but_those_it_needs",
         layer2::confined,
     ),
@@ -81,17 +65,14 @@ const DAY: &[Story<Installed>] = &[
     ),
 ];
 
-/// At the end, since it begins anew.
-const END: &[Story<Installed>] = &[(
-    "deleting_metallb_leaves_only_what_is_the_users",
-    operator::metallb_deleted,
-)];
-
 fn main() -> std::process::ExitCode {
     let stage = Stage {
         up: Installed::up,
         print_what_happened: Installed::print_what_happened,
         down: Installed::down,
     };
-    tell(&stage, &[DAY, addresses::STORIES, END].concat())
+    tell(
+        &stage,
+        &[DAY, operator::STORIES, addresses::STORIES, operator::END].concat(),
+    )
 }

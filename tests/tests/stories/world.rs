@@ -56,6 +56,8 @@ impl Installed {
             self.kubectl.apply(&product::demo_object(object)?)?;
         }
         product::available(&self.kubectl)?;
+        self.condition(product::NAMESPACE, "metallb", "Ready", "True")?;
+        self.show("fresh")?;
         product::rolled_out(&self.kubectl, "default", "deployment/web")
     }
 
@@ -124,6 +126,42 @@ impl Installed {
                 Ok(wanted.cloned().ok_or_else(|| format!("{conditions:?}")))
             },
         )
+    }
+
+    /// Waits until that condition of the `MetalLB` object is true and has these words in its message.
+    pub(crate) fn says(&self, condition: &str, words: &str, limit: Duration) -> Result<()> {
+        let what = format!("{condition} of the MetalLB object says {words:?}");
+        eventually(&what, limit, || {
+            let object = ["-n", product::NAMESPACE, "get", "metallb", "metallb"];
+            let object = self.kubectl.json(&object)?;
+            let conditions = object["status"]["conditions"].as_array().cloned();
+            let said = conditions.unwrap_or_default().into_iter().any(|it| {
+                let message = it["message"].as_str().unwrap_or_default();
+                it["type"] == condition && it["status"] == "True" && message.contains(words)
+            });
+            Ok(if said {
+                Ok(())
+            } else {
+                Err(object["status"].to_string())
+            })
+        })
+    }
+
+    /// Notes how the `MetalLB` object looks to somebody with kubectl, as docs/operate.md shows it: in
+    /// `target/shown`.
+    pub(crate) fn show(&self, state: &str) -> Result<()> {
+        let commands = ["get metallb", "get metallb -o wide", "describe metallb"];
+        let shown = commands.map(|command| -> Result<String> {
+            let mut arguments = vec!["-n", product::NAMESPACE];
+            arguments.extend(command.split(' '));
+            let printed = self.kubectl.output(&arguments)?;
+            Ok(format!("$ kubectl {}\n{printed}\n", arguments.join(" ")))
+        });
+        let shown: String = shown.into_iter().collect::<Result<_>>()?;
+        let folder = product::path("target/shown");
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(folder.join(format!("{state}.txt")), shown)?;
+        Ok(())
     }
 
     /// A Service of type `LoadBalancer` in front of the web pods, with annotations.

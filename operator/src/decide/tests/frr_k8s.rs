@@ -95,11 +95,11 @@ fn a_cluster_without_frr_k8s_is_asked_for_nothing() {
     world.see_metallb("metallb-system", "metallb", &external());
     world.settle();
     assert_eq!(
-        world.reports()[0].conditions[3].reason,
+        world.reports()[0].status.conditions[3].reason,
         "FRRK8sNotInstalled"
     );
     world.see_metallb("metallb-system", "metallb", &json!({}));
     world.settle();
     assert_eq!(world.done(), NOTHING);
-    assert_eq!(world.reports()[0].conditions[3].status, "False");
+    assert_eq!(world.reports()[0].status.conditions[3].status, "False");
 }

@@ -49,7 +49,7 @@ fn a_new_object_is_held_then_turned_into_operands_in_order() {
 
 #[test]
 fn pods_are_replaced_when_their_account_is_another() {
-    let mut world = World::installed();
+    let mut world = World::serving();
     let account = Key::new(Kind::ServiceAccount, "speaker");
     world.see_gone(&account);
     assert_eq!(world.done(), ["repair ServiceAccount speaker"]);
@@ -84,7 +84,7 @@ fn what_is_deleted_or_edited_by_hand_is_repaired_and_nothing_else() {
 
 #[test]
 fn a_change_of_the_spec_touches_what_depends_on_it() {
-    let mut world = World::installed();
+    let mut world = World::serving();
     world.see_metallb(
         "metallb-system",
         "metallb",
@@ -150,7 +150,7 @@ fn a_refused_object_stops_itself_and_waits() {
     );
     assert_eq!(world.plan().wake_at, Some(retry_at));
     let reports = world.reports();
-    let degraded = &reports[0].conditions[3];
+    let degraded = &reports[0].status.conditions[3];
     assert_eq!(
         (
             degraded.status.as_str(),
@@ -179,7 +179,7 @@ fn an_invalid_edit_leaves_the_last_valid_form_in_effect() {
         ["repair DaemonSet speaker"],
         "and drift is still repaired"
     );
-    let degraded = &world.reports()[0].conditions[3];
+    let degraded = &world.reports()[0].status.conditions[3];
     assert_eq!(degraded.reason, "InvalidConfiguration");
     assert_eq!(
         degraded.message,

@@ -1,5 +1,7 @@
 //! A `MetalLB` object is deleted: what goes in which order, and what is not waited for.
 
+use metallb_crds::names::PROTECT_ADDRESSES;
+
 use super::*;
 
 #[test]
@@ -17,7 +19,7 @@ fn removal_stops_the_workloads_first_and_takes_the_rights_last() {
         "the other still stops"
     );
     assert!(
-        world.reports()[0].conditions[2]
+        world.reports()[0].status.conditions[2]
             .message
             .contains("1 deployments")
     );
@@ -77,6 +79,79 @@ fn the_finalizer_goes_when_nothing_is_left() {
         world.done(),
         ["delete lease", "let go metallb-system/metallb", "forget"]
     );
+}
+
+#[test]
+fn addresses_in_use_are_told_of_before_anything_goes() {
+    let mut world = World::installed();
+    world.in_use = 7;
+    world.see_leaving();
+    let report = world.reports().remove(0);
+    let [turn] = &report.turns[..] else {
+        panic!("{:?}", report.turns);
+    };
+    assert_eq!((turn.is_warning, &*turn.reason), (true, "AddressesInUse"));
+    let message = &report.status.conditions[2].message;
+    assert!(
+        message.ends_with("which nobody answers for: 7"),
+        "{message}"
+    );
+    world.write_reports();
+    assert!(world.reports().is_empty(), "told once");
+    assert_eq!(world.done().len(), 2, "it goes all the same");
+}
+
+#[test]
+fn addresses_that_are_protected_keep_it_in_effect() {
+    let mut world = World::installed();
+    world.in_use = 7;
+    let mut metallb = world.own();
+    let protect = (PROTECT_ADDRESSES.to_owned(), "true".to_owned());
+    metallb.metadata.annotations = Some([protect].into());
+    world.see(metallb);
+    world.see_leaving();
+    assert_eq!(world.done(), NOTHING);
+    let message = world.reports()[0].status.conditions[2].message.clone();
+    assert!(
+        message.contains("MetalLB goes on until none is"),
+        "{message}"
+    );
+    world.see_gone(&speaker());
+    assert_eq!(world.done(), ["repair DaemonSet speaker"]);
+    world.settle();
+
+    // The last Service goes.
+    world.in_use = 0;
+    world.now = world.plan().wake_at.expect("it is counted again");
+    assert_eq!(world.done(), ["count addresses"]);
+    world.settle_once();
+    assert_eq!(world.done().len(), 2);
+    // Nor does it keep the namespace.
+    world.index.in_use = Some((7, world.now));
+    assert_eq!(world.done(), NOTHING);
+    world.pace = Pace::Hurried;
+    assert_eq!(world.done().len(), 4);
+}
+
+#[test]
+fn what_others_have_it_wait_for_is_named() {
+    let mut world = World::installed();
+    world.see_leaving();
+    let mut held = world.index.operands[&speaker()].clone();
+    (held.deleting, held.finalizers) = (true, vec!["example.com/keep".to_owned()]);
+    let news = News::Operand(Kind::DaemonSet, Change::Apply(held));
+    world.index.handle(news);
+    let message = |world: &World| world.reports()[0].status.conditions[2].message.clone();
+    let words = "DaemonSet speaker waits for finalizers of others: example.com/keep";
+    assert!(message(&world).contains(words), "{}", message(&world));
+
+    world.index.operands.clear();
+    let mut metallb = world.own();
+    metallb.metadata.finalizers = Some(vec!["example.com/keep".to_owned()]);
+    world.see(metallb);
+    let words = "still to be removed: nothing; this object waits for finalizers of others: \
+                 example.com/keep";
+    assert_eq!(message(&world), words);
 }
 
 #[test]

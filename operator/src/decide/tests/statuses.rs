@@ -8,7 +8,7 @@ fn an_object_of_another_name_or_namespace_is_told_why_it_is_ignored() {
     world.see_metallb("metallb-system", "mylb", &json!({}));
     world.see_metallb("operators", "metallb", &json!({}));
     assert_eq!(world.done(), NOTHING, "the right one is unaffected");
-    let degraded = |report: &Report| report.conditions[3].clone();
+    let degraded = |report: &Report| report.status.conditions[3].clone();
     let by_name: BTreeMap<String, Report> = world
         .reports()
         .into_iter()
@@ -48,9 +48,12 @@ fn a_status_is_written_when_it_says_something_new() {
     metallb.metadata.generation = Some(2);
     world.see(metallb);
     let reports = world.reports();
-    assert_eq!(reports[0].generation, Some(2));
+    assert_eq!(reports[0].status.observed_generation, Some(2));
     assert_eq!(
-        reports[0].conditions[0].last_transition_time.0.as_second(),
+        reports[0].status.conditions[0]
+            .last_transition_time
+            .0
+            .as_second(),
         1_000
     );
     assert!(reports[0].turns.is_empty(), "nothing has turned");

@@ -1,4 +1,4 @@
-//! What the operator keeps, repairs and removes.
+//! What the operator keeps and repairs, and that it is quiet otherwise.
 
 use std::time::Duration;
 
@@ -8,10 +8,7 @@ use metallb_tests::{
     product::{self, NAMESPACE},
 };
 
-use crate::{
-    bad_input,
-    world::{Installed, SOON, within},
-};
+use crate::world::{Installed, SOON, within};
 
 /// The Secret is made anew, with the key that the speakers use, and they go on.
 pub(crate) fn secret_removed(world: &Installed) -> Result<()> {
@@ -111,47 +108,45 @@ pub(crate) fn edited_by_hand(world: &Installed) -> Result<()> {
     world.page_answers()
 }
 
-/// Nothing of ours is left but what the user made; the Service keeps its status; and it can all
-/// be had again, whatever the user has written meanwhile.
-pub(crate) fn metallb_deleted(world: &Installed) -> Result<()> {
-    let addresses = world.addresses()?;
-    world.delete(NAMESPACE, "metallb", "metallb")?;
-    let left = product::operands(&world.kubectl)?;
-    ensure!(left.is_empty(), "left behind: {left:?}");
-    for component in ["controller", "speaker"] {
-        eventually(
-            &format!("no pod of the {component} is left"),
-            SOON * 3,
-            || {
-                let pods = product::pods(&world.kubectl, component)?;
-                Ok(if pods.is_empty() {
-                    Ok(())
-                } else {
-                    Err(format!("{pods:?}"))
-                })
-            },
-        )?;
-    }
-    let crds = world.kubectl.output(&["get", "crd", "-o", "name"])?;
-    ensure!(
-        crds.contains("ipaddresspools.metallb.io"),
-        "the CRDs are gone:\n{crds}"
-    );
-    world
-        .kubectl
-        .output(&["-n", NAMESPACE, "get", "ipaddresspool", "demo"])?;
-    ensure!(
-        product::addresses(&world.kubectl, "web")? == addresses,
-        "the status changed"
-    );
-
-    // No webhook is left to refuse them.
-    bad_input::write_bad_pools(world)?;
-    world.kubectl.apply(&product::demo_object("metallb")?)?;
+/// While nothing changes, nothing is written.
+pub(crate) fn idle(world: &Installed) -> Result<()> {
     product::available(&world.kubectl)?;
-    ensure!(world.addresses()? == addresses, "an address moved");
-    bad_input::bad_pools_stop_only_themselves(world)
+    let writes = || -> Result<Vec<String>> {
+        let audited = world.cluster.audit()?.into_iter();
+        let ours = audited.filter(|it| it.user.username.ends_with(":manager-account"));
+        // Its own Lease is how it says that it lives; reviews store nothing.
+        let kept = ours.filter(|it| {
+            !["leases", "subjectaccessreviews", "tokenreviews"]
+                .contains(&it.object_ref.resource.as_str())
+        });
+        Ok(kept
+            .map(|it| {
+                format!(
+                    "{} {}/{}",
+                    it.verb, it.object_ref.resource, it.object_ref.name
+                )
+            })
+            .collect())
+    };
+    eventually("the last write is over", SOON, || {
+        let before = writes()?.len();
+        std::thread::sleep(Duration::from_secs(2));
+        let after = writes()?.len();
+        Ok(if before == after {
+            Ok(())
+        } else {
+            Err("more writes")
+        })
+    })?;
+    let before = writes()?.len();
+    std::thread::sleep(IDLE);
+    let since = writes()?.split_off(before);
+    ensure!(since.is_empty(), "in {IDLE:?} of rest: {since:?}");
+    Ok(())
 }
+
+/// How long nothing may be written.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// Waits until the object is there with another UID than before.
 fn comes_back(world: &Installed, operand: &str, before: &str) -> Result<()> {

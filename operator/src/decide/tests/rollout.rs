@@ -1,0 +1,105 @@
+//! A change reaches the controllers first, and the speakers when the new controllers do their work.
+
+use super::*;
+
+/// A new version of both.
+fn upgrade(world: &mut World) {
+    "metallb:new".clone_into(&mut world.settings.images.controller);
+    "metallb:new".clone_into(&mut world.settings.images.speaker);
+}
+
+#[test]
+fn speakers_are_not_touched_before_the_new_controllers_do_their_work() {
+    let mut world = World::serving();
+    upgrade(&mut world);
+    assert_eq!(world.done(), ["apply Deployment controller"]);
+    world.see_controllers(false);
+    world.settle();
+    assert_eq!(world.done(), NOTHING, "the new controllers are not ready");
+    let reports = world.reports();
+    let status = &reports[0].status;
+    let why = "waits until the controllers are new and ready";
+    let progressing = &status.conditions[2];
+    assert_eq!(progressing.status, "True");
+    assert!(
+        progressing.message.ends_with(&format!("speaker {why}")),
+        "{}",
+        progressing.message
+    );
+    assert_eq!(status.components[1].message.as_deref(), Some(why));
+
+    world.see_controllers(true);
+    assert_eq!(world.done(), ["apply DaemonSet speaker"]);
+    world.settle();
+    assert_eq!(world.done(), NOTHING);
+}
+
+/// The next operator has seen nothing of what was before, and is not held up by controllers that
+/// are down for reasons of their own.
+#[test]
+fn a_repair_is_no_step_of_a_rollout() {
+    let mut world = World::serving();
+    world.see_controllers(false);
+    world.see_operand(&speaker());
+    assert_eq!(world.done(), ["repair DaemonSet speaker"]);
+    world.see_gone(&speaker());
+    assert_eq!(world.done(), ["repair DaemonSet speaker"]);
+    world.settle();
+    // Of another operator.
+    world.index.forget_metallb();
+    world.see_metallb("metallb-system", "metallb", &json!({}));
+    world.index.memberlist.known = true;
+    world.index.memberlist.read_at = Some(world.index.operands[&secret()].fingerprint.clone());
+    let done = world.done();
+    assert!(
+        done.contains(&"apply DaemonSet speaker".to_owned()),
+        "{done:?}"
+    );
+}
+
+#[test]
+fn a_controller_that_is_left_alone_holds_up_nobody() {
+    let mut world = World::serving();
+    let mut own = world.index.operands[&controller()].clone();
+    own.unmanaged = true;
+    own.workload = None;
+    let news = News::Operand(Kind::Deployment, Change::Apply(own));
+    world.index.handle(news);
+    upgrade(&mut world);
+    assert_eq!(world.done(), ["apply DaemonSet speaker"]);
+    let status = &world.reports()[0].status;
+    assert_eq!(status.unmanaged, ["Deployment controller"]);
+}
+
+#[test]
+fn operands_have_a_new_version_once_all_of_it_runs() {
+    let mut world = World::serving();
+    let operands = |world: &World| {
+        let mut reports = world.reports();
+        reports.remove(0).status.versions.and_then(|it| it.operands)
+    };
+    assert_eq!(operands(&world), None, "no speaker runs yet");
+    let mut metallb = world.own();
+    metallb.status = Some(metallb_crds::v1beta1::MetalLBStatus {
+        versions: Some(metallb_crds::v1beta1::Versions {
+            operator: Some("0.0.1".to_owned()),
+            operands: Some("0.0.1".to_owned()),
+        }),
+        ..<_>::default()
+    });
+    world.see(metallb);
+    assert_eq!(operands(&world).as_deref(), Some("0.0.1"));
+
+    for (key, ready) in [(controller(), 2), (speaker(), 2)] {
+        let mut seen = world.index.operands[&key].clone();
+        seen.workload = Some(served(ready));
+        let news = News::Operand(key.kind, Change::Apply(seen));
+        world.index.handle(news);
+    }
+    assert_eq!(operands(&world).as_deref(), Some(crate::VERSION));
+    let turns = &world.reports()[0].turns;
+    assert!(
+        turns.iter().any(|turn| turn.reason == "Upgraded"),
+        "{turns:?}"
+    );
+}

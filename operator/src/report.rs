@@ -1,0 +1,300 @@
+//! What is written into the status of each `MetalLB` object, and the Events beside it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::Resource as _;
+use metallb_admission::{Misplaced, placed, validate};
+use metallb_crds::names::PROTECT_ADDRESSES;
+use metallb_crds::v1beta1::{ComponentStatus, MetalLB, MetalLBStatus, Versions};
+use metallb_kit::watch::ObjectKey;
+
+use crate::conditions::{
+    AVAILABLE, DEGRADED, Health, PAUSED, READY, Standing, conditions, is_true,
+};
+use crate::decide::{Outlook, is_leaving, is_protected};
+use crate::frr_k8s;
+use crate::index::Index;
+use crate::object::{Key, Kind};
+use crate::observed::{Workload, foreign_finalizers};
+use crate::platform::backend;
+use crate::settings::Settings;
+
+/// A status to write, because it differs from the one that is there.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) metallb: ObjectKey,
+    pub(crate) status: MetalLBStatus,
+    /// What has turned out so, for an Event.
+    pub(crate) turns: Vec<Turn>,
+}
+
+/// Something about a `MetalLB` object that is worth an Event.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Turn {
+    pub(crate) is_warning: bool,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+}
+
+/// What to write into statuses.
+pub(crate) fn reports(
+    index: &Index,
+    settings: &Settings,
+    outlook: &Outlook,
+    wall: Timestamp,
+) -> Vec<Report> {
+    let unmanaged = index.unmanaged();
+    let mut reports = Vec::new();
+    for (key, metallb) in &index.metallbs {
+        let before = metallb.status.clone().unwrap_or_default();
+        let standing = match placed(&key.namespace, &key.name, &settings.namespace) {
+            Err(misplaced) => ignored(&misplaced),
+            Ok(()) if is_leaving(metallb) => leaving(index, metallb),
+            Ok(()) => {
+                let health = health(index, settings, metallb, outlook, &unmanaged, wall);
+                Standing::InEffect(Box::new(health))
+            }
+        };
+        let generation = metallb.meta().generation;
+        let mut status = MetalLBStatus {
+            conditions: conditions(&standing, &before.conditions, generation, wall),
+            observed_generation: generation,
+            ..MetalLBStatus::default()
+        };
+        if let Standing::Leaving { .. } = &standing {
+            // What runs is as it was.
+            status = MetalLBStatus {
+                conditions: status.conditions,
+                observed_generation: generation,
+                ..before.clone()
+            };
+        }
+        if let Standing::InEffect(health) = &standing {
+            status.versions = Some(versions(index, health, before.versions.as_ref()));
+            status.bgp_backend = Some(backend(&metallb.spec, settings.platform).to_owned());
+            status.platform = Some(settings.platform.to_string());
+            status.components = components(settings, health, outlook);
+            status.unmanaged.clone_from(&unmanaged);
+        }
+        if status != before {
+            let mut turns = turns(&before, &status);
+            turns.extend(farewell(index, &before, &status));
+            reports.push(Report {
+                metallb: key.clone(),
+                turns,
+                status,
+            });
+        }
+    }
+    reports
+}
+
+fn ignored(misplaced: &Misplaced) -> Standing<'static> {
+    Standing::Ignored {
+        reason: match misplaced {
+            Misplaced::Name { .. } => "IncorrectMetalLBResourceName",
+            Misplaced::Namespace { .. } => "WrongNamespace",
+        },
+        message: format!(
+            "{misplaced}: this object is ignored. Create that one and delete this one."
+        ),
+    }
+}
+
+fn leaving(index: &Index, metallb: &MetalLB) -> Standing<'static> {
+    let in_use = index.in_use.map_or(0, |(count, _)| count);
+    if is_protected(index, metallb) {
+        return Standing::Leaving {
+            message: format!(
+                "addresses in use: {in_use}. MetalLB goes on until none is, or until the \
+                 annotation {PROTECT_ADDRESSES} is gone"
+            ),
+        };
+    }
+    let mut left: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut waits = Vec::new();
+    for (key, operand) in index.inventory() {
+        *left.entry(key.kind.names().2).or_default() += 1;
+        if operand.deleting && !operand.finalizers.is_empty() {
+            waits.push((key.to_string(), operand.finalizers.join(", ")));
+        }
+    }
+    if left.is_empty() {
+        let finalizers = foreign_finalizers(metallb.meta());
+        waits.extend(
+            (!finalizers.is_empty()).then(|| ("this object".to_owned(), finalizers.join(", "))),
+        );
+    }
+    let left: Vec<String> = left.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+    let left = match left[..] {
+        [] => "nothing".to_owned(),
+        ref left => left.join(", "),
+    };
+    let waits = waits
+        .into_iter()
+        .map(|(what, finalizers)| format!("{what} waits for finalizers of others: {finalizers}"));
+    let missed = (in_use > 0)
+        .then(|| format!("addresses that were in use, which nobody answers for: {in_use}"));
+    let all = [format!("still to be removed: {left}")].into_iter();
+    let message = all
+        .chain(waits)
+        .chain(missed)
+        .collect::<Vec<_>>()
+        .join("; ");
+    Standing::Leaving { message }
+}
+
+fn health<'a>(
+    index: &'a Index,
+    settings: &'a Settings,
+    metallb: &'a MetalLB,
+    outlook: &'a Outlook,
+    unmanaged: &'a [String],
+    wall: Timestamp,
+) -> Health<'a> {
+    let workload = |kind, name: &'static str| -> (&'static str, Option<&'a Workload>) {
+        let operand = index.operands.get(&Key::new(kind, name));
+        let operand = operand.filter(|operand| !operand.deleting);
+        (name, operand.and_then(|operand| operand.workload.as_ref()))
+    };
+    let status = metallb.status.as_ref();
+    let before = status.map(|status| status.conditions.as_slice());
+    Health {
+        invalid: validate(&metallb.spec, settings.frr_k8s_namespace.as_deref())
+            .err()
+            .map(|invalid| invalid.to_string()),
+        failures: index
+            .failures()
+            .map(|(key, failure)| format!("{key}: {}", failure.message))
+            .collect(),
+        workloads: COMPONENTS.map(|(kind, name)| workload(kind, name)),
+        pods: &index.pods,
+        bgp_backend: metallb.spec.bgp_backend.as_deref(),
+        frr_k8s_namespace: frr_k8s::namespace(&metallb.spec, settings.frr_k8s_namespace.as_deref()),
+        lacks_frr_k8s: frr_k8s::is_external(&metallb.spec) && !index.frr_k8s.defined,
+        unused: frr_k8s::unused(&index.frr_k8s, metallb),
+        waits: outlook
+            .waits
+            .iter()
+            .map(|(key, why)| format!("{} {why}", key.name))
+            .collect(),
+        held_back: outlook.held_back.as_deref(),
+        unmanaged,
+        definition_is_old: index.definition_is_old,
+        was_available: is_true(before.unwrap_or_default(), AVAILABLE),
+        now: wall,
+    }
+}
+
+/// Operands have a new version once all that was asked for runs.
+fn versions(index: &Index, health: &Health<'_>, before: Option<&Versions>) -> Versions {
+    let settled = COMPONENTS.iter().all(|&(kind, name)| {
+        let key = Key::new(kind, name);
+        let seen = index.operands.get(&key);
+        seen.is_some_and(|seen| index.is_as_applied(&key, seen))
+    });
+    let operands = if settled && health.is_complete() {
+        Some(crate::VERSION.to_owned())
+    } else {
+        before.and_then(|before| before.operands.clone())
+    };
+    Versions {
+        operator: Some(crate::VERSION.to_owned()),
+        operands,
+    }
+}
+
+fn components(settings: &Settings, health: &Health<'_>, outlook: &Outlook) -> Vec<ComponentStatus> {
+    let images = [&settings.images.controller, &settings.images.speaker];
+    let all = COMPONENTS.into_iter().zip(images).zip(health.workloads);
+    all.map(|(((kind, name), image), (_, workload))| {
+        let waits = outlook.waits.iter().find(|(key, _)| key.name == name);
+        ComponentStatus {
+            kind: Some(kind.names().1.to_owned()),
+            name: Some(name.to_owned()),
+            image: Some(image.clone()),
+            desired: workload.map(|it| it.desired),
+            updated: workload.map(|it| it.updated),
+            ready: workload.map(|it| it.ready),
+            message: health
+                .trouble_of(name)
+                .or_else(|| waits.map(|(_, why)| why.clone())),
+        }
+    })
+    .collect()
+}
+
+/// What changed that somebody may have waited for, or should have seen.
+fn turns(before: &MetalLBStatus, after: &MetalLBStatus) -> Vec<Turn> {
+    let is_new = |condition: &&Condition| {
+        let same = before
+            .conditions
+            .iter()
+            .find(|c| c.type_ == condition.type_);
+        same.is_none_or(|b| b.status != condition.status || b.reason != condition.reason)
+    };
+    let told = [AVAILABLE, DEGRADED, PAUSED];
+    let mut turns: Vec<Turn> = after
+        .conditions
+        .iter()
+        .filter(|condition| condition.status == "True")
+        .filter(|condition| told.contains(&condition.type_.as_str()))
+        .filter(is_new)
+        .map(|condition| Turn {
+            is_warning: condition.type_ == DEGRADED,
+            reason: condition.reason.clone(),
+            message: condition.message.clone(),
+        })
+        .collect();
+    let normal = |reason: &str, message: String| Turn {
+        is_warning: false,
+        reason: reason.to_owned(),
+        message,
+    };
+    if is_true(&before.conditions, PAUSED) && !is_true(&after.conditions, PAUSED) {
+        turns.push(normal("Resumed", "Changes are made again".to_owned()));
+    }
+    let operands = |status: &MetalLBStatus| status.versions.clone()?.operands;
+    if let (Some(old), Some(new)) = (operands(before), operands(after))
+        && old != new
+    {
+        let message = format!("All of MetalLB runs version {new}, after {old}");
+        turns.push(normal("Upgraded", message));
+    }
+    turns
+}
+
+/// That it goes, and who will miss it.
+fn farewell(index: &Index, before: &MetalLBStatus, after: &MetalLBStatus) -> Option<Turn> {
+    let goes = |status: &MetalLBStatus| {
+        let mut conditions = status.conditions.iter();
+        conditions.any(|it| it.type_ == READY && it.reason == "Deleting")
+    };
+    if goes(before) || !goes(after) {
+        return None;
+    }
+    let in_use = index.in_use.map_or(0, |(count, _)| count);
+    Some(match in_use {
+        0 => Turn {
+            is_warning: false,
+            reason: "Deleting".to_owned(),
+            message: "MetalLB is being removed; no address is in use".to_owned(),
+        },
+        _ => Turn {
+            is_warning: true,
+            reason: "AddressesInUse".to_owned(),
+            message: format!(
+                "MetalLB is being removed while addresses are in use: {in_use}. Services keep them \
+                 in their statuses, and nobody answers for them"
+            ),
+        },
+    })
+}
+
+/// The workloads, in the order in which they are changed.
+const COMPONENTS: [(Kind, &str); 2] = [
+    (Kind::Deployment, "controller"),
+    (Kind::DaemonSet, "speaker"),
+];

@@ -1,0 +1,116 @@
+//! A change reaches all pods, in order, or stops and says why.
+
+use anyhow::{Context as _, Result, ensure};
+use metallb_tests::{
+    eventually,
+    product::{self, NAMESPACE, OPERATOR},
+};
+
+use crate::{
+    layer2,
+    world::{Installed, SOON},
+};
+
+/// The log level is a change of both: the speakers are not touched before the controllers are new
+/// and ready, and somebody always answers.
+pub(crate) fn in_order(world: &Installed) -> Result<()> {
+    let speaker = || template(world, "daemonset/speaker");
+    let before = speaker()?;
+    layer2::without_a_gap(world, |watch| {
+        watch.settled(SOON)?;
+        set_log_level(world, r#""debug""#)?;
+        let words = "speaker waits until the controllers are new and ready";
+        world.says("Progressing", words, SOON)?;
+        world.show("rolling")?;
+        eventually("the speakers are to change", SOON * 4, || {
+            let controller = world.kubectl.json(&["-n", NAMESPACE, "get", CONTROLLER])?;
+            let status = &controller["status"];
+            let is_new = status["observedGeneration"] == controller["metadata"]["generation"]
+                && status["updatedReplicas"] == 2
+                && status["replicas"] == 2;
+            let changed = speaker()? != before;
+            ensure!(
+                is_new || !changed,
+                "speakers change before controllers: {controller}"
+            );
+            Ok(if changed { Ok(()) } else { Err("not yet") })
+        })?;
+        product::rolled_out(&world.kubectl, NAMESPACE, "daemonset/speaker")
+    })?;
+    set_log_level(world, "null")?;
+    eventually("the speakers are as before", SOON * 4, || {
+        let now = speaker()?;
+        Ok(if now == before {
+            Ok(())
+        } else {
+            Err("not yet")
+        })
+    })?;
+    product::rolled_out(&world.kubectl, NAMESPACE, "daemonset/speaker")?;
+    product::available(&world.kubectl)
+}
+
+/// A new version whose image cannot be had: its pods say so in the status, the old ones go on, and
+/// no speaker is touched. The next version mends it.
+pub(crate) fn no_such_image(world: &Installed) -> Result<()> {
+    let speakers = product::pods(&world.kubectl, "speaker")?;
+    set_images(world, "metallb.io/metallb:no-such-version")?;
+    let words = "controller: ImagePullBackOff in controller-";
+    world.says("Degraded", words, SOON * 4)?;
+    world.says("Stalled", "metallb.io/metallb:no-such-version", SOON)?;
+    world.says("Progressing", "speaker waits until the controllers", SOON)?;
+    world.condition(NAMESPACE, "metallb", "Available", "True")?;
+    world.show("degraded")?;
+    world.page_answers()?;
+    ensure!(
+        product::pods(&world.kubectl, "speaker")? == speakers,
+        "a speaker was replaced"
+    );
+    set_images(world, product::IMAGE)?;
+    world.condition(NAMESPACE, "metallb", "Degraded", "False")?;
+    world.condition(NAMESPACE, "metallb", "Ready", "True")?;
+    ensure!(
+        product::pods(&world.kubectl, "speaker")? == speakers,
+        "a speaker was replaced"
+    );
+    world.page_answers()
+}
+
+/// As the next version of the operator would have it.
+fn set_images(world: &Installed, image: &str) -> Result<()> {
+    let deployment = format!("deployment/{OPERATOR}");
+    let (controller, speaker) = (
+        format!("CONTROLLER_IMAGE={image}"),
+        format!("SPEAKER_IMAGE={image}"),
+    );
+    let set = [
+        "-n",
+        NAMESPACE,
+        "set",
+        "env",
+        &deployment,
+        &controller,
+        &speaker,
+    ];
+    world.kubectl.output(&set)?;
+    product::rolled_out(&world.kubectl, NAMESPACE, &deployment)
+}
+
+fn set_log_level(world: &Installed, level: &str) -> Result<()> {
+    let patch = format!(r#"{{"spec":{{"logLevel":{level}}}}}"#);
+    let metallb = ["-n", NAMESPACE, "patch", "metallb", "metallb"];
+    let merge = ["--type=merge", "-p", &patch];
+    world
+        .kubectl
+        .output(&[&metallb[..], &merge[..]].concat())
+        .map(drop)
+}
+
+/// Which form the pods are to have.
+fn template(world: &Installed, workload: &str) -> Result<String> {
+    let seen = world.kubectl.json(&["-n", NAMESPACE, "get", workload])?;
+    let form = seen["metadata"]["annotations"]["metallb.io/template-hash"].as_str();
+    Ok(form.context("it does not say its form")?.to_owned())
+}
+
+const CONTROLLER: &str = "deployment/controller";
