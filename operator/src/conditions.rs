@@ -328,7 +328,9 @@ fn capped(lines: &[String]) -> String {
 }
 
 const MOST: usize = 3;
-const BY_ANNOTATION: &str = "Nothing is changed while the annotation metallb.io/paused is there";
+/// Why nothing happens.
+pub(crate) const BY_ANNOTATION: &str =
+    "Nothing is changed while the annotation metallb.io/paused is there";
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use metallb_crds::v1beta1::{ComponentStatus, MetalLB, MetalLBStatus, Versions};
 use metallb_kit::watch::ObjectKey;
 
 use crate::conditions::{
-    AVAILABLE, DEGRADED, Health, PAUSED, READY, Standing, conditions, is_true,
+    AVAILABLE, BY_ANNOTATION, DEGRADED, Health, PAUSED, READY, Standing, conditions, is_true,
 };
 use crate::decide::{Outlook, is_leaving, is_protected};
 use crate::frr_k8s;
@@ -51,7 +51,7 @@ pub(crate) fn reports(
         let before = metallb.status.clone().unwrap_or_default();
         let standing = match placed(&key.namespace, &key.name, &settings.namespace) {
             Err(misplaced) => ignored(&misplaced),
-            Ok(()) if is_leaving(metallb) => leaving(index, metallb),
+            Ok(()) if is_leaving(metallb) => leaving(index, metallb, outlook),
             Ok(()) => {
                 let health = health(index, settings, metallb, outlook, &unmanaged, wall);
                 Standing::InEffect(Box::new(health))
@@ -103,7 +103,7 @@ fn ignored(misplaced: &Misplaced) -> Standing<'static> {
     }
 }
 
-fn leaving(index: &Index, metallb: &MetalLB) -> Standing<'static> {
+fn leaving(index: &Index, metallb: &MetalLB, outlook: &Outlook) -> Standing<'static> {
     let in_use = index.in_use.map_or(0, |(count, _)| count);
     if is_protected(index, metallb) {
         return Standing::Leaving {
@@ -137,7 +137,10 @@ fn leaving(index: &Index, metallb: &MetalLB) -> Standing<'static> {
         .map(|(what, finalizers)| format!("{what} waits for finalizers of others: {finalizers}"));
     let missed = (in_use > 0)
         .then(|| format!("addresses that were in use, which nobody answers for: {in_use}"));
-    let all = [format!("still to be removed: {left}")].into_iter();
+    let paused = outlook.held_back.as_ref().map(|_| BY_ANNOTATION.to_owned());
+    let all = paused
+        .into_iter()
+        .chain([format!("still to be removed: {left}")]);
     let message = all
         .chain(waits)
         .chain(missed)

@@ -63,6 +63,8 @@ fn nothing_is_written_while_paused_and_what_would_be_is_told() {
 
     world.see_leaving();
     assert_eq!(world.done(), NOTHING, "nor is it removed");
+    let message = world.reports()[0].status.conditions[2].message.clone();
+    assert!(message.starts_with("Nothing is changed while"), "{message}");
     let mut metallb = world.own();
     metallb.metadata.deletion_timestamp = None;
     world.see(metallb);

@@ -6,6 +6,7 @@ use metallb_tests::{
     product::{self, NAMESPACE, OPERATOR},
 };
 
+use super::status;
 use crate::{
     layer2,
     world::{Installed, SOON},
@@ -51,7 +52,7 @@ pub(crate) fn in_order(world: &Installed) -> Result<()> {
 }
 
 /// A new version whose image cannot be had: its pods say so in the status, the old ones go on, and
-/// no speaker is touched. The next version mends it.
+/// no speaker is touched. What ran before can be had back, and the next version mends it.
 pub(crate) fn no_such_image(world: &Installed) -> Result<()> {
     let speakers = product::pods(&world.kubectl, "speaker")?;
     set_images(world, "metallb.io/metallb:no-such-version")?;
@@ -66,8 +67,16 @@ pub(crate) fn no_such_image(world: &Installed) -> Result<()> {
         product::pods(&world.kubectl, "speaker")? == speakers,
         "a speaker was replaced"
     );
-    set_images(world, product::IMAGE)?;
+    // Back to what ran before, and held there, until there is a version that works.
+    status::annotate(world, "metallb", "metallb", "metallb.io/paused=true")?;
+    world.says("Paused", "", SOON)?;
+    let undo = ["-n", NAMESPACE, "rollout", "undo", CONTROLLER];
+    world.kubectl.output(&undo)?;
+    product::rolled_out(&world.kubectl, NAMESPACE, CONTROLLER)?;
     world.condition(NAMESPACE, "metallb", "Degraded", "False")?;
+    world.says("Paused", "Deployment controller", SOON)?;
+    set_images(world, product::IMAGE)?;
+    status::annotate(world, "metallb", "metallb", "metallb.io/paused-")?;
     world.condition(NAMESPACE, "metallb", "Ready", "True")?;
     ensure!(
         product::pods(&world.kubectl, "speaker")? == speakers,

@@ -47,7 +47,7 @@ pub(crate) fn unmanaged(world: &Installed) -> Result<()> {
     repaired(world)
 }
 
-fn annotate(world: &Installed, kind: &str, name: &str, annotation: &str) -> Result<()> {
+pub(super) fn annotate(world: &Installed, kind: &str, name: &str, annotation: &str) -> Result<()> {
     let arguments = ["-n", NAMESPACE, "annotate", kind, name, annotation];
     world.kubectl.output(&arguments).map(drop)
 }
