@@ -31,6 +31,12 @@ pub(crate) enum Command {
         #[arg(long, default_value = DEFAULT_NAMESPACE)]
         namespace: String,
     },
+    /// Say what is wrong in files, without a cluster; all files of a configuration together.
+    Check {
+        /// Files, folders, or - for the standard input.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
     /// Print what a MetalLB object is turned into. The memberlist key is random.
     Render {
         /// The file with the object.

@@ -2,6 +2,7 @@
 
 mod apply;
 mod args;
+mod check;
 mod conditions;
 mod counters;
 mod decide;

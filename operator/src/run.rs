@@ -22,7 +22,7 @@ use crate::operate::Operator;
 use crate::platform::Platform;
 use crate::render::OPERATOR_LEASE;
 use crate::settings::Settings;
-use crate::{VERSION, print, webhook};
+use crate::{VERSION, check, print, webhook};
 
 /// Runs the program to its end.
 pub(crate) fn run() -> ExitCode {
@@ -32,6 +32,7 @@ pub(crate) fn run() -> ExitCode {
             print::manifests(image, namespace);
             Ok(())
         }
+        Some(Command::Check { paths }) => check::check(paths),
         Some(Command::Render { file, image }) => print::operands(file, image),
         None => serve(&arguments.flags),
     };

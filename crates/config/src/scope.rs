@@ -50,7 +50,7 @@ pub(crate) struct Fields<'a> {
 
 impl Scope {
     /// Whether it is about addresses of `pool`.
-    pub(crate) fn selects_pool(&self, pool: &Pool) -> bool {
+    pub fn selects_pool(&self, pool: &Pool) -> bool {
         self.selects_all_pools()
             || self.pools.contains(&pool.name)
             || self
