@@ -78,4 +78,14 @@ impl Promtool {
         );
         Ok(said)
     }
+
+    /// Whether Prometheus takes these rules; the error has what `promtool check rules` says.
+    pub fn check_rules(&self, file: &Path) -> Result<()> {
+        process::run(Command::new(&self.0).args(["check", "rules"]).arg(file)).map(drop)
+    }
+
+    /// Whether rules do what a file of tests for them says.
+    pub fn test_rules(&self, file: &Path) -> Result<()> {
+        process::run(Command::new(&self.0).args(["test", "rules"]).arg(file)).map(drop)
+    }
 }
