@@ -37,6 +37,12 @@ pub(crate) enum Command {
         #[arg(required = true)]
         paths: Vec<PathBuf>,
     },
+    /// Print what a report of a bug needs, without secrets: objects, Events and logs.
+    Collect {
+        /// Where MetalLB is.
+        #[arg(long, default_value = DEFAULT_NAMESPACE)]
+        namespace: String,
+    },
     /// Print what a MetalLB object is turned into. The memberlist key is random.
     Render {
         /// The file with the object.

@@ -3,6 +3,7 @@
 mod apply;
 mod args;
 mod check;
+mod collect;
 mod conditions;
 mod counters;
 mod decide;

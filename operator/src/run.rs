@@ -22,7 +22,7 @@ use crate::operate::Operator;
 use crate::platform::Platform;
 use crate::render::OPERATOR_LEASE;
 use crate::settings::Settings;
-use crate::{VERSION, check, print, webhook};
+use crate::{VERSION, check, collect, print, webhook};
 
 /// Runs the program to its end.
 pub(crate) fn run() -> ExitCode {
@@ -33,6 +33,7 @@ pub(crate) fn run() -> ExitCode {
             Ok(())
         }
         Some(Command::Check { paths }) => check::check(paths),
+        Some(Command::Collect { namespace }) => collect::collect(namespace),
         Some(Command::Render { file, image }) => print::operands(file, image),
         None => serve(&arguments.flags),
     };
