@@ -64,12 +64,18 @@ pub(crate) fn reports(
             ..MetalLBStatus::default()
         };
         if let Standing::Leaving { .. } = &standing {
-            // What runs is as it was.
             status = MetalLBStatus {
                 conditions: status.conditions,
                 observed_generation: generation,
                 ..before.clone()
             };
+            // Of those that are gone there is nothing to say.
+            let is_left = |name: &str| {
+                let mut left = index.inventory();
+                left.any(|(key, _)| key.kind.is_workload() && key.name == name)
+            };
+            let components = &mut status.components;
+            components.retain(|it| it.name.as_deref().is_some_and(is_left));
         }
         if let Standing::InEffect(health) = &standing {
             status.versions = Some(versions(index, health, before.versions.as_ref()));

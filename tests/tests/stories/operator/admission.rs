@@ -76,7 +76,7 @@ pub(crate) fn invalid(world: &Installed) -> Result<()> {
             refusal.contains(&format!("denied the request: {words}")),
             "{words:?} is not in: {refusal}"
         );
-        println!("  {refusal}");
+        println!("  {words}");
     }
     Ok(())
 }

@@ -53,6 +53,14 @@ pub(crate) const STORIES: &[Story<Installed>] = &[
         rollout::no_such_image,
     ),
     (
+        "operator::a_program_that_crashes_is_quoted_in_the_status",
+        rollout::crashes,
+    ),
+    (
+        "operator::what_the_api_server_refuses_is_quoted_in_the_status",
+        rollout::refused,
+    ),
+    (
         "operator::addresses_in_use_can_be_protected_from_deletion",
         removal::protected,
     ),

@@ -85,23 +85,54 @@ pub(crate) fn no_such_image(world: &Installed) -> Result<()> {
     world.page_answers()
 }
 
+/// Controllers that end as soon as they start, for two of their ports are one: the status has their
+/// own words within a minute, and the old ones go on.
+pub(crate) fn crashes(world: &Installed) -> Result<()> {
+    set_env(world, &["METRICS_PORT=17472"])?;
+    world.says(
+        "Degraded",
+        "controller: CrashLoopBackOff in controller-",
+        SOON * 4,
+    )?;
+    world.says("Degraded", "17472", SOON)?;
+    world.condition(NAMESPACE, "metallb", "Available", "True")?;
+    world.page_answers()?;
+    set_env(world, &["METRICS_PORT-"])?;
+    product::rolled_out(&world.kubectl, NAMESPACE, CONTROLLER)?;
+    world
+        .condition(NAMESPACE, "metallb", "Ready", "True")
+        .map(drop)
+}
+
+/// Something that the schema takes and the API server refuses in a workload: the status quotes it,
+/// and what runs goes on.
+pub(crate) fn refused(world: &Installed) -> Result<()> {
+    let set = |value: &str| {
+        let patch = format!(r#"{{"spec":{{"speakerConfig":{value}}}}}"#);
+        let metallb = ["-n", NAMESPACE, "patch", "metallb", "metallb"];
+        let merge = ["--type=merge", "-p", &patch];
+        world.kubectl.output(&[&metallb[..], &merge[..]].concat())
+    };
+    set(r#"{"annotations":{"no key":"x"}}"#)?;
+    world.says("Degraded", "DaemonSet speaker: ", SOON)?;
+    world.says("Degraded", "no key", SOON)?;
+    world.page_answers()?;
+    set("null")?;
+    world.condition(NAMESPACE, "metallb", "Degraded", "False")?;
+    product::available(&world.kubectl)
+}
+
 /// As the next version of the operator would have it.
 fn set_images(world: &Installed, image: &str) -> Result<()> {
+    let [controller, speaker] =
+        ["CONTROLLER_IMAGE", "SPEAKER_IMAGE"].map(|name| format!("{name}={image}"));
+    set_env(world, &[&controller, &speaker])
+}
+
+fn set_env(world: &Installed, variables: &[&str]) -> Result<()> {
     let deployment = format!("deployment/{OPERATOR}");
-    let (controller, speaker) = (
-        format!("CONTROLLER_IMAGE={image}"),
-        format!("SPEAKER_IMAGE={image}"),
-    );
-    let set = [
-        "-n",
-        NAMESPACE,
-        "set",
-        "env",
-        &deployment,
-        &controller,
-        &speaker,
-    ];
-    world.kubectl.output(&set)?;
+    let set = ["-n", NAMESPACE, "set", "env", &deployment];
+    world.kubectl.output(&[&set[..], variables].concat())?;
     product::rolled_out(&world.kubectl, NAMESPACE, &deployment)
 }
 
