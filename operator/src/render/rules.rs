@@ -191,6 +191,7 @@ pub(crate) fn operator_own_namespaced() -> Vec<Rule> {
         rule("", &["secrets"], KEEP).named(OPERATOR_SECRET),
         rule("", &["services/proxy"], &["create"]).named(format!("https:{WEBHOOK_SERVICE}:443")),
         rule("", &["pods"], &["list", "watch"]),
+        rule("metallb.io", &["ipaddresspools"], &["list"]),
         rule("coordination.k8s.io", &["leases"], &["create"]),
         rule("coordination.k8s.io", &["leases"], LEAD).named(OPERATOR_LEASE),
         rule("coordination.k8s.io", &["leases"], &["delete"]).named(CONTROLLER_LEASE),

@@ -136,6 +136,7 @@ fn addresses_that_are_protected_keep_it_in_effect() {
 #[test]
 fn what_others_have_it_wait_for_is_named() {
     let mut world = World::installed();
+    world.write_reports();
     world.see_leaving();
     let mut held = world.index.operands[&speaker()].clone();
     (held.deleting, held.finalizers) = (true, vec!["example.com/keep".to_owned()]);
@@ -144,6 +145,14 @@ fn what_others_have_it_wait_for_is_named() {
     let message = |world: &World| world.reports()[0].status.conditions[2].message.clone();
     let words = "DaemonSet speaker waits for finalizers of others: example.com/keep";
     assert!(message(&world).contains(words), "{}", message(&world));
+
+    world.write_reports();
+    world.see_gone(&controller());
+    let names = |status: &metallb_crds::v1beta1::MetalLBStatus| {
+        let names = status.components.iter().filter_map(|it| it.name.clone());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(names(&world.reports()[0].status), ["speaker"]);
 
     world.index.operands.clear();
     let mut metallb = world.own();

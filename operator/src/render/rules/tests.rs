@@ -226,6 +226,11 @@ fn every_right_of_the_operator_is_used() {
             &["create"],
             "kit::webhook: whether the conversion answers",
         ),
+        (
+            "ipaddresspools",
+            &["list"],
+            "apply, webhook: how many addresses are in use",
+        ),
         ("serviceaccounts", MAKE, "watches::operands, apply"),
         ("configmaps", MAKE, "watches::operands, apply"),
         ("services", MAKE, "watches::operands, apply"),

@@ -67,7 +67,13 @@ pub(crate) const STORIES: &[Story<Installed>] = &[
 ];
 
 /// At the end, since it begins anew.
-pub(crate) const END: &[Story<Installed>] = &[(
-    "operator::deleting_metallb_leaves_only_what_is_the_users",
-    removal::metallb_deleted,
-)];
+pub(crate) const END: &[Story<Installed>] = &[
+    (
+        "operator::deleting_metallb_leaves_only_what_is_the_users",
+        removal::metallb_deleted,
+    ),
+    (
+        "operator::deleting_the_operators_manifest_leaves_nothing",
+        removal::operator_deleted,
+    ),
+];

@@ -121,3 +121,23 @@ pub(crate) fn metallb_deleted(world: &Installed) -> Result<()> {
     ensure!(world.addresses()? == addresses, "an address moved");
     bad_input::bad_pools_stop_only_themselves(world)
 }
+
+/// After its `MetalLB` object the operator's manifest is deleted: nothing of either is left, with or
+/// without a namespace.
+pub(crate) fn operator_deleted(world: &Installed) -> Result<()> {
+    world.delete(NAMESPACE, "metallb", "metallb")?;
+    let manifest = product::operator_manifest(product::IMAGE)?;
+    world.kubectl.delete(&manifest)?;
+    let kinds = "namespaces,customresourcedefinitions,clusterroles,clusterrolebindings,\
+                 validatingwebhookconfigurations";
+    let left = || {
+        let all = world.kubectl.output(&["get", kinds, "-o", "name"])?;
+        let ours = all.lines().filter(|name| name.contains("metallb"));
+        Ok::<Vec<_>, anyhow::Error>(ours.map(str::to_owned).collect())
+    };
+    // An operator on its way out could put something back.
+    std::thread::sleep(SOON);
+    let left = left()?;
+    ensure!(left.is_empty(), "left behind: {left:?}");
+    Ok(())
+}
