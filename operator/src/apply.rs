@@ -327,8 +327,9 @@ impl From<kube::Error> for Refused {
 pub(crate) async fn addresses_in_use(client: &Client, namespace: &str) -> kube::Result<u64> {
     let api: Api<IPAddressPool> = Api::namespaced(client.clone(), namespace);
     let pools = match api.list(&ListParams::default()).await {
-        // The definition is gone, and all pools with it.
-        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(0),
+        // The definition is gone, and all pools with it; or we may not see, and must not keep
+        // anything from being removed for that.
+        Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => return Ok(0),
         pools => pools?,
     };
     let statuses = pools.items.into_iter().filter_map(|pool| pool.status);

@@ -58,32 +58,20 @@ pub(crate) fn reports(
             }
         };
         let generation = metallb.meta().generation;
-        let mut status = MetalLBStatus {
-            conditions: conditions(&standing, &before.conditions, generation, wall),
-            observed_generation: generation,
-            ..MetalLBStatus::default()
+        let mut status = match &standing {
+            Standing::Ignored { .. } => MetalLBStatus::default(),
+            Standing::Leaving { .. } => what_is_left(index, &before),
+            Standing::InEffect(health) => MetalLBStatus {
+                versions: Some(versions(index, health, before.versions.as_ref())),
+                bgp_backend: Some(backend(&metallb.spec, settings.platform).to_owned()),
+                platform: Some(settings.platform.to_string()),
+                components: components(settings, health, outlook),
+                unmanaged: unmanaged.clone(),
+                ..MetalLBStatus::default()
+            },
         };
-        if let Standing::Leaving { .. } = &standing {
-            status = MetalLBStatus {
-                conditions: status.conditions,
-                observed_generation: generation,
-                ..before.clone()
-            };
-            // Of those that are gone there is nothing to say.
-            let is_left = |name: &str| {
-                let mut left = index.inventory();
-                left.any(|(key, _)| key.kind.is_workload() && key.name == name)
-            };
-            let components = &mut status.components;
-            components.retain(|it| it.name.as_deref().is_some_and(is_left));
-        }
-        if let Standing::InEffect(health) = &standing {
-            status.versions = Some(versions(index, health, before.versions.as_ref()));
-            status.bgp_backend = Some(backend(&metallb.spec, settings.platform).to_owned());
-            status.platform = Some(settings.platform.to_string());
-            status.components = components(settings, health, outlook);
-            status.unmanaged.clone_from(&unmanaged);
-        }
+        status.conditions = conditions(&standing, &before.conditions, generation, wall);
+        status.observed_generation = generation;
         if status != before {
             let mut turns = turns(&before, &status);
             turns.extend(farewell(index, &before, &status));
@@ -95,6 +83,16 @@ pub(crate) fn reports(
         }
     }
     reports
+}
+
+/// Of workloads that are gone there is nothing to say.
+fn what_is_left(index: &Index, before: &MetalLBStatus) -> MetalLBStatus {
+    let mut status = before.clone();
+    status.components.retain(|component| {
+        let mut left = index.inventory().filter(|(key, _)| key.kind.is_workload());
+        left.any(|(key, _)| Some(&key.name) == component.name.as_ref())
+    });
+    status
 }
 
 fn ignored(misplaced: &Misplaced) -> Standing<'static> {

@@ -29,6 +29,9 @@ const TABLES: &[(&str, u32)] = &[
     ("F", 38),
     // Known oddities.
     ("Q", 30),
+    // What is refused of the MetalLB object, and how the operator behaves.
+    ("V", 9),
+    ("D", 11),
 ];
 
 /// A line of a table with a number.

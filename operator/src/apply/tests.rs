@@ -245,3 +245,32 @@ async fn a_definition_that_lacks_fields_gets_the_conditions() {
     });
     assert!(whole.await.expect("it is taken"));
 }
+
+#[tokio::test]
+async fn addresses_in_use_are_those_of_all_pools() {
+    let pool = |v4: i64, v6: i64| {
+        json!({
+            "metadata": { "name": "a" }, "spec": { "addresses": [] },
+            "status": {
+                "assignedIPv4": v4, "assignedIPv6": v6, "availableIPv4": 1, "availableIPv6": 1,
+            },
+        })
+    };
+    let new = json!({ "metadata": { "name": "new" }, "spec": { "addresses": [] } });
+    let list = json!({
+        "apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPoolList",
+        "metadata": {}, "items": [pool(2, 1), new, pool(0, 4)],
+    });
+    let count = |answer: (u16, Value)| {
+        against(
+            move |_| answer.clone(),
+            async |applier| applier.addresses_in_use().await,
+        )
+    };
+    assert_eq!(count((200, list)).await.expect("a list"), 7);
+    // Whoever may not see them must not keep anything from being removed.
+    for code in [403, 404] {
+        assert_eq!(count(refusal(code, "no")).await.expect("none"), 0);
+    }
+    assert!(count(refusal(500, "etcd is away")).await.is_err());
+}
