@@ -1,4 +1,4 @@
-//! The command line: upstream's flags, and two commands that print manifests.
+//! The command line: upstream's flags, and commands that print manifests.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use metallb_crds::names::DEFAULT_NAMESPACE;
 use metallb_kit::args::{LogLevel, go_bool};
 
-use crate::render::WEBHOOK_SERVICE;
+use crate::render::{Part, WEBHOOK_SERVICE};
 use crate::webhook::Source;
 
 /// Turns the MetalLB object into a running MetalLB, and keeps it so.
@@ -40,6 +40,29 @@ pub(crate) enum Command {
     /// Print what a report of a bug needs, without secrets: objects, Events and logs.
     Collect {
         /// Where MetalLB is.
+        #[arg(long, default_value = DEFAULT_NAMESPACE)]
+        namespace: String,
+    },
+    /// Print manifests of MetalLB without an operator.
+    Standalone {
+        /// The file with a MetalLB object that says what to run [default: an empty one].
+        #[arg(long, short)]
+        file: Option<PathBuf>,
+        /// As `bgpBackend` of that object.
+        #[arg(long)]
+        backend: Option<String>,
+        /// What to print.
+        #[arg(
+            long,
+            value_enum,
+            value_delimiter = ',',
+            default_value = "crds,programs"
+        )]
+        parts: Vec<Part>,
+        /// The image of controller and speaker.
+        #[arg(long, default_value = "metallb.io/metallb:dev")]
+        image: String,
+        /// Where to install it.
         #[arg(long, default_value = DEFAULT_NAMESPACE)]
         namespace: String,
     },

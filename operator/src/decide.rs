@@ -179,7 +179,7 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
     let objects = render(&Inputs {
         spec,
         namespace: &settings.namespace,
-        uid: metallb.meta().uid.as_deref().unwrap_or_default(),
+        uid: Some(metallb.meta().uid.as_deref().unwrap_or_default()),
         images: &settings.images,
         ports: settings.ports,
         platform: settings.platform,

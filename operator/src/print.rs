@@ -9,7 +9,7 @@ use metallb_crds::v1beta1::MetalLB;
 use rand::random;
 
 use crate::platform::Platform;
-use crate::render::{Inputs, Install, Webhooks, install, render};
+use crate::render::{Inputs, Install, Part, Standalone, Webhooks, install, render};
 use crate::settings::{Images, Ports};
 use crate::{VERSION, frr_k8s, yaml};
 
@@ -23,11 +23,38 @@ pub(crate) fn manifests(image: &str, namespace: &str) {
     print!("{}", yaml::documents(&install));
 }
 
+/// MetalLB without an operator, as the `MetalLB` object in `file` and `backend` say.
+pub(crate) fn standalone(
+    file: Option<&Path>,
+    backend: Option<&str>,
+    parts: &[Part],
+    (image, namespace): (&str, &str),
+) -> anyhow::Result<()> {
+    let mut spec = file.map(read).transpose()?.unwrap_or_default().spec;
+    if let Some(backend) = backend {
+        spec.bgp_backend = Some(backend.to_owned());
+    }
+    let standalone = Standalone {
+        spec: &spec,
+        namespace,
+        image,
+        version: VERSION,
+    };
+    for part in parts {
+        print!("{}", yaml::documents(&standalone.part(*part)));
+    }
+    Ok(())
+}
+
+fn read(file: &Path) -> anyhow::Result<MetalLB> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
+    serde_saphyr::from_str(&text)
+        .with_context(|| format!("{} is not a MetalLB object", file.display()))
+}
+
 /// What the `MetalLB` object in `file` is turned into.
 pub(crate) fn operands(file: &Path, image: &str) -> anyhow::Result<()> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
-    let metallb: MetalLB = serde_saphyr::from_str(&text)
-        .with_context(|| format!("{} is not a MetalLB object", file.display()))?;
+    let metallb = read(file)?;
     let objects = render(&Inputs {
         spec: &metallb.spec,
         namespace: metallb
@@ -35,7 +62,7 @@ pub(crate) fn operands(file: &Path, image: &str) -> anyhow::Result<()> {
             .namespace
             .as_deref()
             .unwrap_or(DEFAULT_NAMESPACE),
-        uid: metallb.metadata.uid.as_deref().unwrap_or_default(),
+        uid: Some(metallb.metadata.uid.as_deref().unwrap_or_default()),
         images: &Images {
             controller: image.to_owned(),
             speaker: image.to_owned(),

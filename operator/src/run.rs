@@ -34,6 +34,18 @@ pub(crate) fn run() -> ExitCode {
         }
         Some(Command::Check { paths }) => check::check(paths),
         Some(Command::Collect { namespace }) => collect::collect(namespace),
+        Some(Command::Standalone {
+            file,
+            backend,
+            parts,
+            image,
+            namespace,
+        }) => print::standalone(
+            file.as_deref(),
+            backend.as_deref(),
+            parts,
+            (image, namespace),
+        ),
         Some(Command::Render { file, image }) => print::operands(file, image),
         None => serve(&arguments.flags),
     };

@@ -59,15 +59,71 @@ pub(crate) fn definitions_without_rules() -> Result<String> {
     ])
 }
 
-/// `config/operator.yaml`, from the operator's renderer.
+/// What `config/` and the chart have from the operator's renderer.
 pub(crate) fn manifests(args: &GeneratedArgs) -> Result<()> {
-    let printed = print(&["--package", "metallb-operator", "--", "manifests"])?;
-    let header = "# Made by `cargo xtask manifests`; change operator/src/render instead.";
-    let wanted = BTreeMap::from([(
-        PathBuf::from("config/operator.yaml"),
-        format!("{header}\n{printed}"),
-    )]);
+    let mut wanted = BTreeMap::new();
+    let mut want = |path: &str, printed: &str| {
+        let header = "# Made by `cargo xtask manifests`; change operator/src/render instead.";
+        wanted.insert(PathBuf::from(path), format!("{header}\n{printed}"));
+    };
+    want("config/operator.yaml", &operator(&["manifests"])?);
+    let definitions = standalone("native", "crds")?;
+    want("config/crd/definitions.yaml", &definitions);
+    want(
+        "config/networkpolicies/networkpolicies.yaml",
+        &standalone("native", "network-policies")?,
+    );
+    want(
+        "charts/metallb/charts/crds/templates/crds.yaml",
+        &in_the_chart(&definitions),
+    );
+    for backend in BACKENDS {
+        let programs = standalone(backend, "programs")?;
+        want(&format!("config/{backend}/metallb.yaml"), &programs);
+        // Upstream has no single file for this one.
+        if backend == "frr-k8s-external" {
+            continue;
+        }
+        let monitors = standalone(backend, "monitors")?;
+        want(
+            &format!("config/prometheus-{backend}/monitors.yaml"),
+            &monitors,
+        );
+        let plain = format!("{definitions}{programs}");
+        let folder = "config/manifests";
+        want(&format!("{folder}/metallb-{backend}.yaml"), &plain);
+        want(
+            &format!("{folder}/metallb-{backend}-prometheus.yaml"),
+            &format!("{plain}{monitors}"),
+        );
+    }
     settle(&wanted, args.check, "cargo xtask manifests")
+}
+
+/// The values of `bgpBackend`, each with a folder in `config/`.
+const BACKENDS: [&str; 4] = ["native", "frr", "frr-k8s", "frr-k8s-external"];
+
+/// The definitions as templates of the chart: they name the namespace of the release, and stay when
+/// it is uninstalled, since everybody's pools and peers would go with them.
+fn in_the_chart(definitions: &str) -> String {
+    definitions
+        .replace(
+            "namespace: metallb-system\n",
+            "namespace: {{ .Release.Namespace }}\n",
+        )
+        .replace(
+            "\nmetadata:\n",
+            "\nmetadata:\n  annotations:\n    helm.sh/resource-policy: keep\n",
+        )
+}
+
+/// Manifests of MetalLB without an operator.
+fn standalone(backend: &str, part: &str) -> Result<String> {
+    operator(&["standalone", "--backend", backend, "--parts", part])
+}
+
+fn operator(arguments: &[&str]) -> Result<String> {
+    print(&[&["--package", "metallb-operator", "--"], arguments].concat())
 }
 
 /// What `cargo run …` prints. The tasks link no program and no API type: they build quickly, and
@@ -102,6 +158,7 @@ fn settle(wanted: &BTreeMap<PathBuf, String>, check: bool, task: &str) -> Result
             if text.is_empty() {
                 fs::remove_file(&absolute)
             } else {
+                fs::create_dir_all(absolute.parent().unwrap_or(&absolute))?;
                 fs::write(&absolute, text)
             }
             .with_context(|| format!("cannot write {}", path.display()))?;

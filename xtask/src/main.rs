@@ -46,7 +46,7 @@ enum Task {
     Bench(bench::BenchArgs),
     /// Write the definitions of our kinds (CRDs) from the API's types.
     Crds(generated::GeneratedArgs),
-    /// Write the install manifest from the operator's renderer.
+    /// Write the manifests to apply, and the chart's definitions, from the operator's renderer.
     Manifests(generated::GeneratedArgs),
 }
 

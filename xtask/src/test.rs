@@ -114,6 +114,11 @@ fn unit(stages: &mut Stages) -> Result<()> {
         "lints of the stories",
         clippy.args(["--", "-D", "warnings"]),
     )?;
+    let myself = std::env::current_exe().context("where is this program?")?;
+    stages.check(
+        "generated manifests are what the code says",
+        Command::new(myself).args(["manifests", "--check"]),
+    )?;
     // For the same reason this is all but the stories.
     let tests = cargo("test --workspace --locked --no-fail-fast");
     stages.tests("unit and property tests", Tests::Beside, tests, None)

@@ -7,20 +7,24 @@ use super::{Component, Inputs, pod, rules};
 use crate::object::{Kind, Object};
 
 pub(super) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
-    let mut objects = Vec::from(inputs.account(
-        Component::Controller,
-        "controller",
-        &rules::controller_cluster(),
-        &rules::controller_namespaced(),
-    ));
+    let (mut cluster, mut namespaced) =
+        (rules::controller_cluster(), rules::controller_namespaced());
+    if inputs.uid.is_none() {
+        cluster.push(rules::conversion());
+        namespaced.extend(rules::memberlist(inputs.memberlist_secret(), DEPLOYMENT));
+    }
+    let mut objects =
+        Vec::from(inputs.account(Component::Controller, "controller", &cluster, &namespaced));
     objects.push(inputs.object(
         Kind::Deployment,
         Component::Controller,
-        "controller",
+        DEPLOYMENT,
         deployment(inputs),
     ));
     objects
 }
+
+const DEPLOYMENT: &str = "controller";
 
 /// Two replicas: one leads, the other takes over without waiting for an image or a node.
 const REPLICAS: u32 = 2;
@@ -49,7 +53,7 @@ fn deployment(inputs: &Inputs<'_>) -> Value {
                 "terminationMessagePolicy": pod::LAST_WORDS,
                 "command": ["/controller"],
                 "args": args(inputs),
-                "env": [pod::field_env("METALLB_POD_NAME", "metadata.name")],
+                "env": env(inputs),
                 "ports": [
                     { "name": "metricshttps", "containerPort": inputs.ports.metrics },
                     { "name": "webhook-server", "containerPort": PORT },
@@ -75,7 +79,22 @@ fn deployment(inputs: &Inputs<'_>) -> Value {
 
 fn args(inputs: &Inputs<'_>) -> Vec<String> {
     let mut args = pod::common_args(inputs);
-    // The operator converts, also when no controller runs.
-    args.push("--register-conversion=false".to_owned());
+    if inputs.uid.is_some() {
+        // The operator converts, also when no controller runs.
+        args.push("--register-conversion=false".to_owned());
+    }
     args
+}
+
+fn env(inputs: &Inputs<'_>) -> Vec<Value> {
+    let mut env = vec![pod::field_env("METALLB_POD_NAME", "metadata.name")];
+    if inputs.uid.is_none() {
+        // Nobody else makes that Secret; it goes with the Deployment.
+        env.push(pod::env(
+            "METALLB_ML_SECRET_NAME",
+            inputs.memberlist_secret(),
+        ));
+        env.push(pod::env("METALLB_DEPLOYMENT", DEPLOYMENT));
+    }
+    env
 }

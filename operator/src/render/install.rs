@@ -17,7 +17,7 @@ pub(crate) struct Install<'a> {
 
 /// Everything to `kubectl apply`, in order.
 pub(crate) fn install(install: &Install<'_>) -> Vec<Value> {
-    let mut documents = vec![install.namespace()];
+    let mut documents = vec![namespace_of_speakers(install.namespace)];
     documents.extend(metallb_crds::all());
     let (cluster, namespaced) = (
         rules::operator_cluster(install.namespace),
@@ -85,25 +85,25 @@ const BINDING: &str = "metallb-manager-rolebinding";
 /// Port of `/healthz` and `/readyz`.
 const PROBES: u16 = 8080;
 
-impl Install<'_> {
-    /// The speaker uses its node's network, which Pod Security calls privileged.
-    fn namespace(&self) -> Value {
-        let levels: serde_json::Map<String, Value> = ["enforce", "audit", "warn"]
-            .map(|mode| {
-                (
-                    format!("pod-security.kubernetes.io/{mode}"),
-                    "privileged".into(),
-                )
-            })
-            .into_iter()
-            .collect();
-        json!({
-            "apiVersion": "v1",
-            "kind": "Namespace",
-            "metadata": { "name": self.namespace, "labels": levels },
+/// The speaker uses its node's network, which Pod Security calls privileged.
+pub(super) fn namespace_of_speakers(namespace: &str) -> Value {
+    let levels: serde_json::Map<String, Value> = ["enforce", "audit", "warn"]
+        .map(|mode| {
+            (
+                format!("pod-security.kubernetes.io/{mode}"),
+                "privileged".into(),
+            )
         })
-    }
+        .into_iter()
+        .collect();
+    json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": { "name": namespace, "labels": levels },
+    })
+}
 
+impl Install<'_> {
     fn object(&self, kind: Kind, name: &str, body: Value) -> Object {
         let mut metadata = json!({
             "labels": {

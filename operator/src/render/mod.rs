@@ -2,15 +2,18 @@
 
 mod controller;
 mod install;
+mod monitors;
 mod pod;
 mod rules;
 mod shared;
 mod speaker;
+mod standalone;
 mod webhooks;
 
 pub(crate) use install::{Install, OPERATOR_DEPLOYMENT, WEBHOOK_SERVICE, install, registration};
 pub(crate) use rules::{MEMBERLIST_SECRET, OPERATOR_LEASE, OPERATOR_SECRET};
 pub(crate) use shared::MEMBERLIST_KEY;
+pub(crate) use standalone::{Part, Standalone};
 pub(crate) use webhooks::Webhooks;
 
 use metallb_crds::names::METALLB_NAME;
@@ -28,8 +31,9 @@ pub(crate) struct Inputs<'a> {
     pub(crate) spec: &'a MetalLBSpec,
     /// Where the `MetalLB` object and its operands live.
     pub(crate) namespace: &'a str,
-    /// The `MetalLB` object's, to which namespaced operands belong.
-    pub(crate) uid: &'a str,
+    /// The `MetalLB` object's, to which namespaced operands belong; none where no operator runs,
+    /// and whoever applies the objects keeps them.
+    pub(crate) uid: Option<&'a str>,
     pub(crate) images: &'a Images,
     pub(crate) ports: Ports,
     /// What the cluster is.
@@ -90,27 +94,46 @@ impl Inputs<'_> {
     /// An operand, with the metadata that all operands have.
     fn object(&self, kind: Kind, component: Component, name: &str, body: Value) -> Object {
         let mut metadata = json!({
-            "labels": {
-                "app": "metallb",
-                "component": component.name(),
-                "app.kubernetes.io/managed-by": FIELD_MANAGER,
-                "app.kubernetes.io/version": self.version,
-                INVENTORY_LABEL: self.namespace,
-            },
+            "labels": { "app": "metallb", "component": component.name() },
         });
         if kind.is_namespaced() {
             metadata["namespace"] = self.namespace.into();
+        }
+        if let Some(uid) = self.uid {
+            self.belongs_to_the_operator(kind, uid, &mut metadata);
+        }
+        Object::new(kind, name, metadata, body)
+    }
+
+    fn belongs_to_the_operator(&self, kind: Kind, uid: &str, metadata: &mut Value) {
+        pod::merge(
+            &mut metadata["labels"],
+            json!({
+                "app.kubernetes.io/managed-by": FIELD_MANAGER,
+                "app.kubernetes.io/version": self.version,
+                INVENTORY_LABEL: self.namespace,
+            }),
+        );
+        if kind.is_namespaced() {
             // A cluster-scoped object cannot belong to a namespaced one; the finalizer of the
             // MetalLB object takes care of those.
             metadata["ownerReferences"] = json!([{
                 "apiVersion": "metallb.io/v1beta1",
                 "kind": "MetalLB",
                 "name": METALLB_NAME,
-                "uid": self.uid,
+                "uid": uid,
                 "controller": true,
             }]);
         }
-        Object::new(kind, name, metadata, body)
+    }
+
+    /// The Secret under which speakers seal their heartbeats. Upstream has another name for it
+    /// where no operator runs.
+    fn memberlist_secret(&self) -> &'static str {
+        match self.uid {
+            Some(_) => MEMBERLIST_SECRET,
+            None => standalone::MEMBERLIST_SECRET,
+        }
     }
 
     /// The account, the roles and the bindings of one component.
@@ -121,6 +144,10 @@ impl Inputs<'_> {
         cluster: &[rules::Rule],
         namespaced: &[rules::Rule],
     ) -> [Object; 5] {
+        let role = match (component, self.uid) {
+            (Component::Speaker, None) => standalone::SPEAKER_ROLE,
+            _ => name,
+        };
         let cluster_name = rules::cluster_name(self.namespace, name);
         let binding = |role: Kind, role_name: &str| {
             json!({
@@ -149,8 +176,8 @@ impl Inputs<'_> {
                 &cluster_name,
                 binding(Kind::ClusterRole, &cluster_name),
             ),
-            object(Kind::Role, name, json!({ "rules": namespaced })),
-            object(Kind::RoleBinding, name, binding(Kind::Role, name)),
+            object(Kind::Role, role, json!({ "rules": namespaced })),
+            object(Kind::RoleBinding, role, binding(Kind::Role, role)),
         ]
     }
 }

@@ -129,6 +129,31 @@ pub(crate) fn speaker_namespaced(passwords: &BTreeSet<String>) -> Vec<Rule> {
     rules
 }
 
+/// Without an operator the controller says that it converts, and whom to trust there.
+pub(crate) fn conversion() -> Rule {
+    rule(
+        "apiextensions.k8s.io",
+        &["customresourcedefinitions"],
+        &["list", "watch", "patch"],
+    )
+    .named(CONVERTED)
+}
+
+/// Without an operator the controller makes the memberlist Secret, which `deployment` then owns.
+pub(crate) fn memberlist(secret: &str, deployment: &str) -> [Rule; 3] {
+    [
+        // The name is not known to the authoriser on creation.
+        rule("", &["secrets"], &["create"]),
+        rule("", &["secrets"], &["get"]).named(secret),
+        rule("apps", &["deployments"], &["get"]).named(deployment),
+    ]
+}
+
+/// Without an operator nobody follows which Secrets BGPPeers name.
+pub(crate) fn any_password() -> Rule {
+    rule("", &["secrets"], &["get"])
+}
+
 /// What the operator does itself in the whole cluster.
 pub(crate) fn operator_own_cluster(namespace: &str) -> Vec<Rule> {
     let (group, _, _) = Kind::ClusterRole.names();
@@ -147,12 +172,7 @@ pub(crate) fn operator_own_cluster(namespace: &str) -> Vec<Rule> {
         rule(ADMISSION, &[CONFIGURATIONS], &["get", "patch", "delete"])
             .named(CONFIGURATION)
             .named(OPERATOR_CONFIGURATION),
-        rule(
-            "apiextensions.k8s.io",
-            &["customresourcedefinitions"],
-            &["list", "watch", "patch"],
-        )
-        .named(CONVERTED),
+        conversion(),
         rule(
             "apiextensions.k8s.io",
             &["customresourcedefinitions"],

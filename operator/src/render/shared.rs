@@ -4,28 +4,30 @@
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 
-use super::{Component, Inputs, MEMBERLIST_SECRET};
+use super::{Component, Inputs};
 use crate::object::{Kind, Object};
 
 /// The field of the memberlist Secret that holds the key.
 pub(crate) const MEMBERLIST_KEY: &str = "secretkey";
 pub(super) const EXCLUDE_L2: &str = "metallb-excludel2";
 
-pub(super) fn render(inputs: &Inputs<'_>) -> [Object; 2] {
-    [
-        inputs.object(
+pub(super) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
+    let mut objects = vec![inputs.object(
+        Kind::ConfigMap,
+        Component::Shared,
+        EXCLUDE_L2,
+        json!({ "data": { "excludel2.yaml": excluded_interfaces() } }),
+    )];
+    // Without an operator the controller makes the Secret: a manifest cannot have a random key.
+    if inputs.uid.is_some() {
+        objects.push(inputs.object(
             Kind::Secret,
             Component::Shared,
-            MEMBERLIST_SECRET,
+            inputs.memberlist_secret(),
             json!({ "type": "Opaque", "data": { MEMBERLIST_KEY: memberlist_key(inputs) } }),
-        ),
-        inputs.object(
-            Kind::ConfigMap,
-            Component::Shared,
-            EXCLUDE_L2,
-            json!({ "data": { "excludel2.yaml": excluded_interfaces() } }),
-        ),
-    ]
+        ));
+    }
+    objects
 }
 
 /// The key that is there, or a new one in upstream's form: 16 random bytes as unpadded base64.

@@ -2,17 +2,21 @@
 
 use serde_json::{Value, json};
 
-use super::{Component, Inputs, MEMBERLIST_SECRET, pod, rules, shared};
+use super::{Component, Inputs, pod, rules, shared};
 use crate::frr_k8s;
 use crate::object::{Kind, Object};
 use crate::platform::backend;
 
 pub(super) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
+    let mut namespaced = rules::speaker_namespaced(inputs.password_secrets);
+    if inputs.uid.is_none() {
+        namespaced.push(rules::any_password());
+    }
     let mut objects = Vec::from(inputs.account(
         Component::Speaker,
         "speaker",
         &rules::speaker_cluster(inputs.writes_for_frr_k8s),
-        &rules::speaker_namespaced(inputs.password_secrets),
+        &namespaced,
     ));
     objects.push(inputs.object(
         Kind::DaemonSet,
@@ -51,11 +55,21 @@ fn daemon_set(inputs: &Inputs<'_>) -> Value {
                 "volumeMounts": [
                     { "name": "memberlist", "mountPath": MEMBERLIST_PATH, "readOnly": true },
                     { "name": "excludel2", "mountPath": "/etc/metallb", "readOnly": true },
+                    {
+                        "name": "memberlist-config",
+                        "mountPath": "/etc/metallb/memberlist",
+                        "readOnly": true,
+                    },
                 ],
             }],
             "volumes": [
-                { "name": "memberlist", "secret": { "secretName": MEMBERLIST_SECRET } },
+                { "name": "memberlist", "secret": { "secretName": inputs.memberlist_secret() } },
                 { "name": "excludel2", "configMap": { "name": shared::EXCLUDE_L2 } },
+                // The user's own, with the pace of the heartbeats.
+                {
+                    "name": "memberlist-config",
+                    "configMap": { "name": "metallb-memberlist-config", "optional": true },
+                },
             ],
         }),
     );

@@ -16,7 +16,7 @@ fn render_spec(spec: Value) -> Vec<Object> {
     render(&Inputs {
         spec: &spec,
         namespace: "metallb-system",
-        uid: "00000000-0000-0000-0000-000000000001",
+        uid: Some("00000000-0000-0000-0000-000000000001"),
         images: &images,
         ports: Ports::default(),
         platform: Platform::Kubernetes,
@@ -259,7 +259,8 @@ fn what_pods_refer_to_is_rendered() {
                 if let Some(secret) = volume.get("secret") {
                     has(Kind::Secret, &secret["secretName"]);
                 }
-                if let Some(config_map) = volume.get("configMap") {
+                let config_map = volume.get("configMap");
+                if let Some(config_map) = config_map.filter(|it| it["optional"] != true) {
                     has(Kind::ConfigMap, &config_map["name"]);
                 }
             }
@@ -300,7 +301,7 @@ fn rendered(ports: Ports, existing_memberlist_key: Option<&[u8]>) -> Vec<Object>
     render(&Inputs {
         spec: &MetalLBSpec::default(),
         namespace: "metallb-system",
-        uid: "1",
+        uid: Some("1"),
         images: &images,
         ports,
         platform: Platform::Kubernetes,

@@ -142,6 +142,32 @@ fn every_right_of_the_controller_is_used() {
     );
 }
 
+/// Beside what they may where an operator runs.
+#[test]
+fn every_right_of_programs_without_an_operator_is_used() {
+    let mut more = vec![conversion(), any_password()];
+    more.extend(memberlist("memberlist", "controller"));
+    let uses: &[Use] = &[
+        (
+            "customresourcedefinitions",
+            &["list", "watch", "patch"],
+            "kit::webhook: the conversion of BGPPeers",
+        ),
+        (
+            "secrets",
+            &["get"],
+            "memberlist: is it there; bgp::secrets: passwords of sessions",
+        ),
+        ("secrets", &["create"], "memberlist"),
+        ("deployments", &["get"], "memberlist: who owns it"),
+    ];
+    used(&more, uses);
+    for (_, resource, name, verb) in rights(&more) {
+        let any = name.is_empty() && !["get", "create"].contains(&verb);
+        assert!(resource != "secrets" || !any, "{verb} on all Secrets");
+    }
+}
+
 #[test]
 fn every_right_of_the_speaker_is_used() {
     let speaker: &[Use] = &[
