@@ -12,6 +12,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::workspace;
 
+mod values;
+
 /// What the two tasks take.
 #[derive(Debug, clap::Args)]
 pub(crate) struct GeneratedArgs {
@@ -59,7 +61,8 @@ pub(crate) fn definitions_without_rules() -> Result<String> {
     ])
 }
 
-/// What `config/` and the chart have from the operator's renderer.
+/// What `config/` and the chart have from the operator's renderer, and the table of the chart's
+/// values.
 pub(crate) fn manifests(args: &GeneratedArgs) -> Result<()> {
     let mut wanted = BTreeMap::new();
     let mut want = |path: &str, printed: &str| {
@@ -97,6 +100,9 @@ pub(crate) fn manifests(args: &GeneratedArgs) -> Result<()> {
             &format!("{plain}{monitors}"),
         );
     }
+    let chart = Path::new("charts/metallb");
+    let readme = values::readme(&workspace::root().join(chart))?;
+    wanted.insert(chart.join("README.md"), readme);
     settle(&wanted, args.check, "cargo xtask manifests")
 }
 

@@ -61,6 +61,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
             unit(&mut stages)?;
             licences(&mut stages)?;
             upgrade_safety(&mut stages)?;
+            chart(&mut stages)?;
             cluster(&mut stages)?;
         }
         Part::Unit => unit(&mut stages)?,
@@ -110,6 +111,7 @@ fn unit(stages: &mut Stages) -> Result<()> {
     // --all-targets leaves out what tests/Cargo.toml keeps from a plain `cargo test`.
     let mut clippy = cargo("clippy --quiet --locked --package metallb-tests");
     clippy.args(CLUSTER.map(|(_, test)| format!("--test={test}")));
+    clippy.arg("--test=chart");
     stages.check(
         "lints of the stories",
         clippy.args(["--", "-D", "warnings"]),
@@ -143,6 +145,15 @@ fn upgrade_safety(stages: &mut Stages) -> Result<()> {
         .current_dir(workspace::root().join("tests/crd-safety"))
         .stdin(fs::File::open(&path)?);
     stages.check("definitions replace upstream's safely", &mut go)
+}
+
+/// The chart, held against the operator's renderer.
+fn chart(stages: &mut Stages) -> Result<()> {
+    stages
+        .steps()
+        .time("helm", || metallb_tests::helm().map(drop))?;
+    let tests = cargo("test --locked --package metallb-tests --test chart");
+    stages.tests("chart", Tests::Beside, tests, None)
 }
 
 fn cluster(stages: &mut Stages) -> Result<()> {
