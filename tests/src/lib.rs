@@ -37,6 +37,7 @@ pub mod stories;
 mod teardown;
 mod topology;
 mod up;
+mod usage;
 mod wait;
 
 pub use api::Answer;
@@ -52,4 +53,5 @@ pub use place::{Address, Place};
 pub use process::Process;
 pub use progress::{Progress, Silent, Terminal};
 pub use promtool::{Promtool, promtool};
+pub use usage::Used;
 pub use wait::eventually;

@@ -156,6 +156,18 @@ impl OwnerWatch {
         )
     }
 
+    /// Waits until this place alone answers.
+    pub fn settled_at(&self, place: Place, timeout: Duration) -> Result<()> {
+        eventually(&format!("{place} alone answers"), timeout, || {
+            let now = self.settled(timeout)?;
+            Ok(if now == place {
+                Ok(())
+            } else {
+                Err(format!("{now} answers"))
+            })
+        })
+    }
+
     fn start(cluster: &Cluster, ip: IpAddr) -> Result<Self> {
         let macs = cluster.macs()?;
         let device = cluster.client_device(ip);

@@ -46,6 +46,9 @@ enum Part {
     /// Of both, what turns the MetalLB object into a running MetalLB, keeps and removes it; needs
     /// root.
     Operator,
+    /// The chart and the plain manifests, held against the operator's renderer and then installed,
+    /// upgraded and removed; needs root.
+    Helm,
 }
 
 pub(crate) fn run(args: &TestArgs) -> Result<()> {
@@ -83,6 +86,11 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
         Part::Bgp => {
             crates(&mut stages, &BGP)?;
             some_stories(&mut stages, &["bgp"], "bgp::")?;
+        }
+        Part::Helm => {
+            crates(&mut stages, &[("what is installed", "metallb-operator")])?;
+            chart(&mut stages)?;
+            some_stories(&mut stages, &["install"], "install::")?;
         }
     }
     stages.print();
@@ -225,7 +233,7 @@ fn cargo(arguments: &str) -> Command {
 
 /// The test programs that need the embedded cluster, in the order in which they build on each
 /// other: a broken harness is seen before the stories that stand on it.
-const CLUSTER: [(&str, &str); 6] = [
+const CLUSTER: [(&str, &str); 7] = [
     (
         "it comes up, runs pods, and leaves nothing behind",
         "cluster",
@@ -235,6 +243,7 @@ const CLUSTER: [(&str, &str); 6] = [
     ("the product's stories", "stories"),
     ("nodes with a second card", "second_card"),
     ("real routers take the routes", "bgp"),
+    ("by kubectl and by Helm, without an operator", "install"),
 ];
 
 /// The crates that decide about addresses, the lowest first.

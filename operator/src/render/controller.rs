@@ -38,7 +38,8 @@ fn deployment(inputs: &Inputs<'_>) -> Value {
         json!({
             "serviceAccountName": "controller",
             "nodeSelector": pod::on_linux(&spec.controller_node_selector),
-            "tolerations": spec.controller_tolerations,
+            // An empty list is one that the API server drops, and a second apply would add again.
+            "tolerations": Some(&spec.controller_tolerations).filter(|all| !all.is_empty()),
             // One lost node should not take both replicas with it, if there is a choice.
             "topologySpreadConstraints": [{
                 "maxSkew": 1,

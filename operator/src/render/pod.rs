@@ -70,9 +70,11 @@ pub(super) fn env(name: &str, value: &str) -> Value {
     json!({ "name": name, "value": value })
 }
 
-/// An environment variable that the kubelet fills in.
+/// An environment variable that the kubelet fills in. The version is the API server's default; a
+/// reference is compared as a whole, so that without it two ways to apply would be in conflict.
 pub(super) fn field_env(name: &str, path: &str) -> Value {
-    json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } })
+    let field = json!({ "apiVersion": "v1", "fieldPath": path });
+    json!({ "name": name, "valueFrom": { "fieldRef": field } })
 }
 
 /// A process that does not answer for half a minute is started anew.

@@ -70,6 +70,9 @@ fn webhook(webhook: &Webhook, namespace: &str, policy: &str) -> Value {
             "apiVersions": [webhook.version],
             "resources": [webhook.resource],
             "operations": webhook.operations,
+            // The API server's default. A list is compared as a whole: without it, each apply would
+            // be a change.
+            "scope": "*",
         }],
         "failurePolicy": policy,
         "sideEffects": "None",

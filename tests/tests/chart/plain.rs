@@ -86,8 +86,6 @@ fn defaults(fields: &mut Map<String, Value>) {
         ("successThreshold", json!(1)),
         ("initialDelaySeconds", json!(0)),
         ("path", json!("/metrics")),
-        // The renderer says that there are none.
-        ("tolerations", json!([])),
     ];
     for (key, value) in usual {
         if fields.get(key) == Some(&value) {

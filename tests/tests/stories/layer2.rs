@@ -1,10 +1,8 @@
 //! Who announces a Service: what is shown of it, and moves that are meant.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use metallb_tests::{
     Place, eventually,
     faults::Target,
@@ -117,14 +115,7 @@ const STAYS: Duration = Duration::from_secs(4);
 
 /// Waits until the one who had the address at first alone has it again.
 pub(crate) fn answers_again(watch: &OwnerWatch, owner: Place) -> Result<()> {
-    eventually(&format!("{owner} alone answers again"), SOON * 2, || {
-        let back = watch.settled(SOON)?;
-        Ok(if back == owner {
-            Ok(())
-        } else {
-            Err(format!("{back} answers"))
-        })
-    })
+    watch.settled_at(owner, SOON * 2)
 }
 
 /// Each speaker runs with `NET_RAW` alone, on a root that it cannot write to, and its account reads
@@ -187,69 +178,14 @@ pub(crate) fn confined(world: &Installed) -> Result<()> {
     Ok(())
 }
 
-/// While this happens, a client asks who has the address and fetches the page: somebody always
-/// answers, and every connection is made. One that is made at the moment of a move may be cut off:
-/// the node where its next packet arrives knows nothing of it.
+/// While this happens, a client uses the address: somebody always answers, and every connection is
+/// made.
 pub(crate) fn without_a_gap(
     world: &Installed,
     happens: impl FnOnce(&OwnerWatch) -> Result<()>,
 ) -> Result<()> {
-    let address = world.addresses()?[0];
-    let watch = world.cluster.watch_owner(address)?;
-    watch.settled(SOON)?;
-    let started = Instant::now();
-    let over = AtomicBool::new(false);
-    let fetched = thread::scope(|scope| {
-        let client = scope.spawn(|| fetch(world, &address.to_string(), &over));
-        let happened = happens(&watch);
-        over.store(true, Ordering::Relaxed);
-        happened?;
-        client
-            .join()
-            .unwrap_or_else(|_| Err(anyhow!("a client panicked")))
-    })?;
-    let sightings = watch.sightings();
-    let during = sightings.iter().filter(|it| it.at >= started);
-    let times: Vec<_> = during.map(|it| it.at).collect();
-    let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
-    let longest = gaps.max().context("nobody answered")?;
-    let Fetched { whole, cut_off } = fetched;
-    println!(
-        "  {} answers, {longest:.0?} between two at most; the page came {whole} times, {cut_off} \
-         connections were cut off",
-        times.len()
-    );
-    ensure!(longest < GAP, "nobody answered for {longest:.0?}");
-    ensure!(whole > 0, "the page never came");
-    ensure!(cut_off <= MOVES, "{cut_off} connections were cut off");
-    Ok(())
-}
-
-/// How often the page came, and a connection was made and then cut off.
-#[derive(Default)]
-struct Fetched {
-    whole: usize,
-    cut_off: usize,
-}
-
-/// Fetches the page over new connections until it is over.
-fn fetch(world: &Installed, address: &str, over: &AtomicBool) -> Result<Fetched> {
-    let url = format!("http://{address}/");
-    let command = ["curl", "--silent", "--show-error", "--max-time", "2", &url];
-    let mut fetched = Fetched::default();
-    while !over.load(Ordering::Relaxed) {
-        let output = world.cluster.exec(Place::Client, &command).output()?;
-        match output.status.code() {
-            Some(0) => fetched.whole += 1,
-            Some(CURL_RECV_ERROR) => fetched.cut_off += 1,
-            _ => bail!(
-                "after {} times: {}",
-                fetched.whole,
-                String::from_utf8_lossy(&output.stderr)
-            ),
-        }
-    }
-    Ok(fetched)
+    let used = world.cluster.use_while(world.addresses()?[0], happens)?;
+    used.without_a_gap(MOVES)
 }
 
 /// Waits until this node alone is shown to announce the web Service.
@@ -305,9 +241,5 @@ fn objects(world: &Installed, service: &str) -> Result<Vec<Value>> {
 }
 
 const SPEAKERS: &str = "daemonset/speaker";
-/// The longest time without an answer: a client asks every 25 ms, and has to be scheduled.
-const GAP: Duration = Duration::from_millis(250);
 /// An address moves at most so often in one of these stories.
 const MOVES: usize = 4;
-/// curl's word for a connection that was reset while it was read from.
-const CURL_RECV_ERROR: i32 = 56;
