@@ -6,12 +6,15 @@ use std::path::PathBuf;
 use clap::Parser;
 use metallb_kit::args::LogLevel;
 
+use crate::configmap::ConvertConfigMap;
 use crate::webhook::Flags;
 
 /// Gives Services of type `LoadBalancer` their addresses.
 #[derive(Parser, Debug)]
 #[command(name = "controller", version)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
     /// HTTPS port of /metrics; 0 turns it off.
     #[arg(long, default_value_t = 9120)]
     pub(crate) port: u16,
@@ -52,6 +55,13 @@ pub(crate) struct Args {
     pub(crate) webhooks: Flags,
     #[command(flatten)]
     pub(crate) ineffective: Ineffective,
+}
+
+/// What it does instead of giving out addresses.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Turn the `ConfigMap` of MetalLB before 0.13 into objects.
+    ConvertConfigmap(ConvertConfigMap),
 }
 
 /// Flags that are taken and do nothing yet.

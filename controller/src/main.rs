@@ -3,6 +3,7 @@
 mod apply;
 mod args;
 mod condition;
+mod configmap;
 mod control;
 mod decide;
 #[cfg(test)]
@@ -23,8 +24,14 @@ mod world;
 
 fn main() {
     let args: args::Args = metallb_kit::args::parse();
-    metallb_kit::log::init(args.log_level);
-    if let Err(error) = run::run(&args) {
+    let ended = match &args.command {
+        Some(args::Command::ConvertConfigmap(convert)) => convert.run(),
+        None => {
+            metallb_kit::log::init(args.log_level);
+            run::run(&args)
+        }
+    };
+    if let Err(error) = ended {
         eprintln!("controller: {error:#}");
         std::process::exit(1);
     }
