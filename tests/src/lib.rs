@@ -37,6 +37,7 @@ pub mod stories;
 mod teardown;
 mod topology;
 mod up;
+pub mod upstream;
 mod usage;
 mod wait;
 

@@ -7,6 +7,8 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
+use metallb_tests::upstream;
+
 use crate::{image, steps::Steps, workspace};
 
 /// What `cargo xtask bench` takes.
@@ -89,7 +91,9 @@ fn bars() -> Result<()> {
 fn alloc(out: &Path, arguments: &[String]) -> Result<()> {
     let mut steps = Steps::start();
     let programs = programs(&mut steps, "controller")?;
-    let metallb = steps.time("looking for MetalLB's controller", || metallb("controller"))?;
+    let metallb = steps.time("looking for MetalLB's controller", || {
+        upstream::program("controller")
+    })?;
     let mut bench = Command::new(programs.join("alloc"));
     bench
         .arg("--controller")
@@ -105,7 +109,9 @@ fn alloc(out: &Path, arguments: &[String]) -> Result<()> {
 fn bgp(out: &Path, arguments: &[String]) -> Result<()> {
     let mut steps = Steps::start();
     let programs = programs(&mut steps, "speaker")?;
-    let metallb = steps.time("looking for MetalLB's speaker", || metallb("speaker"))?;
+    let metallb = steps.time("looking for MetalLB's speaker", || {
+        upstream::program("speaker")
+    })?;
     let mut bench = Command::new(programs.join("bgp"));
     bench
         .arg("--speaker")
@@ -119,7 +125,9 @@ fn bgp(out: &Path, arguments: &[String]) -> Result<()> {
 fn l2(out: &Path, picture: &Path, arguments: &[String]) -> Result<()> {
     let mut steps = Steps::start();
     let programs = programs(&mut steps, "speaker")?;
-    let metallb = steps.time("looking for MetalLB's speaker", || metallb("speaker"))?;
+    let metallb = steps.time("looking for MetalLB's speaker", || {
+        upstream::program("speaker")
+    })?;
     let mut bench = Command::new(programs.join("l2"));
     bench
         .arg("--speaker")
@@ -156,25 +164,3 @@ fn measure(steps: &mut Steps, mut bench: Command, out: &Path) -> Result<()> {
     );
     Ok(())
 }
-
-/// One of MetalLB's own programs, built by Go once and kept outside every clone.
-fn metallb(program: &str) -> Result<PathBuf> {
-    let folder = metallb_tests::cache()?.join(format!("metallb-{METALLB}"));
-    let built = folder.join(program);
-    if built.exists() {
-        return Ok(built);
-    }
-    let package = format!("go.universe.tf/metallb/{program}@{METALLB}");
-    println!("    not there; three minutes or more: go install {package}");
-    let status = Command::new("go")
-        .args(["install", "-trimpath", &package])
-        .env("GOBIN", &folder)
-        .env("CGO_ENABLED", "0")
-        .status()
-        .context("cannot run go, which builds MetalLB's programs; get it from https://go.dev/dl")?;
-    ensure!(status.success(), "go install {package} ended with {status}");
-    Ok(built)
-}
-
-/// The release that ours is measured beside.
-const METALLB: &str = "v0.15.2";

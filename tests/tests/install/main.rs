@@ -2,6 +2,7 @@
 
 mod chart;
 mod manifests;
+mod migration;
 mod world;
 
 use std::process::ExitCode;
@@ -20,6 +21,14 @@ const STORIES: &[Story<World>] = &[
     (
         "install::helm_upgrades_and_rolls_back_under_traffic",
         chart::upgraded_and_rolled_back,
+    ),
+    (
+        "migration::manifests_are_applied_over_metallbs",
+        migration::from_manifests,
+    ),
+    (
+        "migration::a_release_of_metallbs_chart_is_upgraded",
+        migration::from_a_release,
     ),
 ];
 

@@ -1,0 +1,104 @@
+//! From MetalLB's own installation to ours, in place, while a client asks for the address.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use metallb_tests::product::{self, NAMESPACE};
+use metallb_tests::{helm, upstream};
+use serde_json::json;
+
+use crate::world::{SOON, World};
+
+/// The manifests are applied over MetalLB's.
+pub(crate) fn from_manifests(world: &World) -> Result<()> {
+    let kubectl = &world.kubectl;
+    load(world)?;
+    let theirs = upstream::file("config/manifests/metallb-native.yaml")?;
+    let theirs = theirs.to_str().context("a path in UTF-8")?;
+    kubectl.output(&["apply", "-f", theirs])?;
+    world.rolled_out("")?;
+    world.configure()?;
+
+    let ours = product::path("config/manifests/metallb-native.yaml");
+    let ours = ours.to_str().context("a path in UTF-8")?;
+    changed_over(world, "kubectl apply", || {
+        kubectl.output(&["apply", "-f", ours])?;
+        world.rolled_out("")
+    })?;
+    kubectl.output(&["delete", "-f", ours])?;
+    Ok(())
+}
+
+/// The release of MetalLB's chart is upgraded to ours.
+pub(crate) fn from_a_release(world: &World) -> Result<()> {
+    load(world)?;
+    let helm = helm()?.on(world.cluster.kubeconfig());
+    let (theirs, ours) = (
+        upstream::file("charts/metallb")?,
+        product::path("charts/metallb"),
+    );
+    let run = |verb: &str, chart: &std::path::Path, values: &serde_json::Value| {
+        let chart = chart.to_str().context("a path in UTF-8")?;
+        let arguments = [verb, "metallb", chart, "-n", NAMESPACE, "-f", "-"];
+        let wait = ["--create-namespace", "--wait", "--timeout", "2m"];
+        let arguments = [&arguments[..], &wait[usize::from(verb != "install")..]].concat();
+        helm.output(&arguments, &values.to_string()).map(drop)
+    };
+    // FRR is not to be had here: the backend is native.
+    let native =
+        json!({ "frrk8s": { "enabled": false }, "speaker": { "frr": { "enabled": false } } });
+    run("install", &theirs, &native)?;
+    world.rolled_out("metallb-")?;
+    world.configure()?;
+
+    let image = json!({ "repository": "metallb.io/metallb", "tag": "dev" });
+    let values = json!({
+        "frrk8s": { "enabled": false },
+        "controller": { "image": image }, "speaker": { "image": image },
+    });
+    changed_over(world, "helm upgrade", || {
+        run("upgrade", &ours, &values)?;
+        world.rolled_out("metallb-")
+    })?;
+    helm.output(&["uninstall", "metallb", "-n", NAMESPACE, "--wait"], "")?;
+    world.no_pods()
+}
+
+/// MetalLB's programs as the images that its manifests name.
+fn load(world: &World) -> Result<()> {
+    for program in ["controller", "speaker"] {
+        let archive = upstream::image(program, world.cluster.directory())?;
+        world.cluster.load(&archive)?;
+    }
+    Ok(())
+}
+
+/// How long nobody answers for the address while `change` is made; the address stays.
+fn changed_over(world: &World, what: &str, change: impl FnOnce() -> Result<()>) -> Result<()> {
+    let before = product::assigned(&world.kubectl, "web", 2)?;
+    let address: IpAddr = before[0];
+    let watch = world.cluster.watch_owner(address)?;
+    watch.settled(SOON)?;
+    let started = Instant::now();
+    change()?;
+    watch.settled(SOON * 2)?;
+    let times = watch.sightings().into_iter().map(|it| it.at);
+    let times: Vec<_> = times.filter(|at| *at >= started).collect();
+    let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
+    let longest = gaps.max().context("nobody answered")?;
+    println!(
+        "  {what} over MetalLB {}: {:.0?} in all, nobody answered for {longest:.2?} at most",
+        upstream::VERSION,
+        started.elapsed()
+    );
+    ensure!(longest < GAP, "nobody answered for {longest:.1?}");
+    ensure!(
+        product::addresses(&world.kubectl, "web")? == before,
+        "an address changed"
+    );
+    product::page(&world.cluster, address).map(drop)
+}
+
+/// MetalLB's own speakers take so long to miss one of theirs that is gone.
+const GAP: Duration = Duration::from_secs(6);
