@@ -4,6 +4,7 @@ mod account;
 mod leftovers;
 mod rollout;
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,8 @@ pub(crate) struct Plan {
 /// What is not done now, and why; for the status.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outlook {
+    /// The form that each object is to have, as a hash.
+    pub(crate) wanted: BTreeMap<Key, u64>,
     /// What waits for another step of a rollout, and for which.
     pub(crate) waits: Vec<(Key, String)>,
     /// Where the `MetalLB` object is paused: what would be done.
@@ -230,6 +233,7 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
 
 fn apply_if_due(index: &Index, object: Object, plan: &mut Plan, now: Instant) {
     let wanted = hash(&object.manifest);
+    plan.outlook.wanted.insert(object.key.clone(), wanted);
     match index.due(&object.key, wanted, now) {
         Due::Not => {}
         Due::Now => {

@@ -335,11 +335,17 @@ impl Index {
             .retain(|key, _| key.name == OPERATOR_CONFIGURATION);
     }
 
-    /// What could not be applied, and why.
-    pub(crate) fn failures(&self) -> impl Iterator<Item = (&Key, &Failure)> {
-        self.attempts
+    /// What could not be applied, and why, of what is `wanted` now: what somebody took back is no
+    /// trouble any more.
+    pub(crate) fn failures(
+        &self,
+        wanted: &BTreeMap<Key, u64>,
+    ) -> impl Iterator<Item = (&Key, &Failure)> {
+        let failures = self
+            .attempts
             .iter()
-            .filter_map(|(key, attempts)| attempts.failure.as_ref().map(|failure| (key, failure)))
+            .filter_map(|(key, attempts)| Some((key, attempts.failure.as_ref()?)));
+        failures.filter(|(key, failure)| wanted.get(*key) == Some(&failure.wanted))
     }
 }
 
@@ -450,7 +456,7 @@ mod tests {
             Due::At(now + Duration::from_secs(30))
         );
         index.applied(key(), 8, fingerprint("10"), now);
-        assert_eq!(index.failures().count(), 0);
+        assert_eq!(index.failures(&[(key(), 8)].into()).count(), 0);
     }
 
     #[test]

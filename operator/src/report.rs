@@ -173,7 +173,7 @@ fn health<'a>(
             .err()
             .map(|invalid| invalid.to_string()),
         failures: index
-            .failures()
+            .failures(&outlook.wanted)
             .map(|(key, failure)| format!("{key}: {}", failure.message))
             .collect(),
         workloads: COMPONENTS.map(|(kind, name)| workload(kind, name)),

@@ -168,6 +168,21 @@ fn a_refused_object_stops_itself_and_waits() {
 }
 
 #[test]
+fn what_was_refused_is_no_trouble_once_it_is_taken_back() {
+    let mut world = World::serving();
+    let refused = json!({ "speakerConfig": { "annotations": { "no key": "x" } } });
+    world.see_metallb("metallb-system", "metallb", &refused);
+    let wanted = world.plan().outlook.wanted[&speaker()];
+    let (message, now) = ("no key".to_owned(), world.now);
+    world.index.failed(speaker(), wanted, message, true, now);
+    let degraded = |world: &World| world.reports()[0].status.conditions[3].status.clone();
+    assert_eq!(degraded(&world), "True");
+    world.see_metallb("metallb-system", "metallb", &json!({}));
+    assert_eq!(world.done(), NOTHING);
+    assert_eq!(degraded(&world), "False");
+}
+
+#[test]
 fn an_invalid_edit_leaves_the_last_valid_form_in_effect() {
     let mut world = World::installed();
     let invalid = json!({ "bgpBackend": "bird", "logLevel": "debug" });
