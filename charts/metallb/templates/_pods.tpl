@@ -61,6 +61,8 @@ image: {{ .repository }}:{{ .tag | default $root.Chart.AppVersion }}
 {{- with .pullPolicy }}
 imagePullPolicy: {{ . }}
 {{- end }}
+# The pod's last words say why it ended.
+terminationMessagePolicy: FallbackToLogsOnError
 {{- end }}
 {{- end }}
 
