@@ -6,6 +6,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use metallb_crds::names::DEFAULT_NAMESPACE;
 use metallb_kit::args::{LogLevel, go_bool};
 
+use crate::bundle::Version;
 use crate::render::{Part, WEBHOOK_SERVICE};
 use crate::webhook::Source;
 
@@ -66,6 +67,8 @@ pub(crate) enum Command {
         #[arg(long, default_value = DEFAULT_NAMESPACE)]
         namespace: String,
     },
+    /// Print the files of the OLM bundle and its catalogue, each after a line `--- PATH`.
+    Bundle(BundleArgs),
     /// Print what a MetalLB object is turned into. The memberlist key is random.
     Render {
         /// The file with the object.
@@ -75,6 +78,23 @@ pub(crate) enum Command {
         #[arg(long, default_value = "metallb.io/metallb:dev")]
         image: String,
     },
+}
+
+/// What a bundle is made for.
+#[derive(Args, Debug)]
+pub(crate) struct BundleArgs {
+    /// The version of the bundle.
+    #[arg(long, default_value = crate::VERSION)]
+    pub(crate) version: Version,
+    /// The version that it takes the place of.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) replaces: Option<Version>,
+    /// The image of operator, controller and speaker; by its digest in what is published.
+    #[arg(long, default_value = "metallb.io/metallb:dev")]
+    pub(crate) image: String,
+    /// Where the bundle's own image will be, for the catalogue.
+    #[arg(long, default_value = "metallb.io/metallb-operator-bundle:dev")]
+    pub(crate) bundle_image: String,
 }
 
 /// The flags of the operator proper.

@@ -2,6 +2,7 @@
 
 mod apply;
 mod args;
+mod bundle;
 mod check;
 mod collect;
 mod conditions;

@@ -8,6 +8,8 @@ use metallb_crds::names::DEFAULT_NAMESPACE;
 use metallb_crds::v1beta1::MetalLB;
 use rand::random;
 
+use crate::args::BundleArgs;
+use crate::bundle::{self, Bundle, File};
 use crate::platform::Platform;
 use crate::render::{Inputs, Install, Part, Standalone, Webhooks, install, render};
 use crate::settings::{Images, Ports};
@@ -50,6 +52,19 @@ fn read(file: &Path) -> anyhow::Result<MetalLB> {
     let text = std::fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
     serde_saphyr::from_str(&text)
         .with_context(|| format!("{} is not a MetalLB object", file.display()))
+}
+
+/// The OLM bundle, one file after the other.
+pub(crate) fn bundle(args: &BundleArgs) {
+    let bundle = Bundle {
+        version: args.version.clone(),
+        replaces: args.replaces.clone(),
+        image: args.image.clone(),
+        own_image: args.bundle_image.clone(),
+    };
+    for File { path, text } in bundle::files(&bundle) {
+        print!("--- {path}\n{text}");
+    }
 }
 
 /// What the `MetalLB` object in `file` is turned into.

@@ -46,6 +46,10 @@ pub(crate) fn run() -> ExitCode {
             parts,
             (image, namespace),
         ),
+        Some(Command::Bundle(args)) => {
+            print::bundle(args);
+            Ok(())
+        }
         Some(Command::Render { file, image }) => print::operands(file, image),
         None => serve(&arguments.flags),
     };

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use sha2::{Digest as _, Sha256};
 
-use crate::{kube, oci, process};
+use crate::{go, oci, process};
 
 /// `helm`, ready to be run.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub fn helm() -> Result<Helm> {
     let sums = Path::new(SOURCES).join("go.sum");
     let sums = fs::read(&sums).with_context(|| format!("cannot read {}", sums.display()))?;
     let key = oci::hex(&Sha256::digest(sums)[..8]);
-    let folder = kube::cache()?.join(format!("helm-{key}"));
+    let folder = go::cache()?.join(format!("helm-{key}"));
     let program = folder.join("helm");
     if !program.exists() {
         println!("    helm is not there; two minutes or more: go build {PACKAGE}");

@@ -1,64 +1,17 @@
-//! Building Kubernetes: one Go program, cached by what it is built from.
+//! Building Kubernetes: one Go program, and what runs beside it.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
-use sha2::{Digest as _, Sha256};
+use anyhow::Result;
 
-use crate::{
-    images, interrupt, oci,
-    progress::Progress,
-    release::{Program, Release},
-};
+use crate::{go::Module, images, progress::Progress, release::Release};
 
 /// The directory that holds `kube`, `pause`, `agnhost` and the images; built if it is not there.
 pub(crate) fn ensure_built(release: &Release, progress: &mut dyn Progress) -> Result<PathBuf> {
-    let cache = cache()?.join("kube");
-    let built = cache.join(key(release)?);
-    if built.exists() {
-        return Ok(built);
-    }
-    fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
-    // Another command may be at the same build; then its result is ours too.
-    let lock = fs::File::create(cache.join(".lock"))?;
-    if lock.try_lock().is_err() {
-        progress.step("waiting for another command that is building Kubernetes");
-        lock.lock()?;
-    }
-    if built.exists() {
-        return Ok(built);
-    }
-    let go = go(release)?;
-    let partial = cache.join(".partial");
-    if partial.exists() {
-        fs::remove_dir_all(&partial)?;
-    }
-    fs::create_dir_all(&partial)?;
-    for program in release.programs {
-        progress.step(&format!(
-            "building Kubernetes {}: {}",
-            release.version, program.what
-        ));
-        build(&go, release, program, &partial, progress)?;
-    }
-    images::pack(&partial)?;
-    fs::rename(&partial, &built)
-        .with_context(|| format!("cannot move the build to {}", built.display()))?;
-    Ok(built)
+    module(release).ensure_built(images::pack, progress)
 }
 
-fn build(
-    go: &Path,
-    release: &Release,
-    program: &Program,
-    out: &Path,
-    progress: &mut dyn Progress,
-) -> Result<()> {
+fn module(release: &Release) -> Module {
     let version = release.version;
     let mut numbers = version.split('.');
     let (major, minor) = (
@@ -69,130 +22,18 @@ fn build(
     let flags = format!(
         "-s -w -X {package}.gitVersion=v{version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"
     );
-    let mut child = Command::new(go)
-        .current_dir(SOURCES)
-        .args(["build", "-trimpath", "-buildvcs=false", "-mod=readonly"])
-        .arg(format!("-modfile={}", release.modules))
-        .args(["-ldflags", &flags, "-o"])
-        .arg(format!("{}/", out.display()))
-        .args(program.packages)
-        .env("CGO_ENABLED", "0")
-        .stdin(Stdio::null())
-        .spawn()
-        .with_context(|| format!("cannot run {}", go.display()))?;
-    wait(&mut child, progress)
-}
-
-/// Waits for the compiler, with a sign of life now and then.
-fn wait(child: &mut Child, progress: &mut dyn Progress) -> Result<()> {
-    let started = Instant::now();
-    let mut said = started;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            if !status.success() {
-                // Ctrl-C reaches the compiler too.
-                interrupt::check()?;
-                bail!("go build ended with {status}; its own words are above");
-            }
-            return Ok(());
-        }
-        if let Err(interrupted) = interrupt::check() {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(interrupted);
-        }
-        if said.elapsed() >= Duration::from_secs(30) {
-            said = Instant::now();
-            progress.note(&format!(
-                "still building, {} s",
-                started.elapsed().as_secs()
-            ));
-        }
-        std::thread::sleep(Duration::from_millis(100));
+    Module {
+        what: format!("Kubernetes {version}"),
+        cache: "kube",
+        sources: Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/kube"),
+        modules: release.modules,
+        files: &["main.go", "forward.go", "push.go", "pause/main.go"],
+        go: release.go,
+        flags: vec!["-ldflags".to_owned(), flags],
+        programs: release.programs,
+        format: FORMAT,
     }
 }
 
-/// A Go that is new enough, on the PATH or where its archive is usually unpacked.
-fn go(release: &Release) -> Result<PathBuf> {
-    let mut seen = Vec::new();
-    for candidate in ["go", "/usr/local/go/bin/go", "/usr/lib/go-1.24/bin/go"] {
-        let Ok(output) = Command::new(candidate).arg("version").output() else {
-            continue;
-        };
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        if go_version(&text).is_some_and(|version| version >= release.go) {
-            return Ok(candidate.into());
-        }
-        seen.push(format!("{candidate} is {:?}", text.trim()));
-    }
-    let found = if seen.is_empty() {
-        "there is none".to_owned()
-    } else {
-        seen.join(", ")
-    };
-    let (major, minor) = release.go;
-    bail!(
-        "building Kubernetes {} needs Go {major}.{minor} or newer and {found}; \
-         get it from https://go.dev/dl and run: tar -C /usr/local -xzf go1.*.linux-*.tar.gz",
-        release.version
-    )
-}
-
-/// `go version go1.26.8 linux/amd64` is (1, 26).
-fn go_version(text: &str) -> Option<(u32, u32)> {
-    let number = text.split(' ').nth(2)?.strip_prefix("go")?;
-    let mut parts = number.split(|c: char| !c.is_ascii_digit());
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
-}
-
-/// Where what takes minutes to build is kept, outside every clone, so that a fresh one finds it:
-/// `$XDG_CACHE_HOME/metallb-rs`.
-pub fn cache() -> Result<PathBuf> {
-    let base = match env::var_os("XDG_CACHE_HOME") {
-        Some(dir) if !dir.is_empty() => PathBuf::from(dir),
-        _ => PathBuf::from(env::var_os("HOME").context("neither XDG_CACHE_HOME nor HOME is set")?)
-            .join(".cache"),
-    };
-    Ok(base.join("metallb-rs"))
-}
-
-/// What the result depends on: all sources, the module file and its sums, how images are packed.
-fn key(release: &Release) -> Result<String> {
-    let mut hash = Sha256::new();
-    hash.update(FORMAT);
-    let sums = release.modules.replace(".mod", ".sum");
-    for name in [
-        release.modules,
-        &sums,
-        "main.go",
-        "forward.go",
-        "push.go",
-        "pause/main.go",
-    ] {
-        let path = Path::new(SOURCES).join(name);
-        let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        hash.update(name);
-        hash.update(content.len().to_be_bytes());
-        hash.update(content);
-    }
-    Ok(oci::hex(&hash.finalize()[..8]))
-}
-
-const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster/kube");
 /// Changes when the images are packed otherwise.
 const FORMAT: &str = "2";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_go_calls_itself() {
-        assert_eq!(go_version("go version go1.26.8 linux/amd64"), Some((1, 26)));
-        assert_eq!(
-            go_version("go version go1.24rc1 linux/arm64"),
-            Some((1, 24))
-        );
-        assert_eq!(go_version("go: not found"), None);
-    }
-}

@@ -3,7 +3,12 @@
 //!
 //! The same files give the same digest: order, times, owners and modes are fixed.
 
-use std::{collections::HashMap, fs, io::Write, path::Path};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs,
+    io::Write,
+    path::Path,
+};
 
 use anyhow::{Context as _, Result};
 use flate2::{Compression, GzBuilder, write::GzEncoder};
@@ -19,7 +24,7 @@ use sha2::{Digest as _, Sha256};
 pub struct Image<'a> {
     /// The reference that it answers to after an import.
     pub reference: &'a str,
-    /// Programs by their names in the root directory.
+    /// Programs by their paths; one that ends with a slash is a folder where anybody may write.
     pub files: &'a [(&'a str, Vec<u8>)],
     /// What runs unless the pod says otherwise.
     pub entrypoint: &'a [&'a str],
@@ -116,19 +121,42 @@ fn named(manifest: &Descriptor, reference: &str) -> Result<Descriptor> {
 
 fn layer(files: &[(&str, Vec<u8>)]) -> Result<Vec<u8>> {
     let mut tar = tar::Builder::new(Vec::new());
+    let mut folders = BTreeSet::new();
     for (name, bytes) in files {
-        append(&mut tar, name, 0o755, bytes)?;
+        // Not every unpacker makes the folders that are not named.
+        for (end, _) in name.match_indices('/') {
+            if folders.insert(&name[..end]) {
+                let mode = if end + 1 == name.len() { 0o1777 } else { 0o755 };
+                append_folder(&mut tar, &name[..=end], mode)?;
+            }
+        }
+        if !name.ends_with('/') {
+            append(&mut tar, name, 0o755, bytes)?;
+        }
     }
     Ok(tar.into_inner()?)
 }
 
-fn append(tar: &mut tar::Builder<impl Write>, path: &str, mode: u32, bytes: &[u8]) -> Result<()> {
+fn append_folder(tar: &mut tar::Builder<impl Write>, path: &str, mode: u32) -> Result<()> {
+    let mut header = header(mode);
+    header.set_entry_type(tar::EntryType::Directory);
+    tar.append_data(&mut header, path, std::io::empty())?;
+    Ok(())
+}
+
+fn header(mode: u32) -> tar::Header {
     let mut header = tar::Header::new_ustar();
-    header.set_size(bytes.len() as u64);
+    header.set_size(0);
     header.set_mode(mode);
     header.set_mtime(0);
     header.set_uid(0);
     header.set_gid(0);
+    header
+}
+
+fn append(tar: &mut tar::Builder<impl Write>, path: &str, mode: u32, bytes: &[u8]) -> Result<()> {
+    let mut header = header(mode);
+    header.set_size(bytes.len() as u64);
     tar.append_data(&mut header, path, bytes)?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{kube, process};
+use crate::{go, process};
 
 /// `promtool`, ready to be run.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub fn promtool() -> Result<Promtool> {
     if let Some(there) = crate::machine::find("promtool") {
         return Ok(Promtool(there));
     }
-    let folder = kube::cache()?.join("promtool");
+    let folder = go::cache()?.join("promtool");
     let program = folder.join("usr/bin/promtool");
     if !program.exists() {
         take_out(&folder).context("there is no promtool; on Debian: apt-get install prometheus")?;

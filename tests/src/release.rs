@@ -1,6 +1,6 @@
 //! The releases of Kubernetes that can be built, and what each is built with.
 
-use crate::options::Kubernetes;
+use crate::{go::Program, options::Kubernetes};
 
 /// One release.
 #[derive(Debug)]
@@ -12,14 +12,6 @@ pub(crate) struct Release {
     pub(crate) go: (u32, u32),
     /// What is built, one program after the other.
     pub(crate) programs: &'static [Program],
-}
-
-/// One program, or a few from one place.
-#[derive(Debug)]
-pub(crate) struct Program {
-    /// For the person who waits.
-    pub(crate) what: &'static str,
-    pub(crate) packages: &'static [&'static str],
 }
 
 impl Kubernetes {

@@ -6,14 +6,14 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::{kube, oci, process};
+use crate::{go, oci, process};
 
 /// The release that ours is measured beside, and takes the place of.
 pub const VERSION: &str = "v0.15.2";
 
 /// A program, built by Go once and kept outside every clone.
 pub fn program(name: &str) -> Result<PathBuf> {
-    let folder = kube::cache()?.join(format!("metallb-{VERSION}"));
+    let folder = go::cache()?.join(format!("metallb-{VERSION}"));
     let built = folder.join(name);
     if built.exists() {
         return Ok(built);

@@ -132,6 +132,51 @@ fn operator(arguments: &[&str]) -> Result<String> {
     print(&[&["--package", "metallb-operator", "--"], arguments].concat())
 }
 
+/// The files that `arguments` print, each after a line `--- PATH`, by those paths in `folder`.
+pub(crate) fn files(folder: &Path, arguments: &[&str]) -> Result<BTreeMap<PathBuf, String>> {
+    let printed = print(arguments)?;
+    let mut wanted = BTreeMap::new();
+    for file in printed
+        .strip_prefix("--- ")
+        .unwrap_or_default()
+        .split("\n--- ")
+    {
+        let (path, text) = file.split_once('\n').context("a file has no content")?;
+        wanted.insert(folder.join(path), format!("{}\n", text.trim_end()));
+    }
+    Ok(wanted)
+}
+
+/// Has every file in `folder` that nothing stands behind any more go.
+pub(crate) fn nothing_else(folder: &Path, wanted: &mut BTreeMap<PathBuf, String>) -> Result<()> {
+    for file in there(&workspace::root().join(folder))? {
+        wanted.entry(folder.join(file)).or_default();
+    }
+    Ok(())
+}
+
+/// All files below a folder, by their paths in it.
+fn there(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    if !folder.exists() {
+        return Ok(found);
+    }
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = PathBuf::from(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            found.extend(
+                there(&entry.path())?
+                    .into_iter()
+                    .map(|file| name.join(file)),
+            );
+        } else {
+            found.push(name);
+        }
+    }
+    Ok(found)
+}
+
 /// What `cargo run …` prints. The tasks link no program and no API type: they build quickly, and
 /// nothing depends on a program.
 fn print(arguments: &[&str]) -> Result<String> {
@@ -152,7 +197,7 @@ fn print(arguments: &[&str]) -> Result<String> {
 }
 
 /// Makes the files what they should be, or says which are not. An empty text means no file.
-fn settle(wanted: &BTreeMap<PathBuf, String>, check: bool, task: &str) -> Result<()> {
+pub(crate) fn settle(wanted: &BTreeMap<PathBuf, String>, check: bool, task: &str) -> Result<()> {
     let mut stale = Vec::new();
     for (path, text) in wanted {
         let absolute = workspace::root().join(path);
@@ -160,6 +205,9 @@ fn settle(wanted: &BTreeMap<PathBuf, String>, check: bool, task: &str) -> Result
             stale.push(path.display().to_string());
             if check {
                 continue;
+            }
+            if let Some(folder) = absolute.parent() {
+                fs::create_dir_all(folder)?;
             }
             if text.is_empty() {
                 fs::remove_file(&absolute)

@@ -1,6 +1,7 @@
 //! The tasks of this repository: `cargo xtask --help`.
 
 mod bench;
+mod bundle;
 mod cluster;
 mod demo;
 mod generated;
@@ -48,6 +49,8 @@ enum Task {
     Crds(generated::GeneratedArgs),
     /// Write the manifests to apply, and the chart's definitions, from the operator's renderer.
     Manifests(generated::GeneratedArgs),
+    /// Write the OLM bundle and its catalogue from the operator's renderer.
+    Bundle(bundle::BundleArgs),
 }
 
 fn main() -> std::process::ExitCode {
@@ -74,6 +77,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Bench(args) => bench::run(&args),
         Task::Crds(args) => generated::crds(&args),
         Task::Manifests(args) => generated::manifests(&args),
+        Task::Bundle(args) => bundle::run(&args),
         Task::Image(args) => {
             let image = image::build(&args, &mut Steps::start())?;
             println!("image:    {}", image.archive.display());

@@ -65,6 +65,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
             licences(&mut stages)?;
             upgrade_safety(&mut stages)?;
             chart(&mut stages)?;
+            bundle(&mut stages)?;
             cluster(&mut stages)?;
         }
         Part::Unit => unit(&mut stages)?,
@@ -162,6 +163,12 @@ fn chart(stages: &mut Stages) -> Result<()> {
         .time("helm", || metallb_tests::helm().map(drop))?;
     let tests = cargo("test --locked --package metallb-tests --test chart");
     stages.tests("chart", Tests::Beside, tests, None)
+}
+
+/// The Operator Framework's judgement on the bundle; its validators are Go programs, too.
+fn bundle(stages: &mut Stages) -> Result<()> {
+    let check = "run --quiet --locked --package xtask -- bundle --check";
+    stages.check("the OLM bundle", &mut cargo(check))
 }
 
 fn cluster(stages: &mut Stages) -> Result<()> {

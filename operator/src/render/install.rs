@@ -19,10 +19,7 @@ pub(crate) struct Install<'a> {
 pub(crate) fn install(install: &Install<'_>) -> Vec<Value> {
     let mut documents = vec![namespace_of_speakers(install.namespace)];
     documents.extend(metallb_crds::all());
-    let (cluster, namespaced) = (
-        rules::operator_cluster(install.namespace),
-        rules::operator_namespaced(),
-    );
+    let (cluster, namespaced) = (rules::operator_cluster(), rules::operator_namespaced());
     documents.extend(
         [
             install.object(Kind::ServiceAccount, ACCOUNT, json!({})),
@@ -34,7 +31,7 @@ pub(crate) fn install(install: &Install<'_>) -> Vec<Value> {
             ),
             install.object(Kind::Role, ROLE, json!({ "rules": namespaced })),
             install.object(Kind::RoleBinding, BINDING, install.binding(Kind::Role)),
-            install.object(Kind::Service, WEBHOOK_SERVICE, webhook_service()),
+            install.webhook_service(),
             install.object(Kind::Deployment, OPERATOR_DEPLOYMENT, install.deployment()),
             registration(install.namespace, WEBHOOK_SERVICE),
         ]
@@ -79,14 +76,15 @@ pub(crate) fn registration(namespace: &str, service: &str) -> Object {
 pub(crate) const WEBHOOK_SERVICE: &str = "metallb-operator-webhook-service";
 /// The operator's own Deployment.
 pub(crate) const OPERATOR_DEPLOYMENT: &str = "metallb-operator-controller-manager";
-const ACCOUNT: &str = "manager-account";
+/// The operator's ServiceAccount.
+pub(crate) const ACCOUNT: &str = "manager-account";
 const ROLE: &str = "metallb-manager-role";
 const BINDING: &str = "metallb-manager-rolebinding";
 /// Port of `/healthz` and `/readyz`.
 const PROBES: u16 = 8080;
 
 /// The speaker uses its node's network, which Pod Security calls privileged.
-pub(super) fn namespace_of_speakers(namespace: &str) -> Value {
+pub(crate) fn namespace_of_speakers(namespace: &str) -> Value {
     let levels: serde_json::Map<String, Value> = ["enforce", "audit", "warn"]
         .map(|mode| {
             (
@@ -132,7 +130,18 @@ impl Install<'_> {
         })
     }
 
-    fn deployment(&self) -> Value {
+    /// What is asked of the API server at `/convert` goes to every operator.
+    pub(crate) fn webhook_service(&self) -> Object {
+        let body = json!({
+            "spec": {
+                "selector": labels(),
+                "ports": [{ "port": 443, "targetPort": PORT }],
+            },
+        });
+        self.object(Kind::Service, WEBHOOK_SERVICE, body)
+    }
+
+    pub(crate) fn deployment(&self) -> Value {
         let labels = labels();
         json!({
             "spec": {
@@ -182,13 +191,4 @@ impl Install<'_> {
 
 fn labels() -> Value {
     json!({ "control-plane": "controller-manager" })
-}
-
-fn webhook_service() -> Value {
-    json!({
-        "spec": {
-            "selector": labels(),
-            "ports": [{ "port": 443, "targetPort": PORT }],
-        },
-    })
 }

@@ -10,8 +10,13 @@ mod speaker;
 mod standalone;
 mod webhooks;
 
-pub(crate) use install::{Install, OPERATOR_DEPLOYMENT, WEBHOOK_SERVICE, install, registration};
-pub(crate) use rules::{MEMBERLIST_SECRET, OPERATOR_LEASE, OPERATOR_SECRET};
+pub(crate) use install::{
+    ACCOUNT, Install, OPERATOR_DEPLOYMENT, WEBHOOK_SERVICE, install, namespace_of_speakers,
+    registration,
+};
+pub(crate) use rules::{
+    MEMBERLIST_SECRET, OPERATOR_LEASE, OPERATOR_SECRET, operator_cluster, operator_namespaced,
+};
 pub(crate) use shared::MEMBERLIST_KEY;
 pub(crate) use standalone::{Part, Standalone};
 pub(crate) use webhooks::Webhooks;
@@ -148,7 +153,7 @@ impl Inputs<'_> {
             (Component::Speaker, None) => standalone::SPEAKER_ROLE,
             _ => name,
         };
-        let cluster_name = rules::cluster_name(self.namespace, name);
+        let cluster_name = rules::cluster_name(name);
         let binding = |role: Kind, role_name: &str| {
             json!({
                 "roleRef": {

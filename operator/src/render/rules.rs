@@ -7,7 +7,7 @@ use metallb_admission::{
     CONFIGURATION, CONVERTED, OPERATOR_CONFIGURATION, SECRET as WEBHOOK_SECRET,
 };
 use metallb_crds::frrk8s::FRR_CONFIGURATIONS;
-use metallb_crds::names::CONTROLLER_LEASE;
+use metallb_crds::names::{CONTROLLER_LEASE, DEFAULT_NAMESPACE};
 use serde::Serialize;
 
 use super::install::WEBHOOK_SERVICE;
@@ -155,7 +155,7 @@ pub(crate) fn any_password() -> Rule {
 }
 
 /// What the operator does itself in the whole cluster.
-pub(crate) fn operator_own_cluster(namespace: &str) -> Vec<Rule> {
+pub(crate) fn operator_own_cluster() -> Vec<Rule> {
     let (group, _, _) = Kind::ClusterRole.names();
     let roles = ["clusterroles", "clusterrolebindings"];
     vec![
@@ -166,8 +166,8 @@ pub(crate) fn operator_own_cluster(namespace: &str) -> Vec<Rule> {
         rule("", &["events"], &["create", "patch"]),
         rule(group, &roles, &["list", "watch", "create"]),
         rule(group, &roles, &["get", "patch", "delete"])
-            .named(cluster_name(namespace, "controller"))
-            .named(cluster_name(namespace, "speaker")),
+            .named(cluster_name("controller"))
+            .named(cluster_name("speaker")),
         rule(ADMISSION, &[CONFIGURATIONS], &["list", "watch", "create"]),
         rule(ADMISSION, &[CONFIGURATIONS], &["get", "patch", "delete"])
             .named(CONFIGURATION)
@@ -219,9 +219,9 @@ pub(crate) fn operator_own_namespaced() -> Vec<Rule> {
 }
 
 /// All that the operator must hold in the cluster: its own part, and what it grants.
-pub(crate) fn operator_cluster(namespace: &str) -> Vec<Rule> {
+pub(crate) fn operator_cluster() -> Vec<Rule> {
     union([
-        operator_own_cluster(namespace),
+        operator_own_cluster(),
         controller_cluster(),
         speaker_cluster(true),
     ])
@@ -236,9 +236,10 @@ pub(crate) fn operator_namespaced() -> Vec<Rule> {
     ])
 }
 
-/// Cluster-scoped names carry the namespace, as upstream's do.
-pub(crate) fn cluster_name(namespace: &str, component: &str) -> String {
-    format!("{namespace}:{component}")
+/// The same in whatever namespace the operator runs, as upstream's: who grants the operator its
+/// rights, OLM among them, need not know the namespace, and there is one installation in a cluster.
+pub(crate) fn cluster_name(component: &str) -> String {
+    format!("{DEFAULT_NAMESPACE}:{component}")
 }
 
 const FRR_K8S: &str = "frrk8s.metallb.io";

@@ -39,14 +39,14 @@ fn not_covered(granted: &[Rule], held: &[&[Rule]]) -> Vec<Right> {
 }
 
 fn everything() -> Vec<Rule> {
-    let mut all = operator_cluster("metallb-system");
+    let mut all = operator_cluster();
     all.extend(operator_namespaced());
     all
 }
 
 #[test]
 fn the_operator_holds_every_right_it_grants() {
-    let cluster = operator_cluster("metallb-system");
+    let cluster = operator_cluster();
     let namespaced = operator_namespaced();
     assert_eq!(not_covered(&controller_cluster(), &[&cluster]), []);
     assert_eq!(not_covered(&speaker_cluster(true), &[&cluster]), []);
@@ -73,7 +73,7 @@ fn nobody_may_everything() {
 
 #[test]
 fn secrets_are_read_by_name_and_in_one_namespace() {
-    let cluster = rights(&operator_cluster("metallb-system"));
+    let cluster = rights(&operator_cluster());
     assert!(cluster.iter().all(|right| right.1 != "secrets"));
     for (_, resource, name, verb) in rights(&operator_namespaced()) {
         let ours = [MEMBERLIST_SECRET, WEBHOOK_SECRET, OPERATOR_SECRET];
@@ -286,7 +286,7 @@ fn every_right_of_the_operator_is_used() {
         ),
     ];
     // What it holds only to grant it is in the controller's and the speaker's lists.
-    let mut own = operator_own_cluster("metallb-system");
+    let mut own = operator_own_cluster();
     own.extend(operator_own_namespaced());
     own.extend(metrics_reviews());
     used(&own, &[operator, EVERYBODY].concat());
