@@ -6,6 +6,7 @@
 
 mod api;
 pub mod api_faults;
+pub mod asking;
 mod audit;
 mod cgroup;
 mod cluster;

@@ -4,9 +4,9 @@
 //! The same files give the same digest: order, times, owners and modes are fixed.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs,
-    io::Write,
+    io::{Read, Write},
     path::Path,
 };
 
@@ -67,6 +67,43 @@ pub fn pack(image: &Image<'_>, archive: &Path) -> Result<String> {
         .build()?;
     blobs.write(&serde_json::to_vec(&serde_json::to_value(index)?)?, archive)?;
     Ok(digest)
+}
+
+/// The files of an archive that [`pack`] wrote, by their paths.
+pub fn unpack(archive: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+    let file = fs::File::open(archive)
+        .with_context(|| format!("there is no image archive {}", archive.display()))?;
+    let entries = files(file)?;
+    let json = |name: &str| -> Result<serde_json::Value> {
+        let bytes = entries
+            .get(name)
+            .with_context(|| format!("no {name} in it"))?;
+        Ok(serde_json::from_slice(bytes)?)
+    };
+    let blob = |descriptor: &serde_json::Value| {
+        let digest = descriptor["digest"].as_str().unwrap_or_default();
+        format!("blobs/{}", digest.replace(':', "/"))
+    };
+    let index = json("index.json")?;
+    let manifest = json(&blob(&index["manifests"][0]))?;
+    let layer = entries
+        .get(&blob(&manifest["layers"][0]))
+        .context("no layer in it")?;
+    files(flate2::read::GzDecoder::new(&layer[..]))
+}
+
+fn files(tar: impl Read) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    for entry in tar::Archive::new(tar).entries()? {
+        let mut entry = entry?;
+        if entry.header().entry_type().is_file() {
+            let path = entry.path()?.display().to_string();
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes)?;
+            found.insert(path, bytes);
+        }
+    }
+    Ok(found)
 }
 
 fn configuration(
@@ -224,7 +261,9 @@ mod tests {
             reference: "example.org/metallb:1",
             files: &[
                 ("controller", b"one".to_vec()),
+                ("bin/two", b"2".to_vec()),
                 ("speaker", b"two".to_vec()),
+                ("tmp/", Vec::new()),
             ],
             entrypoint: &["/controller"],
             arguments: &["--help"],
@@ -239,7 +278,10 @@ mod tests {
         let bytes = archives
             .each_ref()
             .map(|archive| fs::read(archive).unwrap());
+        let files = unpack(&archives[0]).unwrap();
         fs::remove_dir_all(&directory).unwrap();
+        assert_eq!(files["bin/two"], b"2");
+        assert_eq!(files.len(), 3, "a folder is no file: {files:?}");
         assert_eq!(digests[0], digests[1]);
         assert_eq!(bytes[0], bytes[1]);
     }

@@ -5,6 +5,7 @@
 
 mod bgp;
 mod failover;
+mod olm;
 
 use std::{net::IpAddr, time::Duration};
 
@@ -15,6 +16,7 @@ use crate::{image, steps::Steps};
 
 /// What `cargo xtask demo` takes.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct DemoArgs {
     /// Leave the cluster running and say how to use and remove it.
     #[arg(long)]
@@ -25,6 +27,9 @@ pub(crate) struct DemoArgs {
     /// Then announce an address to a real router, and show what it makes of it.
     #[arg(long, conflicts_with = "context")]
     bgp: bool,
+    /// Install through the Operator Lifecycle Manager, and upgrade while the client keeps fetching.
+    #[arg(long, conflicts_with_all = ["context", "failover", "bgp"])]
+    olm: bool,
     /// Use this context of your kubeconfig instead of making a cluster.
     #[arg(long, requires_all = ["image", "addresses"])]
     context: Option<String>,
@@ -61,7 +66,12 @@ fn on_the_embedded_cluster(args: &DemoArgs) -> Result<()> {
         || Cluster::up(&options, &mut Terminal::start()),
     )?;
 
-    let shown = show(&cluster, &image, &mut steps).and_then(|addresses| {
+    let shown = if args.olm {
+        olm::show(&cluster, &image, &mut steps)
+    } else {
+        show(&cluster, &image, &mut steps)
+    };
+    let shown = shown.and_then(|addresses| {
         let first = addresses.first().filter(|_| args.failover);
         first.map_or(Ok(()), |first| failover::show(&cluster, *first))?;
         if args.bgp {

@@ -49,6 +49,9 @@ enum Part {
     /// The chart and the plain manifests, held against the operator's renderer and then installed,
     /// upgraded and removed; needs root.
     Helm,
+    /// Under the Operator Lifecycle Manager: installed, upgraded under traffic, broken and removed;
+    /// needs root.
+    Olm,
 }
 
 pub(crate) fn run(args: &TestArgs) -> Result<()> {
@@ -92,6 +95,10 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
             crates(&mut stages, &[("what is installed", "metallb-operator")])?;
             chart(&mut stages)?;
             some_stories(&mut stages, &["install"], "")?;
+        }
+        Part::Olm => {
+            bundle(&mut stages)?;
+            some_stories(&mut stages, &["olm"], "olm::")?;
         }
     }
     stages.print();
@@ -174,8 +181,13 @@ fn bundle(stages: &mut Stages) -> Result<()> {
 fn cluster(stages: &mut Stages) -> Result<()> {
     let image = image::build(&image::ImageArgs::default(), stages.steps())?;
     for (what, test) in CLUSTER {
-        // What is about MetalLB's own programs, which take minutes to build, has a part of its own.
-        let only = (test == "install").then_some("install::");
+        // What is about MetalLB's own programs, which take minutes to build, has a part of its own; a
+        // version that breaks and one that mends it take minutes of waiting for a catalogue.
+        let only = match test {
+            "install" => Some("install::"),
+            "olm" => Some("olm::short::"),
+            _ => None,
+        };
         stories(stages, &image, what, test, only)?;
     }
     Ok(())
@@ -242,7 +254,7 @@ fn cargo(arguments: &str) -> Command {
 
 /// The test programs that need the embedded cluster, in the order in which they build on each
 /// other: a broken harness is seen before the stories that stand on it.
-const CLUSTER: [(&str, &str); 7] = [
+const CLUSTER: [(&str, &str); 8] = [
     (
         "it comes up, runs pods, and leaves nothing behind",
         "cluster",
@@ -253,6 +265,7 @@ const CLUSTER: [(&str, &str); 7] = [
     ("nodes with a second card", "second_card"),
     ("real routers take the routes", "bgp"),
     ("by kubectl and by Helm, without an operator", "install"),
+    ("installed and upgraded by OLM", "olm"),
 ];
 
 /// The crates that decide about addresses, the lowest first.

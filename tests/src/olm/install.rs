@@ -105,6 +105,7 @@ fn name_server() -> Vec<Value> {
         json!({
             "apiVersion": "v1", "kind": "Service", "metadata": metadata,
             "spec": {
+                "clusterIP": plan::DNS_SERVICE[0],
                 "clusterIPs": plan::DNS_SERVICE,
                 "ipFamilyPolicy": "RequireDualStack",
                 "selector": labels,

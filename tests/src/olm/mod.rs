@@ -2,8 +2,12 @@
 //! run from, and its judgement on bundles.
 
 mod install;
+mod product;
+mod subscription;
 
 pub use install::NAMESPACE;
+pub use product::{Publisher, Release, catalog_image};
+pub use subscription::{runs, subscribe, succeeded};
 
 use std::{
     fs,
@@ -30,6 +34,12 @@ impl Olm {
     pub fn build(progress: &mut dyn Progress) -> Result<Self> {
         let folder = module().ensure_built(finish, progress)?;
         Ok(Self { folder })
+    }
+
+    /// One of the programs.
+    fn program(&self, name: &str) -> Result<Vec<u8>> {
+        let path = self.folder.join(name);
+        fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
     /// Has the validators of the Operator Framework judge a bundle's folder and the catalogue in
