@@ -61,6 +61,9 @@ pub(crate) fn registration(namespace: &str, service: &str) -> Object {
                 "apiVersions": ["v1beta1"],
                 "resources": ["metallbs"],
                 "operations": ["CREATE", "UPDATE", "DELETE"],
+                // The default, said since a list counts as a whole: without it a second server-side
+                // apply of the manifest is a conflict with what the API server has made of it.
+                "scope": "*",
             }],
             "failurePolicy": "Ignore",
             "timeoutSeconds": 5,
