@@ -59,7 +59,7 @@ pub(crate) fn check(paths: &[PathBuf]) -> anyhow::Result<()> {
     let errors = findings.all.iter().filter(|it| it.grave).count();
     let warnings = findings.all.len() - errors;
     let summary = format!(
-        "{} objects of MetalLB checked: {errors} errors, {warnings} warnings",
+        "objects of MetalLB checked: {}, errors: {errors}, warnings: {warnings}",
         findings.checked
     );
     anyhow::ensure!(errors == 0, "{summary}");

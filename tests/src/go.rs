@@ -176,6 +176,7 @@ fn wait(child: &mut Child, progress: &mut dyn Progress) -> Result<()> {
                 started.elapsed().as_secs()
             ));
         }
+        // The pace of looking whether it has ended or somebody wants it to.
         std::thread::sleep(Duration::from_millis(100));
     }
 }

@@ -65,15 +65,7 @@ pub(crate) fn a_thousand_changes(world: &World) -> Result<()> {
 pub(crate) fn planned(world: &World) -> Result<()> {
     let ip = service(world)?;
     let routers = [FRR, BIRD];
-    let nodes = Nodes {
-        restart: true,
-        ..Nodes::default()
-    };
-    world.agree(
-        &routers,
-        &nodes,
-        |_| json!({ "enableGracefulRestart": true }),
-    )?;
+    world.agree_on_restart(&routers)?;
     let what = "while speakers were replaced, with graceful restart";
     replaced(world, ip)?.nothing_lost(what, Paths::Stay)?;
     world.agree(&routers, &Nodes::default(), |_| json!({}))?;

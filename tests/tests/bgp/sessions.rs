@@ -269,15 +269,7 @@ pub(crate) fn dual_stack(world: &World) -> Result<()> {
 pub(crate) fn graceful_restart(world: &World) -> Result<()> {
     let routers = world.routers_of(&interop::RESTART);
     let ip = world.addresses()?[0];
-    let nodes = Nodes {
-        restart: true,
-        ..Nodes::default()
-    };
-    world.agree(
-        &routers,
-        &nodes,
-        |_| json!({ "enableGracefulRestart": true }),
-    )?;
+    world.agree_on_restart(&routers)?;
     world.all_know(&routers, &told(""))?;
     let mut looks = 0;
     world.replace_speakers(|| {

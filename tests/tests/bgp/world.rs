@@ -89,6 +89,19 @@ impl World {
             .try_for_each(|it| self.cluster.start_router(*it, nodes))
     }
 
+    /// Has routers keep the nodes' routes while a speaker is replaced.
+    pub(crate) fn agree_on_restart(&self, routers: &[Place]) -> Result<()> {
+        let nodes = Nodes {
+            restart: true,
+            ..Nodes::default()
+        };
+        self.agree(
+            routers,
+            &nodes,
+            |_| json!({ "enableGracefulRestart": true }),
+        )
+    }
+
     /// Has all routers and BGPPeers be as they were in the beginning.
     pub(crate) fn as_ever(&self, routers: &[Place]) -> Result<()> {
         self.agree(routers, &Nodes::default(), |_| json!({}))?;

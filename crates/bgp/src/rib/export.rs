@@ -95,6 +95,11 @@ impl Export {
         this
     }
 
+    /// Nothing was told after all: what was made was not sent.
+    pub(crate) fn begin_anew(&mut self) {
+        *self = Self::new(self.target.clone(), self.marks_refreshes);
+    }
+
     /// How many prefixes the peer has.
     pub fn told(&self) -> usize {
         self.told.count()

@@ -5,8 +5,6 @@ use crate::rib::{Export, Rib, Target, Version};
 /// Where the telling of routes stands.
 #[derive(Clone, Debug)]
 pub(super) struct Telling {
-    target: Target,
-    marks_refreshes: bool,
     export: Export,
     /// What goes out first, made while the peer's KEEPALIVE is on its way, and the version of the
     /// routes that it was made of.
@@ -24,9 +22,7 @@ impl Telling {
     /// Nothing was told yet.
     pub(super) fn new(target: Target, marks_refreshes: bool) -> Self {
         Self {
-            export: Export::new(target.clone(), marks_refreshes),
-            target,
-            marks_refreshes,
+            export: Export::new(target, marks_refreshes),
             ready: None,
         }
     }
@@ -42,15 +38,10 @@ impl Telling {
 
     /// All routes are told as those of one that is about to go, or not any more.
     pub(super) fn shut_down_gracefully(&mut self, goes: bool) {
-        self.target.graceful_shutdown = goes;
-        if self.ready.is_some() {
-            self.begin();
+        if self.ready.take().is_some() {
+            self.export.begin_anew();
         }
         self.export.shut_down_gracefully(goes);
-    }
-
-    fn begin(&mut self) {
-        *self = Self::new(self.target.clone(), self.marks_refreshes);
     }
 
     /// Makes the first messages, of so many bytes at least if there are, once: none of them goes
@@ -68,7 +59,7 @@ impl Telling {
             Some((version, batch)) if version == rib.version() => Some(batch),
             // Routes have changed meanwhile: nobody was told the old ones.
             Some(_) => {
-                self.begin();
+                self.export.begin_anew();
                 None
             }
             None => None,

@@ -1,6 +1,6 @@
 //! What the operator keeps and repairs, and that it is quiet otherwise.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use metallb_tests::{
@@ -128,17 +128,17 @@ pub(crate) fn idle(world: &Installed) -> Result<()> {
             })
             .collect())
     };
+    let mut last = (writes()?.len(), Instant::now());
     eventually("the last write is over", SOON, || {
-        let before = writes()?.len();
-        std::thread::sleep(Duration::from_secs(2));
-        let after = writes()?.len();
-        Ok(if before == after {
-            Ok(())
-        } else {
-            Err("more writes")
-        })
+        let now = writes()?.len();
+        if now != last.0 {
+            last = (now, Instant::now());
+        }
+        let is_over = last.1.elapsed() > QUIET;
+        Ok(is_over.then_some(()).ok_or("more writes"))
     })?;
     let before = writes()?.len();
+    // So long is the rest that is looked at.
     std::thread::sleep(IDLE);
     let since = writes()?.split_off(before);
     ensure!(since.is_empty(), "in {IDLE:?} of rest: {since:?}");
@@ -147,6 +147,8 @@ pub(crate) fn idle(world: &Installed) -> Result<()> {
 
 /// How long nothing may be written.
 const IDLE: Duration = Duration::from_secs(30);
+/// What is applied comes one write after the other, closer than this.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// Waits until the object is there with another UID than before.
 fn comes_back(world: &Installed, operand: &str, before: &str) -> Result<()> {
