@@ -171,14 +171,14 @@ impl Problem {
 }
 
 impl Terminated {
-    /// The last line that the program printed, without its date, which is another each time.
+    /// The last line that the program printed, without its date, which is another each time. What
+    /// it says when it ends and its log are two streams, which the runtime joins in any order: a
+    /// record of the log may stand behind the last words.
     fn last_words(&self) -> String {
-        let line = self
-            .message
-            .lines()
-            .rev()
-            .find(|line| !line.trim().is_empty());
-        let line = line.unwrap_or_default().trim();
+        let lines = self.message.lines().rev().map(str::trim);
+        let mut lines = lines.filter(|line| !line.is_empty()).peekable();
+        let last = lines.peek().copied().unwrap_or_default();
+        let line = lines.find(|line| !line.starts_with('{')).unwrap_or(last);
         match line.split_once(' ') {
             Some((date, rest)) if date.parse::<Timestamp>().is_ok() => rest.trim(),
             _ => line,
@@ -238,9 +238,7 @@ mod tests {
     /// Its own words, without the date, and also between two falls.
     #[test]
     fn a_program_that_ends_again_and_again_says_why() {
-        let problem = |state: &Value, restarts: i32, ready: bool| {
-            let log =
-                "2026-01-01T00:00:00Z  INFO starting\n2026-01-01T00:00:01Z speaker: no such port\n";
+        let problem_with = |log: &str, state: &Value, restarts: i32, ready: bool| {
             let object = json!({
                 "metadata": { "name": "speaker-x" }, "spec": {},
                 "status": { "containerStatuses": [{
@@ -251,12 +249,21 @@ mod tests {
             let problem = Pod::of(&serde_json::from_value(object).expect("a pod")).problem;
             problem.map(|it| format!("{}: {}", it.reason, it.message))
         };
+        let log =
+            "2026-01-01T00:00:00Z  INFO starting\n2026-01-01T00:00:01Z speaker: no such port\n";
+        let problem =
+            |state: &Value, restarts: i32, ready: bool| problem_with(log, state, restarts, ready);
         let backs_off =
             json!({ "waiting": { "reason": "CrashLoopBackOff", "message": "back-off 5m0s" } });
         let runs = json!({ "running": {} });
         let said = Some("CrashLoopBackOff: speaker: no such port".to_owned());
         assert_eq!(problem(&backs_off, 3, false), said);
         assert_eq!(problem(&runs, 3, false), said);
+        let joined = "speaker: no such port\n{\"level\":\"info\",\"msg\":\"serving\"}\n";
+        assert_eq!(problem_with(joined, &backs_off, 3, false), said);
+        let record = r#"{"level":"info","msg":"serving"}"#;
+        let only = problem_with(record, &backs_off, 3, false);
+        assert_eq!(only, Some(format!("CrashLoopBackOff: {record}")));
         assert_eq!(problem(&runs, 1, false), None, "once is no loop");
         assert_eq!(problem(&runs, 9, true), None, "it does its work");
     }
