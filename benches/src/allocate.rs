@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use metallb_config::{AddrRange, Config, Family, Pool};
-use metallb_ipam::{Allocator, Families, Request, ServiceKey};
+use metallb_config::{AddrRange, Config, Family, ObjectKey, Pool};
+use metallb_ipam::{Allocator, Families, Request};
 
 /// A pool and how much of it is in use when something is allocated.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +79,7 @@ pub const CASES: [Case; 7] = [
 pub struct Filled {
     allocator: Allocator,
     families: Families,
-    newcomers: Vec<ServiceKey>,
+    newcomers: Vec<ObjectKey>,
 }
 
 /// How many nanoseconds one allocation takes: the median over batches of the mean within one.
@@ -101,14 +101,14 @@ impl Filled {
         allocator.set_pools(&config);
         let families = Families::One(Family::of(range.first()));
         for (n, ip) in (0..).zip(addresses(range, case)) {
-            let key = ServiceKey::new("default", &format!("service-{n}"));
+            let key = ObjectKey::new("default", &format!("service-{n}"));
             let request = Request::new(&key, n, families);
             allocator
                 .adopt(&request, &[ip])
                 .expect("the address is free");
         }
         let newcomers = (0..BATCH)
-            .map(|n| ServiceKey::new("default", &format!("newcomer-{n}")))
+            .map(|n| ObjectKey::new("default", &format!("newcomer-{n}")))
             .collect();
         Self {
             allocator,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures::future::{BoxFuture, Either, select};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use kube::Client;
-use metallb_ipam::ServiceKey;
+use metallb_config::ObjectKey;
 use metallb_kit::events::Events;
 
 pub(crate) use pool_status::PoolStatuses;
@@ -32,9 +32,9 @@ pub(crate) struct Apply {
     /// Under way for longer than [`SLOW`].
     slow: FuturesUnordered<BoxFuture<'static, Finished>>,
     /// Failed, and waiting to be tried again.
-    resting: FuturesUnordered<BoxFuture<'static, ServiceKey>>,
+    resting: FuturesUnordered<BoxFuture<'static, ObjectKey>>,
     /// How often in a row each Service's status could not be written.
-    failures: HashMap<ServiceKey, u32>,
+    failures: HashMap<ObjectKey, u32>,
 }
 
 /// A status to write.
@@ -47,7 +47,7 @@ struct Job {
 /// What becomes of a request in its first moments.
 enum Progress {
     Finished(Box<Finished>),
-    Slow(ServiceKey, BoxFuture<'static, Finished>),
+    Slow(ObjectKey, BoxFuture<'static, Finished>),
 }
 
 struct Finished {
@@ -76,7 +76,7 @@ impl Apply {
     }
 
     /// Starts on these. `since` says when that of which a write is the consequence was told.
-    pub(crate) fn perform(&mut self, effects: Vec<Effect>, since: impl Fn(&ServiceKey) -> Instant) {
+    pub(crate) fn perform(&mut self, effects: Vec<Effect>, since: impl Fn(&ObjectKey) -> Instant) {
         for effect in effects {
             match effect {
                 Effect::Log(line) => log(&line),
@@ -104,7 +104,7 @@ impl Apply {
 
     /// What happens next to the writing of some Service's status. Waits for ever when none is
     /// under way.
-    pub(crate) async fn next(&mut self) -> (ServiceKey, Outcome) {
+    pub(crate) async fn next(&mut self) -> (ObjectKey, Outcome) {
         let next = tokio::select! {
             Some(progress) = self.running.next() => progress,
             Some(finished) = self.slow.next() => Progress::Finished(Box::new(finished)),
@@ -132,7 +132,7 @@ impl Apply {
         self.events.hold(false);
     }
 
-    fn finished(&mut self, finished: Finished) -> (ServiceKey, Outcome) {
+    fn finished(&mut self, finished: Finished) -> (ObjectKey, Outcome) {
         let Finished { job, attempt, took } = finished;
         let Job { write, since } = job;
         let latencies = &self.latencies;
@@ -163,7 +163,7 @@ impl Apply {
 
     /// Has this one tried again after a while: 0.2 s, 0.4 s, … 12.8 s, and up to half as much again
     /// so that not all come back together.
-    fn rest(&mut self, key: ServiceKey) {
+    fn rest(&mut self, key: ObjectKey) {
         let count = self.failures.entry(key.clone()).or_default();
         *count = count.saturating_add(1);
         let pause = Duration::from_millis(100 << (*count).min(7));

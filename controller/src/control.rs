@@ -6,9 +6,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use metallb_config::{Parsed, Report};
+use metallb_config::{ObjectKey, Parsed, Report};
 use metallb_crds::v1beta1::{Community, IPAddressPool, IPAddressPoolStatus};
-use metallb_ipam::ServiceKey;
 use metallb_kit::watch::Change;
 
 use crate::decide::{Decider, Effect, PoolUsage};
@@ -26,7 +25,7 @@ pub(crate) enum Input {
     Namespace(Change<WatchedNamespace>),
     /// How the writing of a Service's status goes.
     Written {
-        key: ServiceKey,
+        key: ObjectKey,
         outcome: Outcome,
     },
 }
@@ -67,7 +66,7 @@ pub(crate) struct Control {
     /// What is to be said has changed, or whether it is for us to say it.
     report_changed: bool,
     /// When each Service changed that is not decided on yet.
-    changed: HashMap<ServiceKey, Instant>,
+    changed: HashMap<ObjectKey, Instant>,
     /// Writes of ours that the watch has not told of yet: their versions, and since when.
     unheard: VecDeque<(u64, Instant)>,
 }
@@ -88,7 +87,7 @@ enum Told {
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     /// The Services that were decided on, with when they changed.
-    pub(crate) decided: HashMap<ServiceKey, Instant>,
+    pub(crate) decided: HashMap<ObjectKey, Instant>,
     /// The pools of which more or less is in use, or that came or went.
     pub(crate) pools: Vec<Arc<str>>,
     /// How many Services held an address of another.
@@ -221,7 +220,6 @@ impl Control {
                 while self.unheard.pop_front_if(|(it, _)| *it <= heard).is_some() {}
             }
             Change::Delete(key) => {
-                let key = ServiceKey::new(&key.namespace, &key.name);
                 let touched = self.index.delete_service(&key);
                 self.touched(touched, None);
             }
@@ -260,7 +258,7 @@ impl Control {
                 }
             }
             Change::Delete(key) => {
-                self.index.delete_pool(&key.name);
+                self.index.delete_pool(key.name());
                 self.config_changed = true;
             }
             Change::Listing => self.pools.begin(),
@@ -277,7 +275,7 @@ impl Control {
                 self.config_changed |= self.index.apply_community(community);
             }
             Change::Delete(key) => {
-                self.index.delete_community(&key.name);
+                self.index.delete_community(key.name());
                 self.config_changed = true;
             }
             Change::Listing => self.communities.begin(),
@@ -295,13 +293,13 @@ impl Control {
                     decider.labels_changed(&self.index, name);
                 }
             }
-            Change::Delete(key) => self.index.delete_namespace(&key.name),
+            Change::Delete(key) => self.index.delete_namespace(key.name()),
             Change::Listing => self.namespaces.begin(),
             Change::Synced => self.namespaces = Told::All,
         }
     }
 
-    fn written(&mut self, key: &ServiceKey, outcome: Outcome, now: Instant) {
+    fn written(&mut self, key: &ObjectKey, outcome: Outcome, now: Instant) {
         let mut version = None;
         match outcome {
             Outcome::Delayed => {

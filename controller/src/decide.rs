@@ -18,8 +18,8 @@ use std::mem;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use metallb_config::{Config, Parsed};
-use metallb_ipam::{Allocator, Ips, Refusal, Request, ServiceKey};
+use metallb_config::{Config, ObjectKey, Parsed};
+use metallb_ipam::{Allocator, Ips, Refusal, Request};
 
 pub(crate) use effect::{Addresses, Effect, Line, Note, Write};
 pub(crate) use pools::PoolUsage;
@@ -51,20 +51,20 @@ pub(crate) struct Decider {
     /// Those that lack an address.
     waiting: Waiting,
     /// Those that keep what they hold although no valid pool has it, with the pool that it is from.
-    kept: BTreeMap<ServiceKey, Box<str>>,
+    kept: BTreeMap<ObjectKey, Box<str>>,
     /// What was said last about each Service that something is wrong with, so that it is said once.
-    said: HashMap<ServiceKey, u64>,
+    said: HashMap<ObjectKey, u64>,
     /// Those whose status is being written, with the version that this was decided on.
-    writing: HashMap<ServiceKey, Box<str>>,
+    writing: HashMap<ObjectKey, Box<str>>,
     sent: Sent,
     /// Those that hold an address which an older one holds, and may not share it.
-    doubled: HashSet<ServiceKey>,
+    doubled: HashSet<ObjectKey>,
     /// The pools of which more or less is in use than when they were last asked for.
     touched_pools: BTreeSet<Arc<str>>,
     /// How many Services turned out to hold an address of another.
     doubles: u64,
     /// Those that were decided on since this was last asked.
-    decided: Vec<ServiceKey>,
+    decided: Vec<ObjectKey>,
 }
 
 impl Decider {
@@ -110,7 +110,7 @@ impl Decider {
     }
 
     /// Looks at this Service again.
-    pub(crate) fn service_changed(&mut self, index: &Index, key: &ServiceKey) {
+    pub(crate) fn service_changed(&mut self, index: &Index, key: &ObjectKey) {
         self.dirty.extend(index.service(key).map(age));
     }
 
@@ -128,13 +128,13 @@ impl Decider {
 
     /// The writing of this Service's status has not ended well, or takes long: no more is to be
     /// waited for on its account.
-    pub(crate) fn delayed(&mut self, key: &ServiceKey) {
+    pub(crate) fn delayed(&mut self, key: &ObjectKey) {
         self.term.written(key, None);
     }
 
     /// The writing of this Service's status has ended: with this version, or because the Service
     /// is no longer what was decided on. It is looked at again.
-    pub(crate) fn written(&mut self, index: &Index, key: &ServiceKey, version: Option<u64>) {
+    pub(crate) fn written(&mut self, index: &Index, key: &ObjectKey, version: Option<u64>) {
         self.term.written(key, version);
         self.writing.remove(key);
         self.service_changed(index, key);
@@ -181,7 +181,7 @@ impl Decider {
     }
 
     /// The Services that were decided on since this was last asked.
-    pub(crate) fn take_decided(&mut self) -> Vec<ServiceKey> {
+    pub(crate) fn take_decided(&mut self) -> Vec<ObjectKey> {
         mem::take(&mut self.decided)
     }
 
@@ -253,7 +253,7 @@ impl Decider {
     fn wake(&mut self, pool: &str, ips: &[IpAddr]) {
         self.term.stir();
         for need in self.waiting.needs_met_by(pool, ips) {
-            let may = |key: &ServiceKey| !self.writing.contains_key(key);
+            let may = |key: &ObjectKey| !self.writing.contains_key(key);
             self.dirty.extend(self.waiting.oldest(&need, may).cloned());
         }
     }
@@ -265,7 +265,7 @@ impl Decider {
             return;
         };
         let passed = age(service);
-        let may = |key: &ServiceKey| !self.writing.contains_key(key);
+        let may = |key: &ObjectKey| !self.writing.contains_key(key);
         let next = self.waiting.oldest(need, may);
         self.dirty
             .extend(next.filter(|next| **next > passed).cloned());

@@ -4,9 +4,8 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use kube::ResourceExt as _;
-use metallb_config::{Config, Labels, Objects, Parsed, reparse};
+use metallb_config::{Config, Labels, ObjectKey, Objects, Parsed, reparse};
 use metallb_crds::v1beta1::{Community, IPAddressPool};
-use metallb_ipam::ServiceKey;
 
 use crate::service::{Service, key_of};
 use crate::watched::{WatchedNamespace, WatchedService};
@@ -17,9 +16,9 @@ pub(crate) struct Index {
     /// `--lb-class`.
     class: String,
     /// Those of one namespace are beside one another.
-    services: BTreeMap<ServiceKey, Service>,
+    services: BTreeMap<ObjectKey, Service>,
     /// The uids of those that an answer has told to be gone, until the watch has come so far.
-    gone: HashMap<ServiceKey, Box<str>>,
+    gone: HashMap<ObjectKey, Box<str>>,
     /// The latest version of any Service that the watch has told.
     heard: u64,
     namespaces: HashMap<Box<str>, Labels>,
@@ -35,7 +34,7 @@ pub(crate) enum Touched {
     /// Nothing that matters.
     Nothing,
     /// It is new or changed.
-    Changed(ServiceKey),
+    Changed(ObjectKey),
     /// It is no longer one of ours. This is what it was.
     Gone(Box<Service>),
 }
@@ -94,7 +93,7 @@ impl Index {
         self.insert(key, watched)
     }
 
-    fn insert(&mut self, key: ServiceKey, watched: &WatchedService) -> Touched {
+    fn insert(&mut self, key: ObjectKey, watched: &WatchedService) -> Touched {
         let Some(service) = Service::read(watched, &self.class) else {
             return self.delete_service(&key);
         };
@@ -106,7 +105,7 @@ impl Index {
     }
 
     /// An answer says that a Service is gone; the watch may still tell what it was before.
-    pub(crate) fn bury_service(&mut self, key: &ServiceKey) -> Touched {
+    pub(crate) fn bury_service(&mut self, key: &ObjectKey) -> Touched {
         let touched = self.delete_service(key);
         if let Touched::Gone(service) = &touched {
             self.gone.insert(key.clone(), service.uid.clone());
@@ -114,7 +113,7 @@ impl Index {
         touched
     }
 
-    pub(crate) fn delete_service(&mut self, key: &ServiceKey) -> Touched {
+    pub(crate) fn delete_service(&mut self, key: &ObjectKey) -> Touched {
         self.gone.remove(key);
         match self.services.remove(key) {
             Some(service) => Touched::Gone(Box::new(service)),
@@ -135,7 +134,7 @@ impl Index {
         Touched::Nothing
     }
 
-    pub(crate) fn service(&self, key: &ServiceKey) -> Option<&Service> {
+    pub(crate) fn service(&self, key: &ObjectKey) -> Option<&Service> {
         self.services.get(key)
     }
 
@@ -146,7 +145,7 @@ impl Index {
     /// The Services of a namespace.
     pub(crate) fn services_in(&self, namespace: &str) -> impl Iterator<Item = &Service> {
         self.services
-            .range(ServiceKey::new(namespace, "")..)
+            .range(ObjectKey::new(namespace, "")..)
             .map(|(_, service)| service)
             .take_while(move |service| service.key.namespace() == namespace)
     }

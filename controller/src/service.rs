@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use metallb_config::LabelText;
+use metallb_config::{LabelText, ObjectKey};
 use metallb_crds::names::{IP_ALLOCATED_FROM_POOL, LEGACY_PREFIX};
-use metallb_ipam::{Ips, ServiceKey};
+use metallb_ipam::Ips;
 use serde_json::{Map, Value};
 
 use crate::condition::Told;
@@ -17,7 +17,7 @@ use crate::wish::{Want, Wish};
 /// A Service that is, or still looks like, a load balancer of ours.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Service {
-    pub(crate) key: ServiceKey,
+    pub(crate) key: ObjectKey,
     pub(crate) uid: Box<str>,
     pub(crate) resource_version: Box<str>,
     /// Seconds since 1970.
@@ -133,10 +133,10 @@ impl Service {
 }
 
 /// Which Service it is.
-pub(crate) fn key_of(watched: &WatchedService) -> ServiceKey {
+pub(crate) fn key_of(watched: &WatchedService) -> ObjectKey {
     let meta = &watched.metadata;
     let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
-    ServiceKey::new(namespace.unwrap_or(""), name.unwrap_or(""))
+    ObjectKey::new(namespace.unwrap_or(""), name.unwrap_or(""))
 }
 
 impl Material {

@@ -139,7 +139,7 @@ impl Applier {
         };
         match self
             .metallbs(&key)
-            .patch(&key.name, &params, &Patch::Merge(patch))
+            .patch(key.name(), &params, &Patch::Merge(patch))
             .await
         {
             // The change that came in between is on its way to us, and is decided upon anew.
@@ -217,7 +217,7 @@ impl Applier {
         key: &ObjectKey,
         uid: &str,
     ) -> Result<(), Refused> {
-        let api: Api<FRRConfiguration> = Api::namespaced(self.client.clone(), &key.namespace);
+        let api: Api<FRRConfiguration> = Api::namespaced(self.client.clone(), key.namespace());
         let params = DeleteParams {
             preconditions: Some(Preconditions {
                 uid: Some(uid.to_owned()),
@@ -225,7 +225,7 @@ impl Applier {
             }),
             ..DeleteParams::default()
         };
-        match api.delete(&key.name, &params).await {
+        match api.delete(key.name(), &params).await {
             Err(error) if is_gone_or_changed(&error) => Ok(()),
             result => Ok(result.map(drop)?),
         }
@@ -270,13 +270,13 @@ impl Applier {
         let patch = json!({
             "apiVersion": "metallb.io/v1beta1",
             "kind": "MetalLB",
-            "metadata": { "name": &*report.metallb.name, "uid": metallb.uid() },
+            "metadata": { "name": report.metallb.name(), "uid": metallb.uid() },
             "status": status,
         });
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let api = self.metallbs(&report.metallb);
         match api
-            .patch_status(&report.metallb.name, &params, &Patch::Apply(patch))
+            .patch_status(report.metallb.name(), &params, &Patch::Apply(patch))
             .await
         {
             Err(error) if is_gone_or_changed(&error) => Ok(()),
@@ -285,7 +285,7 @@ impl Applier {
     }
 
     fn metallbs(&self, key: &ObjectKey) -> Api<MetalLB> {
-        Api::namespaced(self.client.clone(), &key.namespace)
+        Api::namespaced(self.client.clone(), key.namespace())
     }
 
     fn api(&self, kind: Kind) -> Api<PlainObject> {

@@ -145,14 +145,14 @@ impl Index {
                     .insert(Key::new(kind, operand.name.clone()), operand);
             }
             News::Operand(kind, Change::Delete(key)) => {
-                self.operands.remove(&Key::new(kind, &*key.name));
+                self.operands.remove(&Key::new(kind, key.name()));
             }
             News::Operand(kind, Change::Synced) => self.synced(Source::Operands(kind)),
             News::Pod(Change::Apply(pod)) => {
                 self.pods.insert(pod.name.clone(), pod);
             }
             News::Pod(Change::Delete(key)) => {
-                self.pods.remove(&*key.name);
+                self.pods.remove(key.name());
             }
             News::Pod(Change::Synced) => self.synced(Source::Pods),
             News::Operand(_, Change::Listing) | News::Pod(Change::Listing) => {}

@@ -49,7 +49,7 @@ pub(crate) fn reports(
     let mut reports = Vec::new();
     for (key, metallb) in &index.metallbs {
         let before = metallb.status.clone().unwrap_or_default();
-        let standing = match placed(&key.namespace, &key.name, &settings.namespace) {
+        let standing = match placed(key.namespace(), key.name(), &settings.namespace) {
             Err(misplaced) => ignored(&misplaced),
             Ok(()) if is_leaving(metallb) => leaving(index, metallb, outlook),
             Ok(()) => {

@@ -267,8 +267,8 @@ pub(crate) fn service_reference(key: &ObjectKey, uid: Option<String>) -> ObjectR
     ObjectReference {
         api_version: Some("v1".to_owned()),
         kind: Some("Service".to_owned()),
-        namespace: Some(key.namespace.to_string()),
-        name: Some(key.name.to_string()),
+        namespace: Some(key.namespace().to_owned()),
+        name: Some(key.name().to_owned()),
         uid,
         ..ObjectReference::default()
     }
@@ -303,25 +303,14 @@ fn failed_message(ip: IpAddr, node: &str) -> String {
 fn log(key: &ObjectKey, before: Option<&Decision>, now: &Decision) {
     let service = key.to_string();
     match (before.and_then(announced), now) {
-        (
-            _,
-            Decision::Announce(Announcement {
-                pool,
-                ips,
-                interfaces,
-            }),
-        ) => tracing::info!(
-            event = "serviceAnnounced", service, ip = ?ips, pool, protocol = "layer2",
-            interfaces = interfaces.to_string(), "service has IP, announcing"
+        (_, Decision::Announce(it)) => tracing::info!(
+            event = "serviceAnnounced", service, ip = ?it.ips, pool = it.pool,
+            protocol = "layer2", interfaces = it.interfaces.to_string(),
+            "service has IP, announcing"
         ),
-        (
-            _,
-            Decision::NoInterface(Announcement {
-                ips, interfaces, ..
-            }),
-        ) => tracing::warn!(
-            op = "setBalancer", event = "announceFailed", service, ip = ?ips, protocol = "layer2",
-            interfaces = interfaces.to_string(),
+        (_, Decision::NoInterface(it)) => tracing::warn!(
+            op = "setBalancer", event = "announceFailed", service, ip = ?it.ips,
+            protocol = "layer2", interfaces = it.interfaces.to_string(),
             "this node is to announce the service but has none of the interfaces"
         ),
         (Some(old), Decision::Withhold(reason)) => tracing::info!(
@@ -422,7 +411,7 @@ mod tests {
     #[test]
     fn events_tell_of_changes_only() {
         let mut seen = Seen::new();
-        let announce = |ip| Decision::Announce(announcement(ip));
+        let announce = |ip| Decision::Announce(announcement(ip).into());
         let assigned =
             "web Normal nodeAssigned announcing from node \"n1\" with protocol \"layer2\"";
         assert_eq!(
@@ -460,13 +449,13 @@ mod tests {
         let mut seen = Seen::new();
         let (key, ips) = (ObjectKey::new("ns", "web"), ["192.0.2.1", "192.0.2.2"]);
         let [one, two] = ips.map(|ip| ip.parse::<IpAddr>().unwrap());
-        seen.apply(Decision::Announce(announcement(ips[0])));
+        seen.apply(Decision::Announce(announcement(ips[0]).into()));
         // Another address is added, and both are on one interface alone from now on.
         let mut both = announcement(ips[0]);
         both.ips.push(two);
         both.interfaces = Interfaces::Named(["eth0".to_owned()].into());
         let interfaces = both.interfaces.clone();
-        let decision = Decision::Announce(both);
+        let decision = Decision::Announce(both.into());
         seen.apply.act(&key, Some("u1"), decision, true);
         seen.apply.say();
         let commands: Vec<_> = std::iter::from_fn(|| seen.commands.try_recv().ok()).collect();
@@ -486,7 +475,8 @@ mod tests {
     #[test]
     fn a_missing_interface_is_a_warning_and_nothing_is_announced() {
         let mut seen = Seen::new();
-        let (events, commands) = seen.apply(Decision::NoInterface(announcement("192.0.2.1")));
+        let (events, commands) =
+            seen.apply(Decision::NoInterface(announcement("192.0.2.1").into()));
         assert_eq!(
             events,
             [

@@ -28,4 +28,4 @@ pub(crate) use peers::{Backend, PeerSetup};
 pub(crate) use routers::Routers;
 pub(crate) use secrets::secrets;
 pub(crate) use session_object::said;
-pub(crate) use session_states::{Seen, SessionStates};
+pub(crate) use session_states::{News, Seen, SessionStates};

@@ -213,8 +213,7 @@ impl Brain {
             Observed::Begun(ip) => {
                 self.index.rivals.is_free(ip);
                 let services = &self.index.services;
-                let holders = self.index.holders(ip);
-                let holders = holders.map(|key| {
+                let holders = services.on(ip).iter().map(|key| {
                     let service = services.get(key);
                     (key, service.and_then(|service| service.uid.as_deref()))
                 });
@@ -244,7 +243,7 @@ impl Brain {
                 if defend {
                     pending.again.insert(rival.ip);
                 }
-                for key in self.index.holders(rival.ip).filter(|_| lasts) {
+                for key in self.index.services.on(rival.ip).iter().filter(|_| lasts) {
                     let service = self.index.services.get(key);
                     let uid = service.and_then(|service| service.uid.as_deref());
                     self.apply.conflict(key, uid, rival);
@@ -338,7 +337,7 @@ impl Brain {
         let mut keys = BTreeSet::new();
         for (key, reason) in &pending.services {
             match reason {
-                Some(reason) if !self.index.services.contains_key(key) => {
+                Some(reason) if self.index.services.get(key).is_none() => {
                     self.apply
                         .act(key, None, Decision::Withhold(*reason), false);
                     self.routers.forget(key, *reason);

@@ -30,9 +30,9 @@ pub(crate) struct Own {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     /// Announce it from here.
-    Announce(Announcement),
+    Announce(Box<Announcement>),
     /// It falls to this node, which has none of the wanted interfaces.
-    NoInterface(Announcement),
+    NoInterface(Box<Announcement>),
     /// Do not announce it from here.
     Withhold(Reason),
 }
@@ -76,7 +76,7 @@ pub(crate) fn decide(index: &Index, own: &Own, key: &ObjectKey) -> Vec<(ObjectKe
             let owner = owner.filter(|owner| owner.node == own.node && joined.is_some());
             let owner = owner.filter(|_| !index.rivals.outrank(&own.node, claim.ips));
             let owner = owner.ok_or(Reason::NotOwner)?;
-            Ok((claim.announcement(interfaces), owner.fitness))
+            Ok((Box::new(claim.announcement(interfaces)), owner.fitness))
         });
         match announcement {
             Err(reason) => Decision::Withhold(reason),
@@ -122,7 +122,7 @@ impl<'a> Common<'a> {
 }
 
 /// Whether this node, which is the owner, has an interface to announce on.
-fn verdict(index: &Index, announcement: Announcement, fitness: Fitness) -> Decision {
+fn verdict(index: &Index, announcement: Box<Announcement>, fitness: Fitness) -> Decision {
     let exists = match &announcement.interfaces {
         // Upstream does not ask whether there is any.
         Interfaces::All => true,

@@ -3,19 +3,20 @@
 
 mod configuration;
 mod endpoints;
-mod holders;
 mod rivals;
 mod speakers;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Instant;
 
+use arcstr::ArcStr;
 use kube::ResourceExt;
 use metallb_config::{LabelText, Labels};
 use metallb_crds::names;
-use metallb_ipam::{Claims, Port, ServiceKey, Share, backend_key};
+use metallb_ipam::{Claim, Claims, Port, Share, backend_key};
 use metallb_kit::watch::{Change, ObjectKey};
 use metallb_l2::{Fitness, Interfaces, NodeState, Rival};
 use metallb_membership::Presence;
@@ -25,7 +26,6 @@ use crate::reason::Reason;
 
 pub(crate) use configuration::Configuration;
 pub(crate) use endpoints::Endpoints;
-use holders::Holders;
 pub(crate) use rivals::{Heard, Rivals};
 pub(crate) use speakers::Speakers;
 
@@ -34,9 +34,9 @@ pub(crate) use speakers::Speakers;
 pub(crate) struct Index {
     /// Only Services of this class are ours; without one, only those without a class.
     class: Option<String>,
-    pub(crate) services: BTreeMap<ObjectKey, Service>,
-    claims: Claims,
-    holders: Holders,
+    pub(crate) services: Claims<Box<Service>>,
+    /// The pool of the Service that was told of last.
+    last_pool: Option<ArcStr>,
     /// Services that others with their addresses have something to do with: those count for more
     /// or less than before, or share with others.
     contested: BTreeSet<ObjectKey>,
@@ -45,7 +45,7 @@ pub(crate) struct Index {
     /// Services that have got an address which nobody had, and nobody has announced yet.
     fresh: BTreeSet<ObjectKey>,
     pub(crate) endpoints: Endpoints,
-    pub(crate) nodes: BTreeMap<Box<str>, Node>,
+    pub(crate) nodes: BTreeMap<ArcStr, Node>,
     pub(crate) configuration: Configuration,
     pub(crate) speakers: Speakers,
     /// The nodes whose speakers are not dead, with what they say of themselves if we understand it;
@@ -59,18 +59,18 @@ pub(crate) struct Index {
 /// A Service of type `LoadBalancer` that is ours.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Service {
-    pub(crate) uid: Option<String>,
+    pub(crate) uid: Option<Box<str>>,
     /// Seconds since 1970.
     created: i64,
     pub(crate) ingress: Ingress,
     /// The pool that its addresses were assigned from, as the controller wrote it down.
-    pub(crate) pool: Option<Box<str>>,
+    pub(crate) pool: Option<ArcStr>,
     /// externalTrafficPolicy is Local.
     pub(crate) local: bool,
     /// It may share its address with others.
     pub(crate) shared: bool,
     /// With whom.
-    share: Option<Share>,
+    share: Option<Box<Share>>,
     pub(crate) labels: LabelText,
 }
 
@@ -79,7 +79,7 @@ pub(crate) struct Service {
 pub(crate) enum Ingress {
     #[default]
     None,
-    Ips(Vec<IpAddr>),
+    Ips(Arc<[IpAddr]>),
     /// One entry is no address but a host name.
     Invalid,
 }
@@ -129,9 +129,8 @@ impl Index {
     pub(crate) fn new(class: Option<String>, pod: Option<&str>) -> Self {
         Self {
             class,
-            services: BTreeMap::new(),
-            claims: Claims::default(),
-            holders: Holders::default(),
+            services: Claims::default(),
+            last_pool: None,
             contested: BTreeSet::new(),
             listing: false,
             fresh: BTreeSet::new(),
@@ -152,29 +151,40 @@ impl Index {
             Change::Synced => self.listing = false,
             Change::Delete(key) => return self.forget(key, Reason::ServiceDeleted),
             Change::Apply(object) => {
-                let key = ObjectKey::of(&object);
+                let key = self.endpoints.known(ObjectKey::of(&object));
                 let ours = object.spec.type_.as_deref() == Some("LoadBalancer")
                     && object.spec.load_balancer_class == self.class;
                 if !ours {
                     return self.forget(key, Reason::NotLoadBalancer);
                 }
-                let service = Service::from(object);
+                let mut service = Box::new(Service::from(object));
+                self.share_pool(&mut service.pool);
                 if self.services.get(&key) == Some(&service) {
                     return Touched::Nothing;
                 }
                 if !self.listing && service.ips().iter().any(|ip| self.is_new(*ip)) {
                     self.fresh.insert(key.clone());
                 }
-                self.claim(&key, &service);
-                self.services.insert(key.clone(), service);
+                let before = self.services.group(&key);
+                let others = self.services.insert(&key, service);
+                self.contest(&key, before, others);
                 return Touched::Service(key);
             }
         }
         Touched::Nothing
     }
 
+    /// Services mostly have their pool in common, and so share its name.
+    fn share_pool(&mut self, pool: &mut Option<ArcStr>) {
+        if *pool == self.last_pool {
+            pool.clone_from(&self.last_pool);
+        } else {
+            self.last_pool.clone_from(pool);
+        }
+    }
+
     fn is_new(&self, ip: IpAddr) -> bool {
-        self.holders.of(ip).next().is_none()
+        self.services.on(ip).is_empty()
     }
 
     /// Whether nobody has announced these addresses before, and their pool wants them to be probed
@@ -196,11 +206,11 @@ impl Index {
         let service = match change {
             Change::Listing | Change::Synced => None,
             Change::Delete(key) => self.endpoints.delete(&key),
-            Change::Apply(object) => self.endpoints.apply(&object),
+            Change::Apply(object) => self.endpoints.apply(&object, &self.nodes),
         };
         match service {
-            Some(key) if self.services.contains_key(&key) => {
-                self.contested.extend(self.holders.group(&key));
+            Some(key) if self.services.get(&key).is_some() => {
+                self.contested.extend(self.services.group(&key));
                 Touched::Service(key)
             }
             _ => Touched::Nothing,
@@ -211,9 +221,9 @@ impl Index {
     pub(crate) fn node(&mut self, change: Change<api::Node>) -> Touched {
         let changed = match change {
             Change::Listing | Change::Synced => false,
-            Change::Delete(key) => self.nodes.remove(&*key.name).is_some(),
+            Change::Delete(key) => self.nodes.remove(key.name()).is_some(),
             Change::Apply(object) => {
-                let name = object.name_any().into_boxed_str();
+                let name = ArcStr::from(object.name_any());
                 let node = Node::from(object);
                 let known = self.nodes.insert(name, node.clone());
                 // Whether it is ready is no reason to move anything.
@@ -260,7 +270,8 @@ impl Index {
         let presence = |node: &str| Some(members?.get(node)?.presence);
         let heard = self.rivals.hear(now, own, rival, probes, presence);
         if heard == Heard::Node {
-            self.contested.extend(self.holders.of(rival.ip).cloned());
+            let holders = self.services.on(rival.ip).iter();
+            self.contested.extend(holders.cloned());
         }
         heard
     }
@@ -268,13 +279,9 @@ impl Index {
     /// Those who have not been heard on the wire for a while count no more.
     pub(crate) fn expire_rivals(&mut self, now: Instant) {
         for ip in self.rivals.expire(now) {
-            self.contested.extend(self.holders.of(ip).cloned());
+            let holders = self.services.on(ip).iter();
+            self.contested.extend(holders.cloned());
         }
-    }
-
-    /// The Services that show an address.
-    pub(crate) fn holders(&self, ip: IpAddr) -> impl Iterator<Item = &ObjectKey> {
-        self.holders.of(ip)
     }
 
     /// Whether the node's speaker is there, as far as anybody watches that.
@@ -320,7 +327,7 @@ impl Index {
 
     /// The Service and all that share an address with it, or with one that does: oldest first.
     pub(crate) fn group(&self, key: &ObjectKey) -> Vec<ObjectKey> {
-        let mut group: Vec<_> = self.holders.group(key).into_iter().collect();
+        let mut group: Vec<_> = self.services.group(key).into_iter().collect();
         group.sort_by_cached_key(|key| {
             let created = self.services.get(key).map(|service| service.created);
             (created, key.clone())
@@ -330,7 +337,7 @@ impl Index {
 
     /// Whether another Service, an older one, keeps an address that this one shows too.
     pub(crate) fn gives_way(&self, key: &ObjectKey) -> bool {
-        self.claims.keeper_instead_of(&service_key(key)).is_some()
+        self.services.keeper_instead_of(key).is_some()
     }
 
     /// The Services that have to be decided anew because of what others show.
@@ -338,29 +345,25 @@ impl Index {
         std::mem::take(&mut self.contested)
     }
 
-    fn claim(&mut self, key: &ObjectKey, service: &Service) {
-        let ips = service.ips();
-        self.hold(key, ips);
-        let (key, share) = (service_key(key), service.share.clone());
-        let others = self.claims.show(&key, service.created, ips, share);
-        self.contested.extend(others.iter().map(object_key));
-    }
-
-    /// The Service shows these addresses, and so goes together with others than before.
-    fn hold(&mut self, key: &ObjectKey, ips: &[IpAddr]) {
-        let before = self.holders.group(key);
-        self.holders.show(key, ips);
-        let after = self.holders.group(key);
-        let others = before.into_iter().chain(after).filter(|it| it != key);
-        self.contested.extend(others);
+    /// What a Service shows has changed: those that it went together with, those that it does now,
+    /// and others for which it may make a difference are to be decided anew.
+    fn contest(
+        &mut self,
+        key: &ObjectKey,
+        before: BTreeSet<ObjectKey>,
+        others: BTreeSet<ObjectKey>,
+    ) {
+        let after = self.services.group(key);
+        let together = before.into_iter().chain(after).filter(|it| it != key);
+        self.contested.extend(together.chain(others));
     }
 
     fn forget(&mut self, key: ObjectKey, reason: Reason) -> Touched {
         self.fresh.remove(&key);
-        self.hold(&key, &[]);
-        let others = self.claims.hide(&service_key(&key));
-        self.contested.extend(others.iter().map(object_key));
-        match self.services.remove(&key) {
+        let before = self.services.group(&key);
+        let (service, others) = self.services.remove(&key);
+        self.contest(&key, before, others);
+        match service {
             Some(_) => Touched::Gone(key, reason),
             None => Touched::Nothing,
         }
@@ -368,12 +371,34 @@ impl Index {
 }
 
 impl Service {
+    /// The same, for who keeps them.
+    pub(crate) fn shared_ips(&self) -> Arc<[IpAddr]> {
+        match &self.ingress {
+            Ingress::Ips(ips) => ips.clone(),
+            Ingress::None | Ingress::Invalid => Arc::default(),
+        }
+    }
+
     /// Its addresses, as far as its status has any.
     pub(crate) fn ips(&self) -> &[IpAddr] {
         match &self.ingress {
             Ingress::Ips(ips) => ips,
             Ingress::None | Ingress::Invalid => &[],
         }
+    }
+}
+
+impl Claim for Box<Service> {
+    fn created(&self) -> i64 {
+        self.created
+    }
+
+    fn ips(&self) -> &[IpAddr] {
+        Service::ips(self)
+    }
+
+    fn share(&self) -> Option<&Share> {
+        self.share.as_deref()
     }
 }
 
@@ -390,7 +415,7 @@ impl From<api::Service> for Service {
         });
         let share = sharing_key.and_then(|key| {
             let backend_key = backend_key(local, &object.spec.selector);
-            Share::new(key, &backend_key, &ports.collect::<Vec<_>>())
+            Share::new(key, &backend_key, &ports.collect::<Vec<_>>()).map(Box::new)
         });
         let shared = sharing_key.is_some();
         let pool = annotations
@@ -401,7 +426,7 @@ impl From<api::Service> for Service {
             .iter()
             .map(|entry| entry.ip.as_deref()?.parse().ok());
         Self {
-            ingress: match ips.collect::<Option<Vec<_>>>() {
+            ingress: match ips.collect::<Option<Arc<[_]>>>() {
                 None => Ingress::Invalid,
                 Some(ips) if ips.is_empty() => Ingress::None,
                 Some(ips) => Ingress::Ips(ips),
@@ -415,7 +440,7 @@ impl From<api::Service> for Service {
             shared,
             share,
             pool,
-            uid: object.metadata.uid,
+            uid: object.metadata.uid.map(String::into_boxed_str),
             labels: LabelText::from(object.metadata.labels.as_ref()),
         }
     }
@@ -439,14 +464,6 @@ impl From<api::Node> for Node {
             labels: object.metadata.labels.unwrap_or_default(),
         }
     }
-}
-
-fn service_key(key: &ObjectKey) -> ServiceKey {
-    ServiceKey::new(&key.namespace, &key.name)
-}
-
-fn object_key(key: &ServiceKey) -> ObjectKey {
-    ObjectKey::new(key.namespace(), key.name())
 }
 
 #[cfg(test)]

@@ -8,14 +8,15 @@
 mod kinds;
 mod writer;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::Bound;
-use std::sync::Arc;
 
+use arcstr::ArcStr;
 use kube::ResourceExt as _;
 use metallb_kit::watch::Change;
 use serde::Serialize;
+use smallvec::SmallVec;
 
 pub(crate) use kinds::{Kind, SessionSubject};
 pub(crate) use writer::{Place, Statuses};
@@ -24,20 +25,26 @@ pub(crate) use writer::{Place, Statuses};
 #[derive(Debug)]
 struct Book<K: Kind> {
     node: String,
-    /// What is to be said of each subject.
-    wanted: BTreeMap<K::Subject, K::Said>,
-    /// The objects of this node, by subject and name. More than one for a subject is too many.
-    seen: BTreeMap<K::Subject, Vec<Seen>>,
-    /// Whose each of these objects is, by its name.
-    whose: BTreeMap<Arc<str>, K::Subject>,
+    lines: BTreeMap<K::Subject, Line<K::Said>>,
+    /// Whose each of this node's objects is, by its name.
+    whose: HashMap<ArcStr, K::Subject>,
     /// The subjects where the two may differ.
     due: BTreeSet<K::Subject>,
     /// The one that could not be done last: others come first.
     put_off: Option<K::Subject>,
 }
 
+/// What there is about one subject.
+#[derive(Debug)]
+struct Line<S> {
+    /// What is to be said of it, if anything.
+    wanted: Option<S>,
+    /// The objects of this node, by name. More than one is too many.
+    seen: SmallVec<[Seen; 1]>,
+}
+
 /// An object: its name, and what it says, if it says something.
-type Seen = (Arc<str>, Option<Digest>);
+type Seen = (ArcStr, Option<Digest>);
 
 /// Stands for what an object says: there are as many as Services, and each may be long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,9 +74,8 @@ impl<K: Kind> Book<K> {
     fn new(node: String) -> Self {
         Self {
             node,
-            wanted: BTreeMap::new(),
-            seen: BTreeMap::new(),
-            whose: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            whose: HashMap::new(),
             due: BTreeSet::new(),
             put_off: None,
         }
@@ -77,9 +83,22 @@ impl<K: Kind> Book<K> {
 
     /// This is to be said of the subject, or nothing.
     fn want(&mut self, subject: K::Subject, said: Option<K::Said>) {
-        match said {
-            None => drop(self.wanted.remove(&subject)),
-            Some(said) => drop(self.wanted.insert(subject.clone(), said)),
+        self.line(&subject).wanted = said;
+        self.tidy(subject);
+    }
+
+    fn line(&mut self, subject: &K::Subject) -> &mut Line<K::Said> {
+        self.lines.entry(subject.clone()).or_insert_with(|| Line {
+            wanted: None,
+            seen: SmallVec::new(),
+        })
+    }
+
+    /// Something is new about the subject. If there is nothing about it any more, it is forgotten.
+    fn tidy(&mut self, subject: K::Subject) {
+        let is_nothing = |it: &Line<_>| it.wanted.is_none() && it.seen.is_empty();
+        if self.lines.get(&subject).is_some_and(is_nothing) {
+            self.lines.remove(&subject);
         }
         self.due.insert(subject);
     }
@@ -88,7 +107,7 @@ impl<K: Kind> Book<K> {
     fn see(&mut self, change: Change<K>) {
         match change {
             Change::Apply(object) => self.made(&object),
-            Change::Delete(key) => self.deleted(&key.name),
+            Change::Delete(key) => self.deleted(key.name()),
             Change::Listing | Change::Synced => {}
         }
     }
@@ -96,7 +115,7 @@ impl<K: Kind> Book<K> {
     fn made(&mut self, object: &K) {
         let label = |name: &str| object.labels().get(name).map_or("", String::as_str);
         let subject = self.shared(K::subject(label));
-        let name = Arc::<str>::from(object.name_any());
+        let name = ArcStr::from(object.name_any());
         if let Some(before) = self.whose.insert(name.clone(), subject.clone())
             && before != subject
         {
@@ -104,20 +123,17 @@ impl<K: Kind> Book<K> {
             self.unsee(before, &name);
         }
         let digest = object.status().map(Digest::of);
-        let objects = self.seen.entry(subject.clone()).or_default();
-        match objects.binary_search_by(|(it, _)| it.cmp(&name)) {
-            Ok(at) => objects[at].1 = digest,
-            Err(at) => {
-                objects.reserve_exact(1);
-                objects.insert(at, (name, digest));
-            }
+        let seen = &mut self.line(&subject).seen;
+        match seen.binary_search_by(|(it, _)| it.cmp(&name)) {
+            Ok(at) => seen[at].1 = digest,
+            Err(at) => seen.insert(at, (name, digest)),
         }
         self.due.insert(subject);
     }
 
     /// The subject, in the memory of the one that is known: there are thousands.
     fn shared(&self, subject: K::Subject) -> K::Subject {
-        let known = self.wanted.get_key_value(&subject);
+        let known = self.lines.get_key_value(&subject);
         known.map_or(subject, |(known, _)| known.clone())
     }
 
@@ -128,13 +144,10 @@ impl<K: Kind> Book<K> {
     }
 
     fn unsee(&mut self, subject: K::Subject, name: &str) {
-        if let Some(objects) = self.seen.get_mut(&subject) {
-            objects.retain(|(it, _)| **it != *name);
-            if objects.is_empty() {
-                self.seen.remove(&subject);
-            }
+        if let Some(line) = self.lines.get_mut(&subject) {
+            line.seen.retain(|(it, _)| **it != *name);
         }
-        self.due.insert(subject);
+        self.tidy(subject);
     }
 
     /// The next thing to do, about which subject.
@@ -161,8 +174,9 @@ impl<K: Kind> Book<K> {
     }
 
     fn step(&self, subject: &K::Subject) -> Option<Step<K::Status>> {
-        let mut objects = self.seen.get(subject).into_iter().flatten();
-        let Some(wanted) = self.wanted.get(subject) else {
+        let line = self.lines.get(subject)?;
+        let mut objects = line.seen.iter();
+        let Some(wanted) = &line.wanted else {
             return objects
                 .next()
                 .map(|(name, _)| Step::Delete(name.to_string()));
@@ -256,7 +270,7 @@ mod tests {
         assert_eq!(next(&mut book), Some(Step::Delete("l2-a".into())));
         book.deleted("l2-a");
         assert_eq!(next(&mut book), None);
-        assert!(book.seen.is_empty() && book.whose.is_empty() && book.wanted.is_empty());
+        assert!(book.lines.is_empty() && book.whose.is_empty());
     }
 
     #[test]

@@ -157,7 +157,7 @@ impl Seen {
             Change::Listing => {}
             Change::Synced => self.synced = true,
             Change::Delete(key) => {
-                if let Some(gone) = services.remove(&*key.name) {
+                if let Some(gone) = services.remove(key.name()) {
                     self.assigned -= usize::from(gone.address.is_some());
                 }
             }

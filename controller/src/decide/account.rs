@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use metallb_ipam::{Assignment, ServiceKey};
+use metallb_config::ObjectKey;
+use metallb_ipam::Assignment;
 
 use super::Decider;
 use crate::service::Service;
@@ -21,7 +22,7 @@ pub(super) struct Account {
 /// it by now, though no answer came.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
-    of: HashMap<ServiceKey, (Box<str>, Vec<IpAddr>)>,
+    of: HashMap<ObjectKey, (Box<str>, Vec<IpAddr>)>,
 }
 
 impl Sent {
@@ -53,7 +54,7 @@ impl Sent {
         unshown.copied().collect()
     }
 
-    pub(super) fn forget(&mut self, key: &ServiceKey) {
+    pub(super) fn forget(&mut self, key: &ObjectKey) {
         self.of.remove(key);
     }
 
@@ -71,7 +72,7 @@ impl Sent {
 
 impl Decider {
     /// What a Service has, to be settled after something was done about it.
-    pub(super) fn account(&self, key: &ServiceKey) -> Account {
+    pub(super) fn account(&self, key: &ObjectKey) -> Account {
         Account {
             assignment: self.allocator.assignment(key).cloned(),
             vacancies: self.allocator.vacancies(),
@@ -93,7 +94,7 @@ impl Decider {
         self.settle_as(&service.key, &[], false, before);
     }
 
-    fn settle_as(&mut self, key: &ServiceKey, shown: &[IpAddr], shares: bool, before: Account) {
+    fn settle_as(&mut self, key: &ObjectKey, shown: &[IpAddr], shares: bool, before: Account) {
         let Account {
             assignment: before,
             vacancies,

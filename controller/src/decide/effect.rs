@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use metallb_ipam::{Assignment, Ips, ServiceKey};
+use metallb_config::ObjectKey;
+use metallb_ipam::{Assignment, Ips};
 use metallb_kit::events::EventType;
 
 use crate::condition::AddressAssigned;
@@ -25,7 +26,7 @@ pub(crate) enum Effect {
 /// A status to write, if the Service is still as it was when this was decided.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Write {
-    pub(crate) key: ServiceKey,
+    pub(crate) key: ObjectKey,
     pub(crate) uid: Box<str>,
     pub(crate) resource_version: Box<str>,
     pub(crate) addresses: Addresses,
@@ -59,7 +60,7 @@ pub(crate) struct Note {
 /// A line of log about a Service, with upstream's keys and words.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Line {
-    pub(crate) service: ServiceKey,
+    pub(crate) service: ObjectKey,
     pub(crate) event: &'static str,
     pub(crate) reason: Option<&'static str>,
     pub(crate) ips: Option<Ips>,
@@ -128,7 +129,7 @@ impl Note {
 }
 
 impl Line {
-    pub(crate) fn new(service: &ServiceKey, event: &'static str, msg: &'static str) -> Self {
+    pub(crate) fn new(service: &ObjectKey, event: &'static str, msg: &'static str) -> Self {
         Self {
             service: service.clone(),
             event,
@@ -141,7 +142,7 @@ impl Line {
     }
 }
 
-fn reference(service: &ServiceKey, uid: &str, resource_version: &str) -> ObjectReference {
+fn reference(service: &ObjectKey, uid: &str, resource_version: &str) -> ObjectReference {
     ObjectReference {
         api_version: Some("v1".to_owned()),
         kind: Some("Service".to_owned()),

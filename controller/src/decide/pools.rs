@@ -157,7 +157,7 @@ impl Decider {
         );
     }
 
-    pub(super) fn unkeep(&mut self, key: &metallb_ipam::ServiceKey) {
+    pub(super) fn unkeep(&mut self, key: &metallb_config::ObjectKey) {
         if let Some(pool) = self.kept.remove(key) {
             self.touched_pools.insert((&*pool).into());
         }

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use metallb_ipam::ServiceKey;
+use metallb_config::ObjectKey;
 
 use super::waiting::Age;
 
@@ -20,7 +20,7 @@ pub(crate) struct Term {
     /// Those of them that are to be written as far as we know.
     wanting: BTreeSet<Age>,
     /// Those that could not be written to.
-    refused: HashSet<ServiceKey>,
+    refused: HashSet<ObjectKey>,
     /// Something changed for those that are blocked.
     stirred: bool,
 }
@@ -31,9 +31,9 @@ enum Echo {
     #[default]
     Needed,
     /// This Service is being written.
-    Sent(ServiceKey),
+    Sent(ObjectKey),
     /// It was written, and has this version now.
-    Written(ServiceKey, u64),
+    Written(ObjectKey, u64),
     /// The watch told of it.
     Heard,
 }
@@ -91,7 +91,7 @@ impl Term {
 
     /// The Service to write to now, if it is time: the oldest, but another one where the API
     /// server refused.
-    pub(crate) fn next(&mut self) -> Option<ServiceKey> {
+    pub(crate) fn next(&mut self) -> Option<ObjectKey> {
         if !matches!(self.echo, Echo::Needed) {
             return None;
         }
@@ -110,7 +110,7 @@ impl Term {
     }
 
     /// How the writing of a Service has ended: with this version, or not, or not soon.
-    pub(crate) fn written(&mut self, key: &ServiceKey, version: Option<u64>) {
+    pub(crate) fn written(&mut self, key: &ObjectKey, version: Option<u64>) {
         if !matches!(&self.echo, Echo::Sent(sent) if sent == key) {
             return;
         }
@@ -137,14 +137,14 @@ mod tests {
     use super::*;
 
     fn age(created: i64) -> Age {
-        (created, ServiceKey::new("ns", &created.to_string()))
+        (created, ObjectKey::new("ns", &created.to_string()))
     }
 
     fn next(term: &mut Term) -> Option<String> {
         term.next().map(|key| key.name().to_owned())
     }
 
-    fn key(created: i64) -> ServiceKey {
+    fn key(created: i64) -> ObjectKey {
         age(created).1
     }
 
@@ -175,7 +175,7 @@ mod tests {
         for expected in ["1", "2", "1"] {
             let now = next(&mut term).unwrap();
             assert_eq!(now, expected);
-            term.written(&ServiceKey::new("ns", &now), None);
+            term.written(&ObjectKey::new("ns", &now), None);
         }
         // One that goes while its news is on the way is no news.
         assert_eq!(next(&mut term).as_deref(), Some("2"));

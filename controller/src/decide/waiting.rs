@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use metallb_ipam::{Families, Ips, ServiceKey};
+use metallb_config::ObjectKey;
+use metallb_ipam::{Families, Ips};
 
 use crate::wish::Sharing;
 
 /// A Service by its age: the order in which they are served.
-pub(crate) type Age = (i64, ServiceKey);
+pub(crate) type Age = (i64, ObjectKey);
 
 /// What a Service needs. Of two that need the same, either both can be served or none.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,7 +33,7 @@ pub(crate) struct Need {
 /// Who waits.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
-    needs: BTreeMap<ServiceKey, (i64, Arc<Need>)>,
+    needs: BTreeMap<ObjectKey, (i64, Arc<Need>)>,
     groups: HashMap<Arc<Need>, BTreeSet<Age>>,
     /// The needs that something new here may meet.
     watched: HashMap<Source, HashSet<Arc<Need>>>,
@@ -49,7 +50,7 @@ enum Source {
 
 impl Waiting {
     /// This one waits, for this.
-    pub(crate) fn insert(&mut self, service: &ServiceKey, created: i64, need: Need) {
+    pub(crate) fn insert(&mut self, service: &ObjectKey, created: i64, need: Need) {
         self.remove(service);
         let need = Arc::new(need);
         for source in sources(&need) {
@@ -61,7 +62,7 @@ impl Waiting {
     }
 
     /// This one does not wait any more. Says what it needed, if it did wait.
-    pub(crate) fn remove(&mut self, service: &ServiceKey) -> Option<Arc<Need>> {
+    pub(crate) fn remove(&mut self, service: &ObjectKey) -> Option<Arc<Need>> {
         let (created, need) = self.needs.remove(service)?;
         let group = self.groups.get_mut(&need)?;
         group.remove(&(created, service.clone()));
@@ -80,12 +81,12 @@ impl Waiting {
     }
 
     /// What this one needs.
-    pub(crate) fn need(&self, service: &ServiceKey) -> Option<&Arc<Need>> {
+    pub(crate) fn need(&self, service: &ObjectKey) -> Option<&Arc<Need>> {
         self.needs.get(service).map(|(_, need)| need)
     }
 
     /// The oldest of those that need this and may be tried.
-    pub(crate) fn oldest(&self, need: &Need, may: impl Fn(&ServiceKey) -> bool) -> Option<&Age> {
+    pub(crate) fn oldest(&self, need: &Need, may: impl Fn(&ObjectKey) -> bool) -> Option<&Age> {
         self.groups.get(need)?.iter().find(|(_, key)| may(key))
     }
 
@@ -135,7 +136,7 @@ mod tests {
     #[test]
     fn those_whom_something_new_may_help_are_found_and_no_others() {
         let mut waiting = Waiting::default();
-        let key = |name: &str| ServiceKey::new("ns", name);
+        let key = |name: &str| ObjectKey::new("ns", name);
         for (name, created, need) in [
             ("any-young", 3, need(None, &[])),
             ("any-old", 1, need(None, &[])),

@@ -4,7 +4,8 @@
 use std::iter;
 use std::net::IpAddr;
 
-use metallb_ipam::{Ips, ServiceKey};
+use metallb_config::ObjectKey;
+use metallb_ipam::Ips;
 
 use super::history::{Hand, History, Place, Version};
 use super::knowledge::{Grant, Knowledge};
@@ -188,7 +189,7 @@ impl Contest<'_> {
         self.held.iter().copied()
     }
 
-    fn others(&self) -> impl Iterator<Item = &ServiceKey> {
+    fn others(&self) -> impl Iterator<Item = &ObjectKey> {
         let keys = self.history.keys();
         keys.filter(|other| **other != self.service.key)
     }

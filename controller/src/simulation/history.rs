@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use metallb_ipam::ServiceKey;
+use metallb_config::ObjectKey;
 
 use super::rules::{Services, may_share};
 use super::store::{self, Happened, Store};
@@ -17,7 +17,7 @@ pub(super) type Place = usize;
 /// All that Services were.
 #[derive(Default)]
 pub(super) struct History {
-    versions: BTreeMap<ServiceKey, Vec<Version>>,
+    versions: BTreeMap<ObjectKey, Vec<Version>>,
     /// What each Service is.
     pub(super) services: Services,
     seen: Place,
@@ -69,7 +69,7 @@ impl History {
         is_news
     }
 
-    fn push(&mut self, key: ServiceKey, service: Option<Service>, by: Hand) {
+    fn push(&mut self, key: ObjectKey, service: Option<Service>, by: Hand) {
         let from = self.seen;
         let versions = self.versions.entry(key.clone()).or_default();
         let before = versions.last();
@@ -106,7 +106,7 @@ impl History {
     /// more: what it was there and since, up to another place.
     pub(super) fn between(
         &self,
-        key: &ServiceKey,
+        key: &ObjectKey,
         from: Place,
         to: Place,
     ) -> impl Iterator<Item = &Version> {
@@ -119,14 +119,14 @@ impl History {
     }
 
     /// What a Service was at a version.
-    pub(super) fn version(&self, key: &ServiceKey, version: &str) -> Option<&Service> {
+    pub(super) fn version(&self, key: &ObjectKey, version: &str) -> Option<&Service> {
         let services = self.versions.get(key)?.iter().rev();
         let mut services = services.filter_map(|it| it.service.as_ref());
         services.find(|service| *service.resource_version == *version)
     }
 
     /// How a Service came to an address that it shows now.
-    pub(super) fn hold(&self, key: &ServiceKey, ip: &IpAddr) -> Option<Hold> {
+    pub(super) fn hold(&self, key: &ObjectKey, ip: &IpAddr) -> Option<Hold> {
         self.versions.get(key)?.last()?.hold(ip)
     }
 
@@ -136,7 +136,7 @@ impl History {
     }
 
     /// All that ever were.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &ServiceKey> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
         self.versions.keys()
     }
 }

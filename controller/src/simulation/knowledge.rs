@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use metallb_config::{Config, Objects, reparse};
+use metallb_config::{Config, ObjectKey, Objects, reparse};
 use metallb_crds::v1beta1::IPAddressPool;
-use metallb_ipam::{Ips, ServiceKey};
+use metallb_ipam::Ips;
 
 use super::history::{Place, Version};
 use super::replica::{Millis, Replica};
@@ -36,7 +36,7 @@ pub(super) struct Knowledge {
     /// The same since its term began.
     pub(super) pools_before: Vec<Rc<KnownPools>>,
     /// What it has decided in this term for each Service that got something.
-    pub(super) granted: BTreeMap<ServiceKey, Grant>,
+    pub(super) granted: BTreeMap<ObjectKey, Grant>,
 }
 
 /// Addresses that are to go to a Service.

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use metallb_ipam::ServiceKey;
+use metallb_config::ObjectKey;
 use metallb_seeds::Dice;
 
 use super::history::Hand;
@@ -49,7 +49,7 @@ struct Request {
 struct Rest {
     from: usize,
     epoch: u32,
-    key: ServiceKey,
+    key: ObjectKey,
     over: Millis,
 }
 

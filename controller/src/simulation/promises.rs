@@ -3,7 +3,8 @@
 
 use std::net::IpAddr;
 
-use metallb_ipam::{Claims, Ips, ServiceKey, Share};
+use metallb_config::ObjectKey;
+use metallb_ipam::{Claim, Claims, Ips, Share};
 
 use super::contest::{Contest, Reason, is_older};
 use super::history::{Hand, History};
@@ -164,10 +165,18 @@ impl Promises {
             if let (Held::Ips(ips), Want::Addresses(wish)) = (&service.held, &service.want) {
                 let sharing = wish.sharing.as_deref();
                 let share = sharing.and_then(|it| Share::new(&it.key, &it.backend, &it.ports));
-                claims.show(key, service.created, ips, share);
+                let created = service.created;
+                claims.insert(
+                    key,
+                    Shown {
+                        created,
+                        ips,
+                        share,
+                    },
+                );
             }
         }
-        let announced = |key: &&ServiceKey| {
+        let announced = |key: &&ObjectKey| {
             matches!(services[*key].want, Want::Addresses(_))
                 && claims.keeper_instead_of(key).is_none()
         };
@@ -182,12 +191,12 @@ impl Promises {
     /// Two of these that may not share.
     fn conflict<'a>(
         &self,
-        keys: impl Iterator<Item = &'a ServiceKey> + Clone,
-    ) -> Option<(&'a ServiceKey, &'a ServiceKey)> {
+        keys: impl Iterator<Item = &'a ObjectKey> + Clone,
+    ) -> Option<(&'a ObjectKey, &'a ObjectKey)> {
         let services = &self.history.services;
         let mut rest = keys;
         while let Some(a) = rest.next() {
-            let is_rival = |b: &&ServiceKey| !may_share(&services[a], &services[*b]);
+            let is_rival = |b: &&ObjectKey| !may_share(&services[a], &services[*b]);
             if let Some(b) = rest.clone().find(is_rival) {
                 return Some((a, b));
             }
@@ -238,5 +247,26 @@ impl Promises {
             (_, held) => return Err(format!("{key} has {held:?} and wants nothing")),
         }
         Ok(())
+    }
+}
+
+/// A Service, as a speaker sees it.
+struct Shown<'a> {
+    created: i64,
+    ips: &'a [IpAddr],
+    share: Option<Share>,
+}
+
+impl Claim for Shown<'_> {
+    fn created(&self) -> i64 {
+        self.created
+    }
+
+    fn ips(&self) -> &[IpAddr] {
+        self.ips
+    }
+
+    fn share(&self) -> Option<&Share> {
+        self.share.as_ref()
     }
 }

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use metallb_crds::v1beta1::IPAddressPool;
-use metallb_ipam::ServiceKey;
 use metallb_kit::watch::{Change, ObjectKey};
 use metallb_lease::{Action, Elector, Now, Observation, Settings};
 
@@ -30,9 +29,9 @@ pub(super) struct Replica {
     /// Does nothing before: a busy node, a frozen one.
     pub(super) frozen_until: Millis,
     /// The version of each Service that it was told of last.
-    pub(super) told: BTreeMap<ServiceKey, u64>,
+    pub(super) told: BTreeMap<ObjectKey, u64>,
     /// Those of whom it was told since it was last asked for its decisions.
-    pub(super) news: BTreeSet<ServiceKey>,
+    pub(super) news: BTreeSet<ObjectKey>,
     /// Answers to what was asked before the last stepping down or death go nowhere.
     pub(super) epoch: u32,
 }

@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use metallb_config::{Config, Family, Pool};
-use metallb_ipam::{Families, Ips, ServiceKey};
+use metallb_config::{Config, Family, ObjectKey, Pool};
+use metallb_ipam::{Families, Ips};
 
 use crate::service::{Held, Service};
 use crate::wish::{Requested, Sharing, Want, Wish};
 
 /// All Services, as they are read.
-pub(super) type Services = BTreeMap<ServiceKey, Service>;
+pub(super) type Services = BTreeMap<ObjectKey, Service>;
 
 /// Who shows which address.
-pub(super) type Holders = BTreeMap<IpAddr, BTreeSet<ServiceKey>>;
+pub(super) type Holders = BTreeMap<IpAddr, BTreeSet<ObjectKey>>;
 
 pub(super) fn holders(services: &Services) -> Holders {
     let mut holders = Holders::new();

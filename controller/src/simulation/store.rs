@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::coordination::v1::LeaseSpec;
 use kube::ResourceExt as _;
+use metallb_config::ObjectKey;
 use metallb_crds::v1beta1::IPAddressPool;
-use metallb_ipam::ServiceKey;
 use metallb_lease::Record;
 use serde_json::json;
 
@@ -17,7 +17,7 @@ use crate::watched::WatchedService;
 #[derive(Debug, Default)]
 pub(super) struct Store {
     version: u64,
-    pub(super) services: BTreeMap<ServiceKey, WatchedService>,
+    pub(super) services: BTreeMap<ObjectKey, WatchedService>,
     pub(super) pools: BTreeMap<String, IPAddressPool>,
     pub(super) lease: Option<Record>,
     /// What happened to Services, in order; a watch is a place in it.
@@ -34,8 +34,8 @@ pub(super) enum Happened<K> {
 }
 
 /// The key of a Service.
-pub(super) fn key(service: &WatchedService) -> ServiceKey {
-    ServiceKey::new(
+pub(super) fn key(service: &WatchedService) -> ObjectKey {
+    ObjectKey::new(
         &service.namespace().unwrap_or_default(),
         &service.name_any(),
     )
@@ -48,13 +48,13 @@ impl Store {
     }
 
     /// Stores a Service as a user or a controller wrote it.
-    pub(super) fn put_service(&mut self, key: &ServiceKey, mut service: WatchedService) {
+    pub(super) fn put_service(&mut self, key: &ObjectKey, mut service: WatchedService) {
         service.metadata.resource_version = Some(self.next_version());
         self.service_log.push(Happened::Stored(service.clone()));
         self.services.insert(key.clone(), service);
     }
 
-    pub(super) fn delete_service(&mut self, key: &ServiceKey) {
+    pub(super) fn delete_service(&mut self, key: &ObjectKey) {
         if let Some(gone) = self.services.remove(key) {
             self.version += 1;
             self.service_log.push(Happened::Deleted(gone));

@@ -1,8 +1,8 @@
 //! What users do: with Services, with pools, and by mistake.
 
+use metallb_config::ObjectKey;
 use metallb_crds::names::{ADDRESS_POOL, ALLOW_SHARED_IP, LOAD_BALANCER_IPS};
 use metallb_crds::v1beta1::{IPAddressPool, ServiceAllocation};
-use metallb_ipam::ServiceKey;
 use metallb_seeds::Dice;
 
 use super::replica::Millis;
@@ -17,7 +17,7 @@ pub(super) const NAMESPACES: [&str; 2] = ["ns", "other"];
 pub(super) fn act(dice: &mut Dice, now: Millis, store: &mut Store) -> String {
     let number = dice.below(14);
     let namespace = NAMESPACES[usize::from(number.is_multiple_of(4))];
-    let key = ServiceKey::new(namespace, &format!("s{number}"));
+    let key = ObjectKey::new(namespace, &format!("s{number}"));
     match dice.below(100) {
         0..60 => write_service(dice, now, store, &key),
         60..80 => {
@@ -47,7 +47,7 @@ pub(super) fn repair(store: &mut Store) {
 }
 
 /// Creates or changes a Service.
-fn write_service(dice: &mut Dice, now: Millis, store: &mut Store, key: &ServiceKey) -> String {
+fn write_service(dice: &mut Dice, now: Millis, store: &mut Store, key: &ObjectKey) -> String {
     let there = store.services.get(key).cloned();
     let service = there.unwrap_or_else(|| create(dice, now, key));
     let service = change(dice, service);
@@ -60,7 +60,7 @@ fn write_service(dice: &mut Dice, now: Millis, store: &mut Store, key: &ServiceK
     done
 }
 
-fn create(dice: &mut Dice, now: Millis, key: &ServiceKey) -> WatchedService {
+fn create(dice: &mut Dice, now: Millis, key: &ObjectKey) -> WatchedService {
     let created = i64::try_from(now / 1000).expect("lives are short");
     let mut service = WatchedService::test(&key.to_string()).created(created);
     service.metadata.uid = Some(format!("{key} of {now}"));
@@ -160,7 +160,7 @@ fn reserve(dice: &mut Dice) -> ServiceAllocation {
 }
 
 /// Writes nonsense into a status by hand.
-fn scribble(dice: &mut Dice, store: &mut Store, key: &ServiceKey) -> String {
+fn scribble(dice: &mut Dice, store: &mut Store, key: &ObjectKey) -> String {
     let Some(service) = store.services.get(key).cloned() else {
         return format!("the user finds no {key}");
     };

@@ -1,5 +1,7 @@
 //! Pools that change, go, or are no good.
 
+use std::sync::Arc;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use metallb_crds::v1beta1::ServiceAllocation;
 
@@ -172,7 +174,10 @@ fn the_status_of_a_pool_that_somebody_else_wrote_is_due() {
     assert_eq!(world.control.pool_status_due("pool"), None);
     edited.status = Some(IPAddressPoolStatus::default());
     world.handle(Input::Pool(Change::Apply(edited)));
-    assert_eq!(*world.control.take_figures().pools, ["pool".into()]);
+    assert_eq!(
+        *world.control.take_figures().pools,
+        [Arc::<str>::from("pool")]
+    );
     assert!(world.control.pool_status_due("pool").is_some());
 }
 

@@ -12,14 +12,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use smallvec::SmallVec;
 
-pub use attributes::{Audience, Route, RouteAttributes};
+pub use attributes::{Audience, Route, RouteAttributes, Routes};
 pub use export::{Export, Target};
 
 /// All routes, by who contributes them.
 #[derive(Clone, Debug)]
 pub struct Rib<K> {
-    contributed: BTreeMap<K, Vec<Route>>,
+    contributed: BTreeMap<K, Routes>,
     places: BTreeMap<IpNet, Place>,
     entries: Vec<Entry>,
     /// Entries of prefixes that nobody is to be told of any more.
@@ -42,7 +43,7 @@ pub(crate) struct Entry {
     pub(crate) prefix: IpNet,
     pub(crate) version: Version,
     /// What is to be said, to whom, and how often it was contributed.
-    said: Vec<Contribution>,
+    said: SmallVec<[Contribution; 1]>,
 }
 
 #[derive(Clone, Debug)]
@@ -69,15 +70,14 @@ impl<K> Default for Rib<K> {
 impl<K: Ord + Clone> Rib<K> {
     /// These are the routes that `key` contributes, instead of what it did before. A prefix that
     /// several contribute is told once, and withdrawn when the last of them is gone.
-    pub fn contribute(&mut self, key: &K, mut routes: Vec<Route>) {
-        routes.sort_unstable();
-        routes.dedup();
+    pub fn contribute(&mut self, key: &K, routes: impl Into<Routes>) {
+        let routes = routes.into();
         let before = self.contributed.remove(key).unwrap_or_default();
         let is_new = |it: &&Route| before.binary_search(it).is_err();
         for route in routes.iter().filter(is_new) {
             self.add(route);
         }
-        for route in &before {
+        for route in &*before {
             if routes.binary_search(route).is_err() {
                 self.remove(route);
             }
@@ -94,7 +94,7 @@ impl<K: Ord + Clone> Rib<K> {
 
     /// The routes that `key` contributes.
     pub fn contributed_by(&self, key: &K) -> &[Route] {
-        self.contributed.get(key).map_or(&[], Vec::as_slice)
+        self.contributed.get(key).map_or(&[], |routes| routes)
     }
 
     fn add(&mut self, route: &Route) {
@@ -131,7 +131,7 @@ impl<K: Ord + Clone> Rib<K> {
         let entry = Entry {
             prefix,
             version: 0,
-            said: Vec::new(),
+            said: SmallVec::new(),
         };
         let place = if let Some(place) = self.free.pop() {
             self.entries[place as usize] = entry;

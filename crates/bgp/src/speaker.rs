@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::time::Instant;
 
-use crate::rib::{Rib, Route};
+use crate::rib::{Rib, Routes};
 use crate::session::{self, Session, Settings};
 use crate::wire::{ErrorCode, Notification};
 
@@ -136,7 +136,7 @@ impl<P: Ord + Clone + Hash, K: Ord + Clone> Speaker<P, K> {
     }
 
     /// These are the routes that `key` contributes, instead of what it did before.
-    pub fn contribute(&mut self, key: &K, routes: Vec<Route>) {
+    pub fn contribute(&mut self, key: &K, routes: impl Into<Routes>) {
         self.rib.contribute(key, routes);
         self.all_awake = true;
     }

@@ -17,6 +17,7 @@ mod form;
 mod l2;
 mod label;
 mod labels;
+mod object_key;
 mod objects;
 mod parse;
 mod peer;
@@ -36,6 +37,7 @@ pub use config::Config;
 pub use duration::{DurationError, duration};
 pub use l2::{L2Advertisement, L2AdvertisementError, PreferredNodes};
 pub use labels::{LabelSet, LabelText, Labels};
+pub use object_key::ObjectKey;
 pub use objects::{Kind, Objects, References};
 pub use parse::{Parsed, parse, reparse};
 pub use peer::{

@@ -5,12 +5,12 @@ use std::mem;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use metallb_config::{AddrRange, Config, Family};
+use metallb_config::{AddrRange, Config, Family, ObjectKey};
 
 use crate::ips::Ips;
 use crate::pool::{Counters, PoolState};
 use crate::refusal::Refusal;
-use crate::request::{Families, Request, ServiceKey};
+use crate::request::{Families, Request};
 use crate::sharing::Share;
 use crate::shelf::Shelves;
 use linger::Lingering;
@@ -38,7 +38,7 @@ pub struct Allocator {
     shelves: Shelves,
     /// All ranges of all pools, by their first address.
     ranges: BTreeMap<IpAddr, (AddrRange, Arc<str>)>,
-    holdings: HashMap<ServiceKey, Holding>,
+    holdings: HashMap<ObjectKey, Holding>,
     /// What statuses still show of those who do not hold it any more.
     lingering: Lingering,
     vacancies: u64,
@@ -59,7 +59,7 @@ pub struct Adopted {
     /// What it holds now.
     pub assignment: Assignment,
     /// Younger Services that held one of the addresses. They hold nothing now and need new ones.
-    pub displaced: Vec<ServiceKey>,
+    pub displaced: Vec<ObjectKey>,
 }
 
 /// What a change of the pools did to those who hold addresses, in the order of their keys.
@@ -67,9 +67,9 @@ pub struct Adopted {
 pub struct PoolsChanged {
     /// Their addresses are in no pool any more, or no more in one. They hold nothing now and need
     /// new ones.
-    pub lost: Vec<ServiceKey>,
+    pub lost: Vec<ObjectKey>,
     /// Their addresses are in a pool of another name.
-    pub renamed: Vec<ServiceKey>,
+    pub renamed: Vec<ObjectKey>,
 }
 
 #[derive(Debug)]
@@ -165,7 +165,7 @@ impl Allocator {
     }
 
     /// Frees what a Service holds, and says what it was.
-    pub fn release(&mut self, service: &ServiceKey) -> Option<Assignment> {
+    pub fn release(&mut self, service: &ObjectKey) -> Option<Assignment> {
         let before = self.remove(service)?;
         self.vacancies += 1;
         Some(before.assignment)
@@ -179,14 +179,14 @@ impl Allocator {
     }
 
     /// What a Service holds.
-    pub fn assignment(&self, service: &ServiceKey) -> Option<&Assignment> {
+    pub fn assignment(&self, service: &ObjectKey) -> Option<&Assignment> {
         self.holdings
             .get(service)
             .map(|holding| &holding.assignment)
     }
 
     /// Those who hold an address, by their keys: hardly ever more than one.
-    pub fn holders(&self, ip: IpAddr) -> impl Iterator<Item = &ServiceKey> {
+    pub fn holders(&self, ip: IpAddr) -> impl Iterator<Item = &ObjectKey> {
         let pool = self.pool_with(ip).map(|pool| &self.pools[pool]);
         pool.into_iter()
             .flat_map(move |state| state.space(Family::of(ip)).tenants(ip))
@@ -229,7 +229,7 @@ impl Allocator {
         before: Option<Ips>,
         ips: &Ips,
         share: Option<&Share>,
-    ) -> Result<BTreeSet<ServiceKey>, Refusal> {
+    ) -> Result<BTreeSet<ObjectKey>, Refusal> {
         let seniority = (request.created, request.service);
         let mut displaced = BTreeSet::new();
         for &ip in &**ips {
@@ -242,7 +242,7 @@ impl Allocator {
                 self.holders(ip)
                     .filter(|key| self.is_rival(key, &rivals, share))
             };
-            let older = |key: &ServiceKey| (self.holdings[key].created, key) < seniority;
+            let older = |key: &ObjectKey| (self.holdings[key].created, key) < seniority;
             if was_there || who().any(older) {
                 return Err(self.taken(request.service, ip, rivals));
             }
@@ -252,7 +252,7 @@ impl Allocator {
     }
 
     /// Finds the pools for those whose pool changed its addresses or is gone.
-    fn rehouse(&mut self, homeless: BTreeSet<ServiceKey>) -> PoolsChanged {
+    fn rehouse(&mut self, homeless: BTreeSet<ObjectKey>) -> PoolsChanged {
         let mut changed = PoolsChanged::default();
         for key in homeless {
             // Its pool knows nothing of it any more.
@@ -346,7 +346,7 @@ impl Allocator {
 
     /// Counts a vacancy if the Service does not hold all that it held before, or shares it in
     /// another way.
-    fn note_vacancy(&mut self, service: &ServiceKey, before: Option<&Holding>) {
+    fn note_vacancy(&mut self, service: &ObjectKey, before: Option<&Holding>) {
         let Some(before) = before else { return };
         let now = self.holdings.get(service);
         let is_same = now.is_some_and(|now| {
@@ -364,7 +364,7 @@ impl Allocator {
         self.insert(request.service, holding);
     }
 
-    fn insert(&mut self, service: &ServiceKey, holding: Holding) {
+    fn insert(&mut self, service: &ObjectKey, holding: Holding) {
         let Holding {
             assignment, share, ..
         } = &holding;
@@ -374,7 +374,7 @@ impl Allocator {
         self.holdings.insert(service.clone(), holding);
     }
 
-    fn remove(&mut self, service: &ServiceKey) -> Option<Holding> {
+    fn remove(&mut self, service: &ObjectKey) -> Option<Holding> {
         let holding = self.holdings.remove(service)?;
         let Holding {
             assignment, share, ..

@@ -24,11 +24,11 @@ mod tenants;
 mod usage;
 
 pub use allocator::{Adopted, Allocator, Assignment, Explanation, PoolsChanged};
-pub use claims::Claims;
+pub use claims::{Claim, Claims};
 pub use ips::{Ips, IpsError};
 pub use pool::Counters;
 pub use port::{Port, Protocol, UnknownProtocol};
 pub use refusal::{InUse, Refusal};
-pub use request::{Families, Request, ServiceKey};
+pub use request::{Families, Request};
 pub use sharing::{Mismatch, Share, backend_key};
 pub use usage::Usage;

@@ -1,10 +1,10 @@
 //! One pool: its addresses, and what it has for a Service.
 
-use metallb_config::{Family, Pool};
+use metallb_config::{Family, ObjectKey, Pool};
 
 use crate::ips::Ips;
 use crate::refusal::Refusal;
-use crate::request::{Families, Request, ServiceKey};
+use crate::request::{Families, Request};
 use crate::sharing::{Share, Sharing};
 use crate::shelf::Stock;
 use crate::space::Space;
@@ -46,7 +46,7 @@ impl PoolState {
     }
 
     /// All who hold addresses of it, in no order.
-    pub(crate) fn tenants(&self) -> impl Iterator<Item = &ServiceKey> {
+    pub(crate) fn tenants(&self) -> impl Iterator<Item = &ObjectKey> {
         self.v4.all_tenants().chain(self.v6.all_tenants())
     }
 
@@ -124,7 +124,7 @@ impl PoolState {
     }
 
     /// Gives these addresses to a Service that may have them.
-    pub(crate) fn take(&mut self, ips: &Ips, service: &ServiceKey, share: Option<&Share>) {
+    pub(crate) fn take(&mut self, ips: &Ips, service: &ObjectKey, share: Option<&Share>) {
         for &ip in &**ips {
             self.space_mut(Family::of(ip)).take(ip, service, share);
         }
@@ -132,7 +132,7 @@ impl PoolState {
     }
 
     /// A Service that holds these addresses holds them no more.
-    pub(crate) fn give_back(&mut self, ips: &Ips, service: &ServiceKey, share: Option<&Share>) {
+    pub(crate) fn give_back(&mut self, ips: &Ips, service: &ObjectKey, share: Option<&Share>) {
         for &ip in &**ips {
             self.space_mut(Family::of(ip)).give_back(ip, service, share);
         }

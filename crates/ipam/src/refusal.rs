@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use crate::ips::{Ips, IpsError};
 use crate::port::Port;
-use crate::request::{Families, ServiceKey};
+use crate::request::Families;
 use crate::sharing::Mismatch;
+use metallb_config::ObjectKey;
 
 /// Why a Service does not get an address, or cannot keep the one it has.
 ///
@@ -86,7 +87,7 @@ pub enum Refusal {
         /// The address.
         ip: IpAddr,
         /// Who has it.
-        by: ServiceKey,
+        by: ObjectKey,
     },
     /// Another Service is to give the address up, and its status still shows it.
     #[error("address \"{ip}\" is being given up by {by}")]
@@ -94,7 +95,7 @@ pub enum Refusal {
         /// The address.
         ip: IpAddr,
         /// Whose status shows it.
-        by: ServiceKey,
+        by: ObjectKey,
     },
     /// The pool has no address left, and the Service cannot share the one that others share under
     /// its key. Only in an [explanation](crate::Explanation).
@@ -140,11 +141,11 @@ pub enum Refusal {
 )]
 pub struct InUse {
     /// The Service that does not get it.
-    pub service: ServiceKey,
+    pub service: ObjectKey,
     /// The address.
     pub ip: IpAddr,
     /// Who has it, the first few by their keys.
-    pub by: Vec<ServiceKey>,
+    pub by: Vec<ObjectKey>,
     /// How many others have it.
     pub more: usize,
     /// Why they cannot share it.
@@ -152,7 +153,7 @@ pub struct InUse {
 }
 
 /// `a,b and 3 more`.
-fn names(keys: &[ServiceKey], more: usize) -> String {
+fn names(keys: &[ObjectKey], more: usize) -> String {
     let names: Vec<_> = keys.iter().map(ToString::to_string).collect();
     let names = names.join(",");
     match more {

@@ -2,26 +2,18 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use metallb_config::{Family, Labels};
+use metallb_config::{Family, Labels, ObjectKey};
 
 use crate::ips::Ips;
 use crate::port::Port;
 use crate::refusal::Refusal;
 
-/// A Service, by its `namespace/name`. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServiceKey {
-    /// `namespace/name`; neither has a slash.
-    text: Arc<str>,
-}
-
 /// What a Service asks for, and what decides which pools it may have addresses of.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// The Service.
-    pub service: &'a ServiceKey,
+    pub service: &'a ObjectKey,
     /// When it was created, in seconds since 1970. Of two Services that hold one address the
     /// older keeps it.
     pub created: i64,
@@ -59,31 +51,10 @@ pub enum Families {
     },
 }
 
-impl ServiceKey {
-    /// The Service `name` in `namespace`.
-    pub fn new(namespace: &str, name: &str) -> Self {
-        Self {
-            text: format!("{namespace}/{name}").into(),
-        }
-    }
-
-    /// Its namespace.
-    pub fn namespace(&self) -> &str {
-        self.text
-            .split_once('/')
-            .map_or("", |(namespace, _)| namespace)
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &str {
-        self.text.split_once('/').map_or("", |(_, name)| name)
-    }
-}
-
 impl<'a> Request<'a> {
     /// A request for any addresses of these families, by a Service without labels that shares with
     /// nobody.
-    pub fn new(service: &'a ServiceKey, created: i64, families: Families) -> Self {
+    pub fn new(service: &'a ObjectKey, created: i64, families: Families) -> Self {
         static NONE: Labels = Labels::new();
         Self {
             service,
@@ -189,25 +160,13 @@ impl fmt::Display for Families {
     }
 }
 
-impl fmt::Display for ServiceKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl fmt::Debug for ServiceKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_key_has_a_namespace_and_a_name() {
-        let key = ServiceKey::new("shop", "web");
+        let key = ObjectKey::new("shop", "web");
         assert_eq!(
             (key.namespace(), key.name(), key.to_string().as_str()),
             ("shop", "web", "shop/web")

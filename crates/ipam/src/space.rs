@@ -4,11 +4,10 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 
-use metallb_config::{AddrRange, Family, Pool};
+use metallb_config::{AddrRange, Family, ObjectKey, Pool};
 
 use crate::numbers::{Numbers, bit};
 use crate::port::Port;
-use crate::request::ServiceKey;
 use crate::sharing::{Bits, Group, Share, Sharing, clear};
 use crate::tenants::Tenants;
 use crate::usage::Usage;
@@ -115,7 +114,7 @@ impl Space {
     }
 
     /// Those who hold `ip`, by their keys.
-    pub(crate) fn tenants(&self, ip: IpAddr) -> impl Iterator<Item = &ServiceKey> {
+    pub(crate) fn tenants(&self, ip: IpAddr) -> impl Iterator<Item = &ObjectKey> {
         let tenants = self.number(ip).and_then(|number| self.tenants.get(&number));
         tenants.into_iter().flat_map(Tenants::iter)
     }
@@ -129,12 +128,12 @@ impl Space {
     }
 
     /// All who hold an address here, in no order.
-    pub(crate) fn all_tenants(&self) -> impl Iterator<Item = &ServiceKey> {
+    pub(crate) fn all_tenants(&self) -> impl Iterator<Item = &ObjectKey> {
         self.tenants.values().flat_map(Tenants::iter)
     }
 
     /// Gives `ip` to one who may have it.
-    pub(crate) fn take(&mut self, ip: IpAddr, key: &ServiceKey, share: Option<&Share>) {
+    pub(crate) fn take(&mut self, ip: IpAddr, key: &ObjectKey, share: Option<&Share>) {
         let Some(number) = self.number(ip) else {
             return;
         };
@@ -152,7 +151,7 @@ impl Space {
     }
 
     /// One who holds `ip` holds it no more.
-    pub(crate) fn give_back(&mut self, ip: IpAddr, key: &ServiceKey, share: Option<&Share>) {
+    pub(crate) fn give_back(&mut self, ip: IpAddr, key: &ObjectKey, share: Option<&Share>) {
         let Some(number) = self.number(ip) else {
             return;
         };

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use crate::request::ServiceKey;
+use metallb_config::ObjectKey;
 
 /// The Services that hold one address: hardly ever more than one.
 #[derive(Debug)]
 pub(crate) enum Tenants {
-    One(ServiceKey),
+    One(ObjectKey),
     /// At least two.
     #[expect(clippy::box_collection, reason = "keeps the usual case small")]
-    Many(Box<BTreeSet<ServiceKey>>),
+    Many(Box<BTreeSet<ObjectKey>>),
 }
 
 impl Tenants {
-    pub(crate) fn add(&mut self, key: ServiceKey) {
+    pub(crate) fn add(&mut self, key: ObjectKey) {
         match self {
             Self::One(one) if *one == key => {}
             Self::One(one) => *self = Self::Many(Box::new([one.clone(), key].into())),
@@ -25,7 +25,7 @@ impl Tenants {
     }
 
     /// One that is not the only one leaves.
-    pub(crate) fn remove(&mut self, key: &ServiceKey) {
+    pub(crate) fn remove(&mut self, key: &ObjectKey) {
         if let Self::Many(many) = self {
             many.remove(key);
             if many.len() == 1
@@ -36,12 +36,12 @@ impl Tenants {
         }
     }
 
-    pub(crate) fn is_alone(&self, key: &ServiceKey) -> bool {
+    pub(crate) fn is_alone(&self, key: &ObjectKey) -> bool {
         matches!(self, Self::One(one) if one == key)
     }
 
     /// By their keys.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &ServiceKey> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &ObjectKey> {
         let (one, many) = match self {
             Self::One(one) => (Some(one), None),
             Self::Many(many) => (None, Some(many.iter())),
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn they_come_and_go() {
-        let [a, b, c] = ["a", "b", "c"].map(|name| ServiceKey::new("ns", name));
+        let [a, b, c] = ["a", "b", "c"].map(|name| ObjectKey::new("ns", name));
         let listed = |tenants: &Tenants| {
             tenants
                 .iter()

@@ -4,22 +4,57 @@
 mod story;
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
-use metallb_ipam::{Allocator, Claims, Request, ServiceKey, Share};
+use metallb_config::ObjectKey;
+use metallb_ipam::{Allocator, Claim, Claims, Request, Share};
 use metallb_seeds::{Dice, for_each_seed};
 use story::{BOTH, Story, V4, V6, ips, key, pool, ports};
 
+/// A Service, as far as it claims addresses.
+struct Shown {
+    created: i64,
+    ips: Vec<IpAddr>,
+    share: Option<Share>,
+}
+
+impl Claim for Shown {
+    fn created(&self) -> i64 {
+        self.created
+    }
+
+    fn ips(&self) -> &[IpAddr] {
+        &self.ips
+    }
+
+    fn share(&self) -> Option<&Share> {
+        self.share.as_ref()
+    }
+}
+
 /// Says that `name` shows these addresses; gives those for whom it may make a difference.
-fn show(claims: &mut Claims, name: &str, created: i64, shown: &str, how: &str) -> Vec<String> {
+fn show(
+    claims: &mut Claims<Shown>,
+    name: &str,
+    created: i64,
+    shown: &str,
+    how: &str,
+) -> Vec<String> {
     let (sharing, used) = how.split_once(' ').unwrap_or(("", ""));
     let share = Share::new(sharing, "", &ports(used));
-    let others = claims.show(&key(name), created, &ips(shown), share);
+    let ips = ips(shown);
+    let service = Shown {
+        created,
+        ips,
+        share,
+    };
+    let others = claims.insert(&key(name), service);
     others.iter().map(|it| it.name().to_owned()).collect()
 }
 
 /// Who has the address of this one instead of it.
-fn keeper<'a>(claims: &'a Claims, name: &str) -> Option<&'a str> {
-    claims.keeper_instead_of(&key(name)).map(ServiceKey::name)
+fn keeper<'a>(claims: &'a Claims<Shown>, name: &str) -> Option<&'a str> {
+    claims.keeper_instead_of(&key(name)).map(ObjectKey::name)
 }
 
 #[test]
@@ -49,10 +84,38 @@ fn the_oldest_keeps_what_cannot_be_shared() {
     // It shows something else, or nothing.
     assert_eq!(show(&mut claims, "b", 4, "10.0.0.3", "k tcp/2"), ["c"]);
     assert_eq!(keeper(&claims, "c"), None);
-    let others = claims.hide(&key("oldest"));
+    let (_, others) = claims.remove(&key("oldest"));
     assert_eq!(others, BTreeSet::from([key("old"), key("young")]));
     assert_eq!(keeper(&claims, "young"), Some("old"));
     assert_eq!(keeper(&claims, "unknown"), None);
+}
+
+#[test]
+fn those_who_share_go_together_over_both_families() {
+    let mut claims = Claims::default();
+    let mut shows = |name: &str, shown: &str| drop(show(&mut claims, name, 0, shown, ""));
+    shows("dual", "10.0.0.1 fd00::1");
+    shows("four", "10.0.0.1");
+    shows("six", "fd00::1");
+    shows("other", "10.0.0.2");
+    let group = |claims: &Claims<Shown>, name: &str| {
+        let group = claims.group(&key(name));
+        group
+            .iter()
+            .map(|it| it.name().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(group(&claims, "four"), ["dual", "four", "six"]);
+    assert_eq!(group(&claims, "other"), ["other"]);
+    assert_eq!(group(&claims, "unknown"), ["unknown"]);
+    show(&mut claims, "dual", 0, "10.0.0.2", "");
+    assert_eq!(group(&claims, "four"), ["four"]);
+    assert_eq!(group(&claims, "other"), ["dual", "other"]);
+    for name in ["dual", "four", "six", "other"] {
+        claims.remove(&key(name));
+    }
+    let left = ips("10.0.0.1 10.0.0.2 fd00::1").into_iter();
+    assert_eq!(left.flat_map(|ip| claims.on(ip)).count(), 0);
 }
 
 #[test]
@@ -93,13 +156,7 @@ fn as_the_allocator_adopts() {
     });
 }
 
-fn adopt(
-    allocator: &mut Allocator,
-    created: i64,
-    key: &ServiceKey,
-    shown: &str,
-    how: &str,
-) -> bool {
+fn adopt(allocator: &mut Allocator, created: i64, key: &ObjectKey, shown: &str, how: &str) -> bool {
     let (sharing, used) = how.split_once(' ').unwrap_or(("", ""));
     let (shown, used) = (ips(shown), ports(used));
     let families = match (&shown[..], shown[0].is_ipv4()) {

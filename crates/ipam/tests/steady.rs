@@ -2,25 +2,26 @@
 
 mod story;
 
-use metallb_ipam::{Allocator, Families, Refusal, Request, ServiceKey};
+use metallb_config::ObjectKey;
+use metallb_ipam::{Allocator, Families, Refusal, Request};
 use story::{BOTH, PREFER, Story, V4, V6, pool};
 
 /// Services that come and go in a pool with `kept` others.
 struct Traffic {
     allocator: Allocator,
     families: Families,
-    services: Vec<ServiceKey>,
+    services: Vec<ObjectKey>,
 }
 
 impl Traffic {
     fn new(ranges: &str, kept: u32, families: Families) -> Self {
         let mut allocator = Story::with(vec![pool("p", ranges)]).allocator;
         for n in 0..kept {
-            let key = ServiceKey::new("kept", &n.to_string());
+            let key = ObjectKey::new("kept", &n.to_string());
             let given = allocator.allocate(&Request::new(&key, 0, families));
             given.expect("there are enough");
         }
-        let services = (0..400).map(|n| ServiceKey::new("moving", &n.to_string()));
+        let services = (0..400).map(|n| ObjectKey::new("moving", &n.to_string()));
         Self {
             allocator,
             families,

@@ -260,7 +260,7 @@ impl Writer {
         let event = self.event(note, &namespace, count, message, time);
         let event = api.create(&PostParams::default(), &event).await?;
         self.correlator
-            .written(&said, event.metadata.name.unwrap_or_default());
+            .written(said, event.metadata.name.unwrap_or_default());
         Ok(())
     }
 

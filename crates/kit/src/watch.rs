@@ -21,6 +21,8 @@ use tokio::sync::Notify;
 
 use self::tracker::Tracker;
 
+pub use metallb_config::ObjectKey;
+
 /// What happened to the objects of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change<K> {
@@ -33,43 +35,6 @@ pub enum Change<K> {
     Listing,
     /// Everything that exists has been told.
     Synced,
-}
-
-/// An object's namespace (empty if it has none) and name. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ObjectKey {
-    /// The namespace; empty for cluster-scoped objects.
-    pub namespace: Arc<str>,
-    /// The name.
-    pub name: Arc<str>,
-}
-
-impl ObjectKey {
-    /// A key from its parts.
-    pub fn new(namespace: &str, name: &str) -> Self {
-        Self {
-            namespace: namespace.into(),
-            name: name.into(),
-        }
-    }
-
-    /// The key of `object`.
-    pub fn of<K: Resource>(object: &K) -> Self {
-        let meta = object.meta();
-        Self::new(
-            meta.namespace.as_deref().unwrap_or(""),
-            meta.name.as_deref().unwrap_or(""),
-        )
-    }
-}
-
-impl fmt::Display for ObjectKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.namespace.is_empty() {
-            return f.write_str(&self.name);
-        }
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
 }
 
 /// Watches all objects behind `api`, for ever. Errors are logged and retried with growing pauses.

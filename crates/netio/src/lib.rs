@@ -1,7 +1,8 @@
 //! The kernel's side of the network: packet sockets, multicast groups, links, addresses and
 //! neighbours, and TCP and UDP sockets with options of their own.
 //!
-//! The only crate with unsafe code, and small for that reason. It knows no protocol: frames go in
+//! The only crate with unsafe code, which is why the allocator is spoken to from here, too; and
+//! small for that reason. It knows no protocol: frames go in
 //! and out as bytes, groups are joined by address, and what a link is good for is the caller's
 //! business.
 //!
@@ -15,6 +16,7 @@ mod filter;
 mod groups;
 mod link;
 mod looped;
+mod memory;
 mod namespace;
 mod neighbour;
 mod option;
@@ -26,6 +28,7 @@ pub use datagram::{Arrived, DistanceSocket, sender, source_towards};
 pub use groups::MulticastGroups;
 pub use link::{Interface, LinkError, LinkWatch};
 pub use looped::{Looped, LoopedSocket};
+pub use memory::give_back_memory;
 pub use namespace::NetworkNamespace;
 pub use neighbour::NeighbourWatch;
 pub use packet::{FRAME_MAX, PacketSocket, plain_packet_socket};

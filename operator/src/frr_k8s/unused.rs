@@ -44,7 +44,7 @@ impl Config {
     pub(super) fn read(written: &Written) -> Change<Self> {
         let key = ObjectKey::of(written);
         let selector = &written.spec["nodeSelector"]["matchLabels"];
-        let node = key.name.strip_prefix("metallb-").map(str::to_owned);
+        let node = key.name().strip_prefix("metallb-").map(str::to_owned);
         if node.is_some_and(|node| selector[HOSTNAME_LABEL] == node) {
             return Change::Delete(key);
         }
@@ -147,7 +147,7 @@ pub(crate) fn unused(known: &FrrK8s, metallb: &MetalLB) -> Unused {
 impl FrrK8s {
     fn items(&self, backend: &str) -> Vec<Item> {
         let configs = self.users.values().map(|it| Item {
-            name: format!("frrconfiguration/{}/{}", it.key.namespace, it.key.name),
+            name: format!("frrconfiguration/{}/{}", it.key.namespace(), it.key.name()),
             line: it.to_string(),
             counts: backend == "frr-k8s",
         });

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use metallb_bgp::rib::Route;
+use metallb_bgp::rib::{Route, Routes};
 use metallb_kit::events::EventType;
 use metallb_kit::watch::ObjectKey;
 
@@ -45,14 +45,8 @@ struct Unsaid {
 struct Announced {
     /// Who is told, in order.
     peers: Arc<[String]>,
-    routes: Vec<Route>,
-    ips: Vec<IpAddr>,
-}
-
-impl Announced {
-    fn routes(it: Option<&Self>) -> &[Route] {
-        it.map_or(&[], |it| &it.routes)
-    }
+    routes: Routes,
+    ips: Arc<[IpAddr]>,
 }
 
 impl fmt::Debug for BgpApply {
@@ -89,22 +83,20 @@ impl BgpApply {
         &mut self,
         key: &ObjectKey,
         uid: Option<&str>,
-        ips: &[IpAddr],
+        ips: Arc<[IpAddr]>,
         decision: Result<Vec<Route>, Reason>,
     ) {
         let now = decision.map(|routes| {
+            let routes = Routes::from(routes);
             let peers = self.told(&routes);
-            let ips = ips.to_vec();
             Announced { peers, routes, ips }
         });
         let before = self.announced.remove(key);
         let wanted = now.as_ref().ok();
-        let (new, old) = (
-            Announced::routes(wanted),
-            Announced::routes(before.as_ref()),
-        );
-        if new != old {
-            self.engine.contribute(key, new.to_vec());
+        let routes = |it: Option<&Announced>| it.map(|it| it.routes.clone()).unwrap_or_default();
+        let new = routes(wanted);
+        if new != routes(before.as_ref()) {
+            self.engine.contribute(key, new);
         }
         if let Some(now) = wanted {
             self.announced.insert(key.clone(), now.clone());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 
-use metallb_bgp::rib::Route;
+use metallb_bgp::rib::Routes;
 use metallb_kit::watch::ObjectKey;
 
 use super::PeerSetup;
@@ -14,7 +14,7 @@ pub(crate) enum BgpCommand<P = BTreeMap<String, PeerSetup>> {
     /// These are all routers, by the names of their BGPPeers.
     Peers(P),
     /// These are the routes of a Service from here, instead of those before.
-    Contribute(ObjectKey, Vec<Route>),
+    Contribute(ObjectKey, Routes),
     /// Routers are to prefer other nodes, as this one is about to go, or not any more.
     GracefulShutdown(bool),
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use metallb_bgp::rib::Route;
+use metallb_bgp::rib::Routes;
 use metallb_kit::watch::ObjectKey;
 use tokio::sync::mpsc;
 
@@ -85,7 +85,7 @@ impl Engine {
     }
 
     /// These are the routes of a Service, instead of those before.
-    pub(super) fn contribute(&self, key: &ObjectKey, routes: Vec<Route>) {
+    pub(super) fn contribute(&self, key: &ObjectKey, routes: Routes) {
         match &self.way {
             Way::BuiltIn(_, line) => line.send(BgpCommand::Contribute(key.clone(), routes)),
             Way::FrrK8s(line) => line.send(BgpCommand::Contribute(key.clone(), routes)),

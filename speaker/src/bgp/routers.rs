@@ -2,6 +2,7 @@
 //! told, and users what became of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -57,13 +58,13 @@ impl Routers {
         };
         let service = index.services.get(key);
         let uid = service.and_then(|service| service.uid.as_deref());
-        let ips = service.map_or(&[][..], |service| service.ips());
-        self.apply.act(key, uid, ips, decision);
+        let ips = service.map(|service| service.shared_ips());
+        self.apply.act(key, uid, ips.unwrap_or_default(), decision);
     }
 
     /// A Service is no longer ours.
     pub(crate) fn forget(&mut self, key: &ObjectKey, reason: Reason) {
-        self.apply.act(key, None, &[], Err(reason));
+        self.apply.act(key, None, Arc::default(), Err(reason));
     }
 
     /// Tells users of all that was decided.

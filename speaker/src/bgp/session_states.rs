@@ -22,6 +22,8 @@ pub(crate) struct SessionStates {
     /// When numbers may be told again, and of which session they were told last.
     numbers_at: Instant,
     last: Option<SessionSubject>,
+    /// When [`due`](Self::due) has something to tell.
+    next: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -46,6 +48,7 @@ impl SessionStates {
             known: BTreeMap::new(),
             numbers_at: now + NUMBERS * percent / 100,
             last: None,
+            next: None,
         }
     }
 
@@ -59,6 +62,13 @@ impl SessionStates {
         }
         let gone = before.into_iter().filter(|(_, it)| it.told.is_some());
         let mut news: Vec<News> = gone.map(|(subject, _)| (subject, None)).collect();
+        news.extend(self.due(now));
+        news
+    }
+
+    /// What is to be told by now of what was taken in before.
+    pub(crate) fn due(&mut self, now: Instant) -> Vec<News> {
+        let mut news = Vec::new();
         for (subject, known) in &mut self.known {
             if known.matters() && known.is_rested(now) {
                 news.push((subject.clone(), Some(known.tell(now))));
@@ -72,13 +82,17 @@ impl SessionStates {
             self.last = Some(subject);
             self.numbers_at = now + NUMBERS;
         }
+        let waiting = self.known.values().filter_map(|it| {
+            let numbers = || it.has_other_numbers().then_some(self.numbers_at);
+            it.rested_at().filter(|_| it.matters()).or_else(numbers)
+        });
+        self.next = waiting.min();
         news
     }
 
-    /// Something is left to tell, later.
-    pub(crate) fn waits(&self) -> bool {
-        let differs = |it: &Known| it.matters() || it.has_other_numbers();
-        self.known.values().any(differs)
+    /// When [`due`](Self::due) has something to tell, if it has.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.next
     }
 
     /// The next one after the last that has other numbers than were told.
@@ -137,8 +151,13 @@ impl Known {
     }
 
     fn is_rested(&self, now: Instant) -> bool {
-        let told = self.told.as_ref();
-        told.is_none_or(|(at, _)| now >= *at + AGAIN)
+        self.rested_at().is_none_or(|at| now >= at)
+    }
+
+    /// When it may be told again, if it was told.
+    fn rested_at(&self) -> Option<Instant> {
+        let (at, _) = self.told.as_ref()?;
+        Some(*at + AGAIN)
     }
 
     fn tell(&mut self, now: Instant) -> BGPSessionStateStatus {

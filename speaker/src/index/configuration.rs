@@ -100,14 +100,14 @@ impl Configuration {
     /// Where the BGPPeer of this name is.
     pub(crate) fn namespace_of_peer(&self, name: &str) -> Option<String> {
         let mut keys = self.bgp_peers.keys();
-        let key = keys.find(|key| &*key.name == name)?;
-        Some(key.namespace.to_string())
+        let key = keys.find(|key| key.name() == name)?;
+        Some(key.namespace().to_owned())
     }
 
     /// When the BGPPeer of this name was made; nothing is younger than everything.
     pub(crate) fn age_of_peer(&self, name: &str) -> impl Ord + use<> {
         let mut peers = self.bgp_peers.iter();
-        let peer = peers.find(|(key, _)| &*key.name == name);
+        let peer = peers.find(|(key, _)| key.name() == name);
         let created = peer.and_then(|(_, it)| it.creation_timestamp());
         let created = created.map(|Time(created)| created);
         (created.is_none(), created)

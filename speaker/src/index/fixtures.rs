@@ -207,8 +207,10 @@ impl Cluster {
     /// A Service that is there gets another traffic policy.
     pub(crate) fn local_again(mut self, name: &str) -> Self {
         let key = ObjectKey::new("default", name);
-        let service = self.index.services.get_mut(&key);
-        service.expect("it is there").local = true;
+        let service = self.index.services.get(&key);
+        let mut service = service.expect("it is there").clone();
+        service.local = true;
+        self.index.services.insert(&key, service);
         self
     }
 

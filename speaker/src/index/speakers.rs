@@ -69,7 +69,7 @@ impl Speakers {
             return Touches::default();
         }
         let told_apart = self.told_apart;
-        if self.own.as_deref() == Some(&*key.name) {
+        if self.own.as_deref() == Some(key.name()) {
             self.told_apart = after.as_ref().is_some_and(|it| it.marked);
         }
         let changed = self.count(before.as_ref(), after.as_ref());

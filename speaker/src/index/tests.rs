@@ -66,7 +66,8 @@ fn which_endpoints_can_serve() {
             "web",
             json!([{ "nodeName": "a", "conditions": conditions }]),
         );
-        endpoints.apply(&serde_json::from_value(object).unwrap());
+        let object = serde_json::from_value(object).unwrap();
+        endpoints.apply(&object, &BTreeMap::new());
         assert_eq!(endpoints.serve(&web()), serves, "{conditions}");
         assert_eq!(endpoints.serve_on(&web(), "a"), serves, "{conditions}");
         assert!(!endpoints.serve_on(&web(), "b"));
@@ -104,10 +105,13 @@ fn a_slice_touches_its_service_when_serving_nodes_change() {
 #[test]
 fn several_slices_count_together() {
     let mut endpoints = Endpoints::default();
+    let first = slice("web", json!([{ "nodeName": "a" }]));
     let mut second = slice("web", json!([{ "nodeName": "b" }]));
     second["metadata"]["name"] = json!("web-2");
-    endpoints.apply(&serde_json::from_value(slice("web", json!([{ "nodeName": "a" }]))).unwrap());
-    endpoints.apply(&serde_json::from_value(second).unwrap());
+    for object in [first, second] {
+        let object = serde_json::from_value(object).unwrap();
+        endpoints.apply(&object, &BTreeMap::new());
+    }
     assert!(endpoints.serve_on(&web(), "a") && endpoints.serve_on(&web(), "b"));
     endpoints.delete(&ObjectKey::new("default", "web-1"));
     assert!(!endpoints.serve_on(&web(), "a") && endpoints.serve_on(&web(), "b"));

@@ -13,7 +13,7 @@ use metallb_kit::watch::ObjectKey;
 #[derive(Clone, Debug)]
 pub(crate) struct AnnouncedMetric {
     all: Announced,
-    protocol: &'static str,
+    protocol: Protocol,
 }
 
 impl AnnouncedMetric {
@@ -27,14 +27,14 @@ impl AnnouncedMetric {
         };
         Self {
             all: metrics.add(Ok(all)),
-            protocol: "layer2",
+            protocol: Protocol::Layer2,
         }
     }
 
     /// The same metric, for BGP.
     pub(crate) fn of_bgp(&self) -> Self {
         Self {
-            protocol: "bgp",
+            protocol: Protocol::Bgp,
             ..self.clone()
         }
     }
@@ -60,18 +60,33 @@ struct Announced {
 }
 
 /// Which Service is announced by which protocol, with which address.
-type Values = BTreeSet<(ObjectKey, &'static str, IpAddr)>;
+type Values = BTreeSet<(ObjectKey, Protocol, IpAddr)>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Protocol {
+    Bgp,
+    Layer2,
+}
+
+impl Protocol {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Bgp => "bgp",
+            Self::Layer2 => "layer2",
+        }
+    }
+}
 
 impl Announced {
     fn values(&self) -> MutexGuard<'_, Values> {
         self.values.lock().expect("nobody panics with it")
     }
 
-    fn metric(&self, (service, protocol, ip): &(ObjectKey, &'static str, IpAddr)) -> Metric {
+    fn metric(&self, (service, protocol, ip): &(ObjectKey, Protocol, IpAddr)) -> Metric {
         let values = [
             ip.to_string(),
             self.node.to_string(),
-            (*protocol).to_owned(),
+            protocol.as_str().to_owned(),
             service.to_string(),
         ];
         let labels = LABELS.into_iter().zip(values).map(|(name, value)| {

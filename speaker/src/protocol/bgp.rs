@@ -34,6 +34,7 @@ use datagrams::Datagrams;
 use echoes::Echoes;
 use interfaces::Interfaces;
 use listeners::Listeners;
+use outlet::Due;
 pub(super) use outlet::Outlet;
 use outputs::Became;
 
@@ -74,8 +75,8 @@ pub(super) struct Shell {
     became: VecDeque<(String, Became)>,
     /// Why a session did not come up, as it was said last.
     failures: BTreeMap<String, String>,
-    /// What is shown is not as things are.
-    stale: bool,
+    /// When what is shown is to follow.
+    due: Due,
 }
 
 impl Shell {
@@ -100,7 +101,7 @@ impl Shell {
             states: SessionStates::new(Instant::now(), seed),
             became: VecDeque::new(),
             failures: BTreeMap::new(),
-            stale: false,
+            due: Due::default(),
         };
         (shell, Queue(queue))
     }
@@ -115,7 +116,6 @@ impl Shell {
     ) -> std::io::Result<()> {
         self.listeners.open(sockets)?;
         let mut alarm = Alarm::new()?;
-        let mut show = tokio::time::interval(SHOW);
         let mut batch = Vec::new();
         let mut leaving = None;
         loop {
@@ -128,6 +128,8 @@ impl Shell {
                 self.speaker.poll_timeout(),
                 self.bfd.poll_timeout(),
                 self.interfaces.poll_timeout(),
+                self.due.poll_timeout(),
+                self.states.poll_timeout(),
                 leaving,
             ];
             tokio::select! {
@@ -151,7 +153,6 @@ impl Shell {
                     }
                 }
                 Some(event) = queue.0.recv() => self.take(event),
-                _ = show.tick(), if self.stale => self.show(),
                 Some((stream, from)) = self.listeners.recv() => self.accepted(stream, from),
                 Some(arrival) = self.interfaces.recv() => self.arrive(arrival),
             }
@@ -176,6 +177,7 @@ impl Shell {
         self.bfd.handle_timeout(now);
         self.speaker.handle_timeout(now);
         self.interfaces.handle_timeout(now);
+        self.show(now);
     }
 
     fn datagram(&mut self, (arrival, bytes): (bfd::Arrival, Vec<u8>)) {
@@ -189,7 +191,7 @@ impl Shell {
     }
 
     fn obey(&mut self, command: BgpCommand) {
-        self.stale = true;
+        self.due.soon(Instant::now());
         match command {
             BgpCommand::Peers(peers) => self.configure(peers),
             BgpCommand::Contribute(key, routes) => self.speaker.contribute(&key, routes),
@@ -280,7 +282,7 @@ impl Shell {
             }
         };
         self.speaker.handle_input(now, &peer, input);
-        self.stale = true;
+        self.due.later(now);
     }
 
     /// The last that routers hear of us.
@@ -317,8 +319,6 @@ const EVENTS: usize = 64;
 const COMMANDS: usize = 512;
 /// How many datagrams that have come in are looked at before what is due is done.
 const DATAGRAMS: usize = 256;
-/// How often metrics follow what happens.
-const SHOW: Duration = Duration::from_millis(500);
 /// How long routers have to prefer other nodes before we stop. Less than what the protocol thread
 /// lives on for after it is told to stop.
 const FAREWELL: Duration = Duration::from_millis(200);

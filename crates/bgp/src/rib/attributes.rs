@@ -1,6 +1,7 @@
 //! What is said of a route, and to whom.
 
 use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -16,6 +17,26 @@ pub struct Route {
     pub audience: Audience,
     /// What is said of it.
     pub attributes: Arc<RouteAttributes>,
+}
+
+/// Routes in order, each once. Cheap to clone: who contributes them and the table share them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Routes(Arc<[Route]>);
+
+impl From<Vec<Route>> for Routes {
+    fn from(mut routes: Vec<Route>) -> Self {
+        routes.sort_unstable();
+        routes.dedup();
+        Self(routes.into())
+    }
+}
+
+impl Deref for Routes {
+    type Target = [Route];
+
+    fn deref(&self) -> &[Route] {
+        &self.0
+    }
 }
 
 /// The peers that are to be told of a route, by name; all if there are none.

@@ -306,7 +306,7 @@ fn in_the_end_every_peer_knows_what_it_is_to_know() {
         for _ in 0..200 {
             match dice.below(6) {
                 0..3 => {
-                    let routes = (0..dice.below(4)).map(|_| any_route(&mut dice)).collect();
+                    let routes: Vec<_> = (0..dice.below(4)).map(|_| any_route(&mut dice)).collect();
                     rib.contribute(&dice.below(8), routes);
                 }
                 3 => {

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use metallb_seeds::{Dice, for_each_seed};
 
 use super::*;
-use crate::rib::{Audience, RouteAttributes};
+use crate::rib::{Audience, Route, RouteAttributes};
 use crate::session::{Input, Link, Output, RemoteAs, State, Way};
 use crate::wire::Family;
 

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use metallb_config::Family;
+use metallb_config::{Family, ObjectKey};
 
 use super::{Allocator, Assignment};
 use crate::ips::Ips;
 use crate::port::Port;
 use crate::refusal::{InUse, Refusal};
-use crate::request::{Families, Request, ServiceKey};
+use crate::request::{Families, Request};
 use crate::sharing::{Mismatch, Share, agree};
 use crate::shelf::Pools;
 
@@ -18,7 +18,7 @@ pub(super) enum Rivals {
     /// All who hold it.
     All { why: Mismatch },
     /// Those who have one of its ports: the first one by its key is here, with the port.
-    OfPort { first: ServiceKey, port: Port },
+    OfPort { first: ObjectKey, port: Port },
 }
 
 impl Allocator {
@@ -37,7 +37,7 @@ impl Allocator {
     /// Whether those who hold these addresses, if there are any, share them with the Service.
     pub(super) fn check_sharing(
         &self,
-        service: &ServiceKey,
+        service: &ObjectKey,
         ips: &Ips,
         share: Option<&Share>,
     ) -> Result<(), Refusal> {
@@ -108,18 +108,13 @@ impl Allocator {
     }
 
     /// Whether one who holds `ip` is among these rivals of one who shares like this.
-    pub(super) fn is_rival(
-        &self,
-        key: &ServiceKey,
-        rivals: &Rivals,
-        share: Option<&Share>,
-    ) -> bool {
+    pub(super) fn is_rival(&self, key: &ObjectKey, rivals: &Rivals, share: Option<&Share>) -> bool {
         let common = || self.share_of(key)?.common_port(share?);
         matches!(rivals, Rivals::All { .. }) || common().is_some()
     }
 
     /// Why `service` does not get an address that others hold.
-    pub(super) fn taken(&self, service: &ServiceKey, ip: IpAddr, rivals: Rivals) -> Refusal {
+    pub(super) fn taken(&self, service: &ObjectKey, ip: IpAddr, rivals: Rivals) -> Refusal {
         match rivals {
             Rivals::All { why } => {
                 let mut holders = self.holders(ip).cloned();
@@ -195,7 +190,7 @@ impl Allocator {
         offer.ok_or(Refusal::Exhausted)
     }
 
-    fn share_of(&self, service: &ServiceKey) -> Option<&Share> {
+    fn share_of(&self, service: &ObjectKey) -> Option<&Share> {
         self.holdings.get(service)?.share.as_deref()
     }
 }

@@ -7,27 +7,26 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use metallb_config::Family;
+use metallb_config::{Family, ObjectKey};
 
 use super::Allocator;
 use crate::refusal::Refusal;
-use crate::request::ServiceKey;
 
 /// What lingers on whom.
 #[derive(Debug, Default)]
 pub(super) struct Lingering {
-    of: HashMap<ServiceKey, Vec<IpAddr>>,
+    of: HashMap<ObjectKey, Vec<IpAddr>>,
     /// Two Services may have had one address, and both be about to give it up.
-    on: HashMap<IpAddr, Vec<ServiceKey>>,
+    on: HashMap<IpAddr, Vec<ObjectKey>>,
 }
 
 impl Lingering {
     /// Whether this address lingers on this Service.
-    pub(super) fn has(&self, service: &ServiceKey, ip: IpAddr) -> bool {
+    pub(super) fn has(&self, service: &ObjectKey, ip: IpAddr) -> bool {
         self.of.get(service).is_some_and(|ips| ips.contains(&ip))
     }
 
-    fn insert(&mut self, service: &ServiceKey, ips: Vec<IpAddr>) {
+    fn insert(&mut self, service: &ObjectKey, ips: Vec<IpAddr>) {
         for ip in &ips {
             self.on.entry(*ip).or_default().push(service.clone());
         }
@@ -36,7 +35,7 @@ impl Lingering {
         }
     }
 
-    fn remove(&mut self, service: &ServiceKey) -> Vec<IpAddr> {
+    fn remove(&mut self, service: &ObjectKey) -> Vec<IpAddr> {
         let ips = self.of.remove(service).unwrap_or_default();
         for ip in &ips {
             if let Some(services) = self.on.get_mut(ip) {
@@ -54,7 +53,7 @@ impl Allocator {
     /// Says which addresses the status of a Service still shows that it does not hold here; none
     /// ends it. Says which of those that lingered are free now, or free to be joined: each is a
     /// [vacancy](Self::vacancies), too.
-    pub fn linger(&mut self, service: &ServiceKey, ips: &[IpAddr]) -> Vec<IpAddr> {
+    pub fn linger(&mut self, service: &ObjectKey, ips: &[IpAddr]) -> Vec<IpAddr> {
         let held = self.holdings.get(service);
         let is_held = |ip: &IpAddr| held.is_some_and(|held| held.assignment.ips.contains(ip));
         let now: Vec<IpAddr> = ips.iter().copied().filter(|ip| !is_held(ip)).collect();
@@ -78,12 +77,12 @@ impl Allocator {
     }
 
     /// Whether one of these addresses [lingers](Self::linger) on another Service.
-    pub fn lingers_elsewhere(&self, service: &ServiceKey, ips: &[IpAddr]) -> bool {
+    pub fn lingers_elsewhere(&self, service: &ObjectKey, ips: &[IpAddr]) -> bool {
         self.check_lingering(service, ips).is_err()
     }
 
     /// For the time in which the Service itself is served.
-    pub(super) fn mark_lingering_on(&mut self, service: &ServiceKey, lingers: bool) {
+    pub(super) fn mark_lingering_on(&mut self, service: &ObjectKey, lingers: bool) {
         let Some(ips) = self.lingering.of.get(service).cloned() else {
             return;
         };
@@ -105,7 +104,7 @@ impl Allocator {
     /// Whether none of these addresses is on its way out of another Service.
     pub(super) fn check_lingering(
         &self,
-        service: &ServiceKey,
+        service: &ObjectKey,
         ips: &[IpAddr],
     ) -> Result<(), Refusal> {
         for &ip in ips {

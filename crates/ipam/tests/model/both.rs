@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use metallb_config::{Config, Pool};
-use metallb_ipam::{Allocator, Ips, Request, ServiceKey, Usage};
+use metallb_config::{Config, ObjectKey, Pool};
+use metallb_ipam::{Allocator, Ips, Request, Usage};
 
 use crate::naive::{Ask, Naive, addresses};
 
@@ -26,7 +26,7 @@ impl Both {
             let _ = config.add_pool(pool.clone());
         }
         let changed = self.real.set_pools(&config);
-        let names = |keys: &[ServiceKey]| keys.iter().map(ToString::to_string).collect();
+        let names = |keys: &[ObjectKey]| keys.iter().map(ToString::to_string).collect();
         let changed = (names(&changed.lost), names(&changed.renamed));
         assert_eq!(changed, self.naive.set_pools(config.pools()));
         changed
@@ -132,7 +132,7 @@ fn with_request<T>(ask: &Ask, then: impl FnOnce(&Request<'_>) -> T) -> T {
     then(&request)
 }
 
-fn key(service: &str) -> ServiceKey {
+fn key(service: &str) -> ObjectKey {
     let (namespace, name) = service.split_once('/').expect("a key");
-    ServiceKey::new(namespace, name)
+    ObjectKey::new(namespace, name)
 }

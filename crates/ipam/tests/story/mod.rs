@@ -4,10 +4,9 @@
 
 use std::net::IpAddr;
 
-use metallb_config::{Config, Family, Pool};
+use metallb_config::{Config, Family, ObjectKey, Pool};
 use metallb_ipam::{
     Adopted, Allocator, Assignment, Families, Ips, PoolsChanged, Port, Protocol, Refusal, Request,
-    ServiceKey,
 };
 
 pub(crate) const V4: Families = Families::One(Family::V4);
@@ -85,8 +84,8 @@ impl Story {
     }
 }
 
-pub(crate) fn key(name: &str) -> ServiceKey {
-    ServiceKey::new("default", name)
+pub(crate) fn key(name: &str) -> ObjectKey {
+    ObjectKey::new("default", name)
 }
 
 pub(crate) fn pool(name: &str, ranges: &str) -> Pool {

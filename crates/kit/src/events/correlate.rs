@@ -1,6 +1,7 @@
 //! Which Events are the same, which are too many: the rules of client-go's `EventCorrelator`.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -20,10 +21,10 @@ pub(super) struct Note {
 #[derive(Debug, PartialEq)]
 pub(super) enum Outcome {
     /// Write a new Event.
-    New { said: Said, message: String },
+    New { said: Mark, message: String },
     /// Raise the count of this one.
     Repeat {
-        said: Said,
+        said: Mark,
         event_name: String,
         count: i32,
         message: String,
@@ -35,17 +36,24 @@ pub(super) enum Outcome {
 /// The memory of what was said lately.
 #[derive(Debug, Default)]
 pub(super) struct Correlator {
-    said: HashMap<Said, Told>,
-    similar: HashMap<Subject, Similar>,
-    budgets: HashMap<ObjectId, Budget>,
+    said: HashMap<Mark, Told>,
+    /// By what Events are about, whatever their words.
+    similar: HashMap<Mark, Similar>,
+    /// By objects.
+    budgets: HashMap<Mark, Budget>,
+    hasher: RandomState,
 }
+
+/// Stands for what an Event says: a thousand are remembered, and each may be long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Mark(u64);
 
 impl Correlator {
     /// Decides about one note.
     pub(super) fn correlate(&mut self, now: Instant, note: &Note) -> Outcome {
         self.forget(now);
         let (said, combined) = self.aggregate(now, note);
-        if !self.spend(now, &said.subject.object) {
+        if !self.spend(now, &note.object) {
             return Outcome::Suppress;
         }
         let message = if combined {
@@ -53,10 +61,7 @@ impl Correlator {
         } else {
             note.message.clone()
         };
-        let told = self
-            .said
-            .entry(said.clone())
-            .or_insert_with(|| Told::new(now));
+        let told = self.said.entry(said).or_insert_with(|| Told::new(now));
         let repeats = now.duration_since(told.last) < WINDOW;
         told.last = now;
         if repeats && let Some(event_name) = told.event_name.clone() {
@@ -73,51 +78,42 @@ impl Correlator {
     }
 
     /// Remembers the name under which this was written.
-    pub(super) fn written(&mut self, said: &Said, event_name: String) {
-        if let Some(told) = self.said.get_mut(said) {
+    pub(super) fn written(&mut self, said: Mark, event_name: String) {
+        if let Some(told) = self.said.get_mut(&said) {
             told.event_name = Some(event_name);
         }
     }
 
     /// More than ten different messages about one thing within ten minutes become one Event.
-    fn aggregate(&mut self, now: Instant, note: &Note) -> (Said, bool) {
-        let subject = Subject::of(note);
+    fn aggregate(&mut self, now: Instant, note: &Note) -> (Mark, bool) {
+        let subject = (identity(&note.object), note.event_type, &note.reason);
+        let (about, words) = (self.mark(&subject), self.mark(&note.message));
         let similar = self
             .similar
-            .entry(subject.clone())
+            .entry(about)
             .or_insert_with(|| Similar::new(now));
         if now.duration_since(similar.last) > WINDOW {
             *similar = Similar::new(now);
         }
         similar.last = now;
-        if similar.messages.len() < MAX_SIMILAR || similar.messages.contains(&note.message) {
-            similar.messages.insert(note.message.clone());
-            return (
-                Said {
-                    subject,
-                    message: Some(note.message.clone()),
-                },
-                false,
-            );
+        if similar.messages.len() < MAX_SIMILAR || similar.messages.contains(&words) {
+            similar.messages.insert(words);
+            return (self.mark(&(about, words)), false);
         }
-        (
-            Said {
-                subject,
-                message: None,
-            },
-            true,
-        )
+        (about, true)
+    }
+
+    fn mark(&self, it: &impl Hash) -> Mark {
+        Mark(self.hasher.hash_one(it))
     }
 
     /// 25 Events for an object at once, then one every five minutes.
-    fn spend(&mut self, now: Instant, object: &ObjectId) -> bool {
-        let budget = self
-            .budgets
-            .entry(object.clone())
-            .or_insert_with(|| Budget {
-                tokens: BURST,
-                last: now,
-            });
+    fn spend(&mut self, now: Instant, object: &ObjectReference) -> bool {
+        let object = self.mark(&identity(object));
+        let budget = self.budgets.entry(object).or_insert_with(|| Budget {
+            tokens: BURST,
+            last: now,
+        });
         let earned = now.duration_since(budget.last).as_secs_f64() / REFILL.as_secs_f64();
         budget.tokens = (budget.tokens + earned).min(BURST);
         budget.last = now;
@@ -135,50 +131,16 @@ impl Correlator {
     }
 }
 
-/// The object an Event is about.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct ObjectId {
-    kind: Option<String>,
-    namespace: Option<String>,
-    name: Option<String>,
-    uid: Option<String>,
-}
-
-/// What an Event is about, whatever its words.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Subject {
-    object: ObjectId,
-    event_type: EventType,
-    reason: String,
-}
-
-impl Subject {
-    fn of(note: &Note) -> Self {
-        let ObjectReference {
-            kind,
-            namespace,
-            name,
-            uid,
-            ..
-        } = note.object.clone();
-        Self {
-            object: ObjectId {
-                kind,
-                namespace,
-                name,
-                uid,
-            },
-            event_type: note.event_type,
-            reason: note.reason.clone(),
-        }
-    }
-}
-
-/// One Event: a subject and its words, or `None` for all words beyond the limit.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Said {
-    subject: Subject,
-    message: Option<String>,
+/// What says which object it is.
+fn identity(object: &ObjectReference) -> impl Hash {
+    let ObjectReference {
+        kind,
+        namespace,
+        name,
+        uid,
+        ..
+    } = object;
+    (kind, namespace, name, uid)
 }
 
 #[derive(Debug)]
@@ -200,7 +162,7 @@ impl Told {
 
 #[derive(Debug)]
 struct Similar {
-    messages: HashSet<String>,
+    messages: HashSet<Mark>,
     last: Instant,
 }
 
@@ -220,11 +182,7 @@ struct Budget {
 }
 
 /// Makes room when the memory is full: first what is too old to matter, then the older half.
-fn bound<K: Eq + std::hash::Hash, V>(
-    map: &mut HashMap<K, V>,
-    last: impl Fn(&V) -> Instant,
-    now: Instant,
-) {
+fn bound<K: Eq + Hash, V>(map: &mut HashMap<K, V>, last: impl Fn(&V) -> Instant, now: Instant) {
     if map.len() < MEMORY {
         return;
     }
@@ -272,7 +230,7 @@ mod tests {
     fn say(correlator: &mut Correlator, now: Instant, note: &Note, name: &str) -> String {
         match correlator.correlate(now, note) {
             Outcome::New { said, message } => {
-                correlator.written(&said, name.to_owned());
+                correlator.written(said, name.to_owned());
                 format!("new {name} {message}")
             }
             Outcome::Repeat {

@@ -68,7 +68,7 @@ fn it_is_told_once_there_is_something_to_tell_and_again_when_it_changes() {
     assert_eq!(course.take(12, refused()), [(tor(), 10, 0)]);
     // However often it is tried.
     assert_eq!(course.take(100, refused()), []);
-    assert!(!course.states.waits());
+    assert_eq!(course.states.poll_timeout(), None);
     let up = course.at(101);
     let up = || vec![(tor(), Some(up), established(5))];
     assert_eq!(course.take(102, up()), [(tor(), 101, 5)]);
@@ -98,7 +98,7 @@ fn what_comes_and_goes_is_told_every_few_seconds() {
     assert_eq!(told, [0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55]);
     // In the end it says how it is.
     let last = vec![(tor(), None, active("closed", 0))];
-    assert!(course.states.waits());
+    assert!(course.states.poll_timeout().is_some());
     assert_eq!(course.take(61, last.clone()), [(tor(), 59, 0)]);
     assert_eq!(course.take(99, last), []);
 }
@@ -129,7 +129,7 @@ fn numbers_alone_are_told_of_one_in_half_a_minute_each_in_its_turn() {
         left += course.take(second, all(150)).len();
     }
     assert_eq!(left, 3);
-    assert!(!course.states.waits());
+    assert_eq!(course.states.poll_timeout(), None);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Shows how sessions are: as metrics, as a page, and in objects.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
 use metallb_bfd as bfd;
@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::Shell;
 use crate::bgp::sessions_page::sessions;
-use crate::bgp::{BgpMetrics, Seen, said};
+use crate::bgp::{BgpMetrics, News, Seen, said};
 use crate::protocol::Observed;
 use crate::statuses::{SessionSubject, Statuses};
 
@@ -22,19 +22,61 @@ pub(in crate::protocol) struct Outlet {
     pub(in crate::protocol) observer: mpsc::UnboundedSender<Observed>,
 }
 
+/// When what is shown is to follow what has happened. It costs what there is, not what has changed:
+/// it is done for much at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Due(Option<Instant>);
+
+impl Due {
+    /// Something is so by now that people wait for.
+    pub(super) fn soon(&mut self, now: Instant) {
+        self.at(now + SOON);
+    }
+
+    /// Messages were counted.
+    pub(super) fn later(&mut self, now: Instant) {
+        self.at(now + LATER);
+    }
+
+    fn at(&mut self, at: Instant) {
+        self.0 = Some(self.0.map_or(at, |before| before.min(at)));
+    }
+
+    pub(super) fn poll_timeout(self) -> Option<Instant> {
+        self.0
+    }
+
+    fn take(&mut self, now: Instant) -> bool {
+        self.0.take_if(|at| *at <= now).is_some()
+    }
+}
+
 impl Shell {
-    pub(super) fn show(&mut self) {
+    /// Shows what is due to be shown.
+    pub(super) fn show(&mut self, now: Instant) {
+        if self.due.take(now) {
+            self.show_all(now);
+        } else if self.states.poll_timeout().is_some_and(|at| at <= now) {
+            let news = self.states.due(now);
+            self.tell_states(news);
+        }
+    }
+
+    fn show_all(&mut self, now: Instant) {
         let peers = &self.peers;
         let metrics = &mut self.outlet.metrics;
         metrics.show(&self.speaker, &self.bfd, |name| peers.get(name));
         let page = sessions(&self.speaker, &self.bfd, |name| peers.get(name));
         self.outlet.page.send_replace(page);
         let seen = self.seen();
-        let states = &mut self.states;
-        for (subject, said) in states.take(Instant::now(), Timestamp::now(), seen) {
+        let news = self.states.take(now, Timestamp::now(), seen);
+        self.tell_states(news);
+    }
+
+    fn tell_states(&self, news: Vec<News>) {
+        for (subject, said) in news {
             self.outlet.objects.tell(&subject, said);
         }
-        self.stale = states.waits();
     }
 
     fn seen(&self) -> Vec<Seen> {
@@ -51,3 +93,8 @@ impl Shell {
         seen.collect()
     }
 }
+
+/// How soon it is shown how a session is.
+const SOON: Duration = Duration::from_millis(500);
+/// How soon it is shown how many messages there were: sooner than anybody asks for it twice.
+const LATER: Duration = Duration::from_secs(5);

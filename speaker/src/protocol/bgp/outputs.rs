@@ -37,6 +37,7 @@ impl Shell {
     }
 
     fn do_for_bfd(&mut self, now: Instant, output: bfd::Output) {
+        self.due.later(now);
         match output {
             bfd::Output::Send(path, packet) => self.datagrams.send(path, &packet),
             bfd::Output::Echo(path, interface, echo) => {
@@ -46,9 +47,11 @@ impl Shell {
                 }
             }
             bfd::Output::Up(path) => {
+                self.due.soon(now);
                 tracing::info!(op = "bfd", event = "up", peer = %path.peer, "BFD session is up");
             }
             bfd::Output::Down(path, why) => {
+                self.due.soon(now);
                 tracing::warn!(
                     op = "bfd", event = "down", peer = %path.peer, %why, "BFD session is down"
                 );
@@ -59,7 +62,6 @@ impl Shell {
                 }
             }
         }
-        self.stale = true;
     }
 
     fn do_for_bgp(&mut self, now: Instant, peer: String, output: Output) {
@@ -85,6 +87,7 @@ impl Shell {
     }
 
     fn say(&mut self, now: Instant, peer: String, became: &Became) {
+        self.due.soon(now);
         match became {
             Became::Up => {
                 self.failures.remove(&peer);

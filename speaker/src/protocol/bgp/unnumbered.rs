@@ -29,8 +29,9 @@ impl Shell {
     }
 
     pub(super) fn arrive(&mut self, arrival: Arrival) {
-        self.interfaces.take(Instant::now(), arrival);
-        self.stale = true;
+        let now = Instant::now();
+        self.interfaces.take(now, arrival);
+        self.due.soon(now);
     }
 
     /// Does what follows from what has become of an interface.

@@ -45,8 +45,8 @@ impl Kind for ServiceL2Status {
     fn say(node: &str, service: &ObjectKey, said: &Self::Said) -> Self::Status {
         ServiceL2StatusStatus {
             node: Some(node.to_owned()),
-            service_name: Some(service.name.to_string()),
-            service_namespace: Some(service.namespace.to_string()),
+            service_name: Some(service.name().to_owned()),
+            service_namespace: Some(service.namespace().to_owned()),
             interfaces: named(said),
         }
     }
@@ -85,8 +85,8 @@ impl Kind for ServiceBGPStatus {
     fn say(node: &str, service: &ObjectKey, said: &Self::Said) -> Self::Status {
         ServiceBGPStatusStatus {
             node: Some(node.to_owned()),
-            service_name: Some(service.name.to_string()),
-            service_namespace: Some(service.namespace.to_string()),
+            service_name: Some(service.name().to_owned()),
+            service_namespace: Some(service.namespace().to_owned()),
             peers: said.to_vec(),
         }
     }
@@ -94,8 +94,8 @@ impl Kind for ServiceBGPStatus {
 
 fn labels(service: &ObjectKey) -> Labels {
     vec![
-        (SERVICE_NAME_LABEL, service.name.to_string()),
-        (SERVICE_NAMESPACE_LABEL, service.namespace.to_string()),
+        (SERVICE_NAME_LABEL, service.name().to_owned()),
+        (SERVICE_NAMESPACE_LABEL, service.namespace().to_owned()),
     ]
 }
 

@@ -77,7 +77,8 @@ fn no_more_is_told_first_than_the_network_may_hold() {
     let mut dialog = Dialog::new(settings());
     dialog.stuck = true;
     let routes = |n: u32| route(&format!("10.{}.{}.0/24", n >> 8, n & 255));
-    dialog.rib.contribute(&1, (0..65_000).map(routes).collect());
+    let routes: Vec<_> = (0..65_000).map(routes).collect();
+    dialog.rib.contribute(&1, routes);
     dialog.lead_to(State::Established);
     let before = dialog.session.left(&dialog.rib);
     assert!((40_000..60_000).contains(&before), "{before}");
