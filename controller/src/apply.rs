@@ -87,11 +87,11 @@ impl Apply {
                         reason,
                         message,
                     } = note;
-                    if about.kind.as_deref() != Some("Service") {
-                        let (kind, name) = (about.kind.as_deref(), about.name.as_deref());
+                    if about.kind != "Service" {
+                        let (kind, name) = (&*about.kind, about.key.name());
                         tracing::warn!(kind, name, event = reason, "{message}");
                     }
-                    self.events.publish(*about, event_type, reason, &message);
+                    self.events.publish(*about, event_type, reason, message);
                 }
                 Effect::Write(write) => {
                     let since = since(&write.key);
@@ -146,7 +146,7 @@ impl Apply {
                 for note in &write.notes {
                     let (kind, reason) = (note.event_type, note.reason);
                     self.events
-                        .publish(write.reference(), kind, reason, &note.message);
+                        .publish(write.reference(), kind, reason, &*note.message);
                 }
                 Outcome::Written(service)
             }

@@ -206,7 +206,7 @@ impl World {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Abandon => {}
-            Effect::Event(about, note) => self.note(about.name.as_deref().unwrap(), &note),
+            Effect::Event(about, note) => self.note(about.key.name(), &note),
             Effect::Log(line) => self.lines.push(format!(
                 "{} {} {}{}",
                 line.event,

@@ -11,7 +11,7 @@ use kube::{Client, ResourceExt as _};
 use metallb_crds::frrk8s::FRRConfiguration;
 use metallb_crds::names::{CONTROLLER_LEASE, WRITTEN_FROM_LABEL};
 use metallb_crds::v1beta1::{IPAddressPool, MetalLB};
-use metallb_kit::events::{EventType, Events, reference};
+use metallb_kit::events::{About, EventType, Events};
 use metallb_kit::watch::ObjectKey;
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -255,8 +255,12 @@ impl Applier {
             } else {
                 EventType::Normal
             };
-            self.events
-                .publish(reference(metallb), event_type, &turn.reason, &turn.message);
+            self.events.publish(
+                About::of(metallb),
+                event_type,
+                turn.reason.clone(),
+                &*turn.message,
+            );
         }
         Ok(written)
     }

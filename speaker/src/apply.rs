@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
-use k8s_openapi::api::core::v1::ObjectReference;
-use metallb_kit::events::EventType;
+use arcstr::ArcStr;
+use metallb_kit::events::{About, EventType};
 use metallb_kit::watch::ObjectKey;
 use metallb_l2::{Interfaces, Rival};
 use tokio::sync::mpsc;
@@ -17,7 +17,7 @@ use crate::metrics::AnnouncedMetric;
 use crate::reason::Reason;
 
 /// Publishes an Event: about what, of which type, reason, message.
-pub(crate) type Publish = Box<dyn Fn(ObjectReference, EventType, &str, &str)>;
+pub(crate) type Publish = Box<dyn Fn(About, EventType, &'static str, ArcStr)>;
 
 /// Shows on which interfaces a Service is announced from here, or that it is not.
 pub(crate) type Show = Box<dyn Fn(&ObjectKey, Option<&Interfaces>)>;
@@ -25,6 +25,8 @@ pub(crate) type Show = Box<dyn Fn(&ObjectKey, Option<&Interfaces>)>;
 /// What is in effect, and the means to change it.
 pub(crate) struct Apply {
     node: String,
+    /// The words for a Service that is announced from here: the same for all.
+    assigned: ArcStr,
     /// What was decided last.
     decided: BTreeMap<ObjectKey, Decision>,
     addresses: Addresses,
@@ -41,7 +43,7 @@ pub(crate) struct Apply {
 struct Unsaid {
     key: ObjectKey,
     /// That of the Service, for Events.
-    uid: Option<String>,
+    uid: Option<ArcStr>,
     before: Option<Decision>,
     decision: Decision,
 }
@@ -63,6 +65,7 @@ impl Apply {
         show: Show,
     ) -> Self {
         Self {
+            assigned: nodes_message(&node).into(),
             node,
             decided: BTreeMap::new(),
             addresses: Addresses::default(),
@@ -81,7 +84,7 @@ impl Apply {
     pub(crate) fn act(
         &mut self,
         key: &ObjectKey,
-        uid: Option<&str>,
+        uid: Option<&ArcStr>,
         decision: Decision,
         probe: bool,
     ) {
@@ -97,7 +100,7 @@ impl Apply {
         };
         self.unsaid.push(Unsaid {
             key: key.clone(),
-            uid: uid.map(str::to_owned),
+            uid: uid.cloned(),
             before,
             decision,
         });
@@ -117,7 +120,7 @@ impl Apply {
             before,
             decision,
         } = unsaid;
-        let uid = uid.as_deref();
+        let uid = uid.as_ref();
         let old = before.as_ref().and_then(announced);
         let new = announced(decision);
         log(key, before.as_ref(), decision);
@@ -136,7 +139,13 @@ impl Apply {
             Decision::NoInterface(failed) => {
                 for ip in &failed.ips {
                     let message = failed_message(*ip, &self.node);
-                    self.event(key, uid, EventType::Warning, "announceFailed", &message);
+                    self.event(
+                        key,
+                        uid,
+                        EventType::Warning,
+                        "announceFailed",
+                        message.into(),
+                    );
                 }
             }
             Decision::Announce(_) | Decision::Withhold(_) => {}
@@ -173,7 +182,7 @@ impl Apply {
     pub(crate) fn begun<'a>(
         &mut self,
         ip: IpAddr,
-        services: impl Iterator<Item = (&'a ObjectKey, Option<&'a str>)>,
+        services: impl Iterator<Item = (&'a ObjectKey, Option<&'a ArcStr>)>,
     ) {
         if !self.probed.remove(&ip) {
             return;
@@ -191,7 +200,7 @@ impl Apply {
     }
 
     /// Says that a station that is no node uses the address of a Service.
-    pub(crate) fn conflict(&self, key: &ObjectKey, uid: Option<&str>, rival: Rival) {
+    pub(crate) fn conflict(&self, key: &ObjectKey, uid: Option<&ArcStr>, rival: Rival) {
         let Rival { ip, mac } = rival;
         tracing::warn!(op = "layer2", service = key.to_string(), %ip, %mac, "address conflict");
         let (used, then) = if self.is_probed(ip) {
@@ -207,7 +216,7 @@ impl Apply {
             "the address \"{ip}\" is {used} by {mac}, which is no node of this cluster: find that \
              station and give it another address{then}"
         );
-        self.event(key, uid, EventType::Warning, "addressConflict", &text);
+        self.event(key, uid, EventType::Warning, "addressConflict", text.into());
     }
 
     fn command(&mut self, key: &ObjectKey, decision: &Decision, probe: bool) {
@@ -251,26 +260,20 @@ impl Apply {
         }
     }
 
-    fn assigned(&self, key: &ObjectKey, uid: Option<&str>) {
-        let message = nodes_message(&self.node);
-        self.event(key, uid, EventType::Normal, "nodeAssigned", &message);
+    fn assigned(&self, key: &ObjectKey, uid: Option<&ArcStr>) {
+        let message = self.assigned.clone();
+        self.event(key, uid, EventType::Normal, "nodeAssigned", message);
     }
 
-    fn event(&self, key: &ObjectKey, uid: Option<&str>, kind: EventType, reason: &str, text: &str) {
-        let service = service_reference(key, uid.map(str::to_owned));
-        (self.publish)(service, kind, reason, text);
-    }
-}
-
-/// A Service, for Events.
-pub(crate) fn service_reference(key: &ObjectKey, uid: Option<String>) -> ObjectReference {
-    ObjectReference {
-        api_version: Some("v1".to_owned()),
-        kind: Some("Service".to_owned()),
-        namespace: Some(key.namespace().to_owned()),
-        name: Some(key.name().to_owned()),
-        uid,
-        ..ObjectReference::default()
+    fn event(
+        &self,
+        key: &ObjectKey,
+        uid: Option<&ArcStr>,
+        kind: EventType,
+        reason: &'static str,
+        text: ArcStr,
+    ) {
+        (self.publish)(About::service(key, uid.cloned()), kind, reason, text);
     }
 }
 
@@ -363,8 +366,8 @@ mod tests {
             let events = Rc::new(RefCell::new(Vec::new()));
             let (queue, commands) = mpsc::unbounded_channel();
             let log = Rc::clone(&events);
-            let publish: Publish = Box::new(move |object, kind, reason, message| {
-                let name = object.name.unwrap_or_default();
+            let publish: Publish = Box::new(move |about, kind, reason, message| {
+                let name = about.key.name();
                 log.borrow_mut()
                     .push(format!("{name} {} {reason} {message}", kind.as_str()));
             });
@@ -379,8 +382,12 @@ mod tests {
 
         /// The Events and the number of commands that follow.
         fn apply(&mut self, decision: Decision) -> (Vec<String>, usize) {
-            self.apply
-                .act(&ObjectKey::new("ns", "web"), Some("u1"), decision, false);
+            self.apply.act(
+                &ObjectKey::new("ns", "web"),
+                Some(&ArcStr::from("u1")),
+                decision,
+                false,
+            );
             let commands = std::iter::from_fn(|| self.commands.try_recv().ok()).count();
             assert!(self.events.borrow().is_empty(), "the network comes first");
             self.apply.say();
@@ -456,7 +463,8 @@ mod tests {
         both.interfaces = Interfaces::Named(["eth0".to_owned()].into());
         let interfaces = both.interfaces.clone();
         let decision = Decision::Announce(both.into());
-        seen.apply.act(&key, Some("u1"), decision, true);
+        seen.apply
+            .act(&key, Some(&ArcStr::from("u1")), decision, true);
         seen.apply.say();
         let commands: Vec<_> = std::iter::from_fn(|| seen.commands.try_recv().ok()).collect();
         let announce = Command::Announce(one, interfaces.clone());
@@ -467,7 +475,8 @@ mod tests {
             "nothing new is announced yet"
         );
         for _ in 0..2 {
-            seen.apply.begun(two, [(&key, Some("u1"))].into_iter());
+            seen.apply
+                .begun(two, [(&key, Some(&ArcStr::from("u1")))].into_iter());
         }
         assert_eq!(seen.events.borrow().len(), 1, "{:?}", seen.events);
     }

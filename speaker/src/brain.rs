@@ -215,7 +215,7 @@ impl Brain {
                 let services = &self.index.services;
                 let holders = services.on(ip).iter().map(|key| {
                     let service = services.get(key);
-                    (key, service.and_then(|service| service.uid.as_deref()))
+                    (key, service.and_then(|service| service.uid.as_ref()))
                 });
                 self.apply.begun(ip, holders);
                 Touched::Nothing
@@ -245,7 +245,7 @@ impl Brain {
                 }
                 for key in self.index.services.on(rival.ip).iter().filter(|_| lasts) {
                     let service = self.index.services.get(key);
-                    let uid = service.and_then(|service| service.uid.as_deref());
+                    let uid = service.and_then(|service| service.uid.as_ref());
                     self.apply.conflict(key, uid, rival);
                 }
             }
@@ -353,7 +353,7 @@ impl Brain {
             for (key, decision) in decide(&self.index, &self.own, &key) {
                 keys.remove(&key);
                 let service = self.index.services.get(&key);
-                let uid = service.and_then(|service| service.uid.as_deref());
+                let uid = service.and_then(|service| service.uid.as_ref());
                 let probe = match &decision {
                     Decision::Announce(it) => self.index.wants_probes(&key, &it.ips),
                     Decision::NoInterface(_) | Decision::Withhold(_) => false,

@@ -59,7 +59,7 @@ pub(crate) struct Index {
 /// A Service of type `LoadBalancer` that is ours.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Service {
-    pub(crate) uid: Option<Box<str>>,
+    pub(crate) uid: Option<ArcStr>,
     /// Seconds since 1970.
     created: i64,
     pub(crate) ingress: Ingress,
@@ -440,7 +440,7 @@ impl From<api::Service> for Service {
             shared,
             share,
             pool,
-            uid: object.metadata.uid.map(String::into_boxed_str),
+            uid: object.metadata.uid.map(ArcStr::from),
             labels: LabelText::from(object.metadata.labels.as_ref()),
         }
     }

@@ -228,8 +228,8 @@ impl Outlet {
             node.clone(),
             commands,
             metric,
-            Box::new(move |object, kind, reason, message| {
-                events.publish(object, kind, reason, message);
+            Box::new(move |about, kind, reason, message| {
+                events.publish(about, kind, reason, message);
             }),
             Box::new(move |service, interfaces| {
                 statuses.tell(service, interfaces.cloned());
@@ -276,11 +276,11 @@ impl Outlet {
         let (events, node) = (self.events.clone(), self.place.node.clone());
         let statuses = self.statuses::<ServiceBGPStatus>();
         BgpApply::new(
-            node.clone(),
+            &node,
             engine,
             metric,
-            Box::new(move |object, kind, reason, message| {
-                events.publish(object, kind, reason, message);
+            Box::new(move |about, kind, reason, message| {
+                events.publish(about, kind, reason, message);
             }),
             Box::new(move |service, peers| {
                 statuses.tell(service, Some(peers).filter(|it| !it.is_empty()));

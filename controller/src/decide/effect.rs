@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::ObjectReference;
 use metallb_config::ObjectKey;
 use metallb_ipam::{Assignment, Ips};
-use metallb_kit::events::EventType;
+use metallb_kit::events::{About, EventType};
 
 use crate::condition::AddressAssigned;
 use crate::service::{Held, Material, Service};
@@ -16,7 +15,7 @@ pub(crate) enum Effect {
     /// Write a Service's status.
     Write(Write),
     /// Publish an Event.
-    Event(Box<ObjectReference>, Note),
+    Event(Box<About>, Note),
     /// Write a line of log.
     Log(Line),
     /// Forget what is still to be written: we lead no more, or anew.
@@ -99,7 +98,7 @@ impl Write {
     }
 
     /// What Events about the Service refer to.
-    pub(crate) fn reference(&self) -> ObjectReference {
+    pub(crate) fn reference(&self) -> About {
         reference(&self.key, &self.uid, &self.resource_version)
     }
 }
@@ -142,14 +141,9 @@ impl Line {
     }
 }
 
-fn reference(service: &ObjectKey, uid: &str, resource_version: &str) -> ObjectReference {
-    ObjectReference {
-        api_version: Some("v1".to_owned()),
-        kind: Some("Service".to_owned()),
-        namespace: Some(service.namespace().to_owned()),
-        name: Some(service.name().to_owned()),
-        uid: Some(uid.to_owned()),
-        resource_version: Some(resource_version.to_owned()),
-        ..ObjectReference::default()
+fn reference(service: &ObjectKey, uid: &str, resource_version: &str) -> About {
+    About {
+        resource_version: Some(resource_version.into()),
+        ..About::service(service, Some(uid.into()))
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::ObjectReference;
-use metallb_config::{Config, Family, Rejected};
+use arcstr::ArcStr;
+use metallb_config::{Config, Family, ObjectKey, Rejected};
 use metallb_crds::v1beta1::IPAddressPoolStatus;
 use metallb_ipam::{Assignment, Ips, Request, Usage};
+use metallb_kit::events::About;
 
 use super::{Addresses, Decider, Effect, Note, words};
 use crate::index::Index;
@@ -48,13 +49,12 @@ impl Rejections {
         for bad in rejected {
             let name = format!("{}/{}", bad.kind, bad.name);
             if before.get(&name).is_none_or(|it| it.error != bad.error) {
-                let about = ObjectReference {
-                    api_version: Some("metallb.io/v1beta1".to_owned()),
-                    kind: Some(bad.kind.to_string()),
-                    namespace: Some(bad.namespace.clone()),
-                    name: Some(bad.name.clone()),
-                    uid: bad.uid.clone(),
-                    ..ObjectReference::default()
+                let about = About {
+                    api_version: "metallb.io/v1beta1".into(),
+                    kind: bad.kind.to_string().into(),
+                    key: ObjectKey::new(&bad.namespace, &bad.name),
+                    uid: bad.uid.as_deref().map(ArcStr::from),
+                    resource_version: None,
                 };
                 let note = Note::warning("InvalidConfiguration", bad.error.to_string());
                 effects.push(Effect::Event(Box::new(about), note));
@@ -157,7 +157,7 @@ impl Decider {
         );
     }
 
-    pub(super) fn unkeep(&mut self, key: &metallb_config::ObjectKey) {
+    pub(super) fn unkeep(&mut self, key: &ObjectKey) {
         if let Some(pool) = self.kept.remove(key) {
             self.touched_pools.insert((&*pool).into());
         }

@@ -137,6 +137,10 @@ impl<K: Ord + Clone> Rib<K> {
             self.entries[place as usize] = entry;
             place
         } else {
+            if self.entries.len() == self.entries.capacity() {
+                // Not twice the room: there are thousands.
+                self.entries.reserve_exact(self.entries.len() / 8 + 64);
+            }
             self.entries.push(entry);
             Place::try_from(self.entries.len() - 1).expect("memory ends before")
         };

@@ -4,19 +4,23 @@
 //! the same Event instead of writing new ones (`correlate`). Where other writes go first, they
 //! [hold](Events::hold) the Events back. What cannot be published is counted.
 
+mod about;
 mod correlate;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
+use arcstr::ArcStr;
+use k8s_openapi::api::core::v1::{Event, EventSource};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::Client;
 use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
-use kube::{Client, Resource};
 use prometheus::IntCounter;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+pub use about::About;
 use correlate::{Correlator, Note, Outcome};
 
 /// How grave an Event is.
@@ -86,23 +90,23 @@ impl Events {
         });
     }
 
-    /// Publishes an Event about `object`. When too many wait already, this one is lost.
+    /// Publishes an Event. When too many wait already, this one is lost.
     pub fn publish(
         &self,
-        object: ObjectReference,
+        about: About,
         event_type: EventType,
-        reason: &str,
-        message: &str,
+        reason: impl Into<Cow<'static, str>>,
+        message: impl Into<ArcStr>,
     ) {
         let note = Note {
-            object,
+            about,
             event_type,
-            reason: reason.to_owned(),
-            message: message.to_owned(),
+            reason: reason.into(),
+            message: message.into(),
         };
         if let Err(error) = self.queue.try_send((Instant::now(), note)) {
             self.lost.inc();
-            tracing::warn!(%error, reason, "event lost");
+            tracing::warn!(%error, "event lost");
         }
     }
 
@@ -110,19 +114,6 @@ impl Events {
     /// To be added to the program's metrics.
     pub fn lost(&self) -> IntCounter {
         self.lost.clone()
-    }
-}
-
-/// A reference to `object`, for [`Events::publish`].
-pub fn reference<K: Resource<DynamicType = ()>>(object: &K) -> ObjectReference {
-    let meta = object.meta();
-    ObjectReference {
-        api_version: Some(K::api_version(&()).into_owned()),
-        kind: Some(K::kind(&()).into_owned()),
-        namespace: meta.namespace.clone(),
-        name: meta.name.clone(),
-        uid: meta.uid.clone(),
-        ..ObjectReference::default()
     }
 }
 
@@ -193,7 +184,7 @@ impl Writer {
                 }
                 let Some(pause) = pause else {
                     self.lost.inc();
-                    tracing::warn!(reason = note.reason, "event lost");
+                    tracing::warn!(reason = &*note.reason, "event lost");
                     break;
                 };
                 tokio::time::sleep(pause).await;
@@ -203,7 +194,7 @@ impl Writer {
 
     /// Whether it is written, or will never be.
     async fn attempt(&mut self, note: &Note) -> bool {
-        let reason = &note.reason;
+        let reason = &*note.reason;
         match tokio::time::timeout(REQUEST, self.write(note)).await {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {
@@ -226,12 +217,8 @@ impl Writer {
 
     async fn write(&mut self, note: &Note) -> kube::Result<()> {
         // Events of cluster-scoped objects live in `default`.
-        let namespace = note
-            .object
-            .namespace
-            .clone()
-            .unwrap_or_else(|| "default".to_owned());
-        let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
+        let namespace = note.about.namespace().unwrap_or("default");
+        let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         let time = jiff::Timestamp::now();
         let (said, count, message) = match self
             .correlator
@@ -257,7 +244,7 @@ impl Writer {
                 }
             }
         };
-        let event = self.event(note, &namespace, count, message, time);
+        let event = self.event(note, namespace, count, message, time);
         let event = api.create(&PostParams::default(), &event).await?;
         self.correlator
             .written(said, event.metadata.name.unwrap_or_default());
@@ -273,16 +260,16 @@ impl Writer {
         time: jiff::Timestamp,
     ) -> Event {
         // client-go's naming: the object and the time in nanoseconds.
-        let object_name = note.object.name.as_deref().unwrap_or("unknown");
+        let object_name = note.about.key.name();
         Event {
             metadata: ObjectMeta {
                 name: Some(format!("{object_name}.{:x}", time.as_nanosecond())),
                 namespace: Some(namespace.to_owned()),
                 ..ObjectMeta::default()
             },
-            involved_object: note.object.clone(),
+            involved_object: note.about.reference(),
             type_: Some(note.event_type.as_str().to_owned()),
-            reason: Some(note.reason.clone()),
+            reason: Some(note.reason.to_string()),
             message: Some(message),
             count: Some(count),
             first_timestamp: Some(Time(time)),
@@ -322,16 +309,13 @@ const REQUEST: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
+    use metallb_config::ObjectKey;
+
     use super::*;
     use crate::mock;
 
-    fn web() -> ObjectReference {
-        ObjectReference {
-            kind: Some("Service".to_owned()),
-            namespace: Some("shop".to_owned()),
-            name: Some("web".to_owned()),
-            ..ObjectReference::default()
-        }
+    fn web() -> About {
+        About::service(&ObjectKey::new("shop", "web"), None)
     }
 
     #[tokio::test]
@@ -409,7 +393,7 @@ mod tests {
         let written = || lines.lock().unwrap().len();
         let publish = || {
             for i in 0..10 {
-                events.publish(web(), EventType::Normal, "Tested", &i.to_string());
+                events.publish(web(), EventType::Normal, "Tested", i.to_string());
             }
         };
         events.hold(true);
@@ -444,7 +428,7 @@ mod tests {
         let events = Events::start(client, "metallb-speaker", Some("node"));
         // The writer has had no chance to run yet.
         for i in 0..QUEUE + 5 {
-            events.publish(web(), EventType::Normal, "Tested", &i.to_string());
+            events.publish(web(), EventType::Normal, "Tested", i.to_string());
         }
         assert_eq!(events.lost().get(), 5);
     }

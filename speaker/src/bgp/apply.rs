@@ -6,13 +6,13 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::ObjectReference;
+use arcstr::ArcStr;
 use metallb_bgp::rib::{Route, Routes};
-use metallb_kit::events::EventType;
+use metallb_kit::events::{About, EventType};
 use metallb_kit::watch::ObjectKey;
 
 use super::Engine;
-use crate::apply::{Publish, service_reference};
+use crate::apply::Publish;
 use crate::metrics::AnnouncedMetric;
 use crate::reason::Reason;
 
@@ -21,7 +21,8 @@ pub(crate) type Show = Box<dyn Fn(&ObjectKey, Arc<[String]>)>;
 
 /// What is told to routers, and the means to change it.
 pub(crate) struct BgpApply {
-    node: String,
+    /// The words for a Service that routers are told of: the same for all.
+    assigned: ArcStr,
     announced: BTreeMap<ObjectKey, Announced>,
     /// Who was told of the last one: Services mostly have that in common, and so share it.
     last_peers: Arc<[String]>,
@@ -36,7 +37,7 @@ pub(crate) struct BgpApply {
 struct Unsaid {
     key: ObjectKey,
     /// That of the Service, for Events.
-    uid: Option<String>,
+    uid: Option<ArcStr>,
     before: Option<Announced>,
     now: Result<Announced, Reason>,
 }
@@ -59,14 +60,14 @@ impl fmt::Debug for BgpApply {
 
 impl BgpApply {
     pub(crate) fn new(
-        node: String,
+        node: &str,
         engine: Engine,
         metric: AnnouncedMetric,
         publish: Publish,
         show: Show,
     ) -> Self {
         Self {
-            node,
+            assigned: format!("announcing from node \"{node}\" with protocol \"bgp\"").into(),
             announced: BTreeMap::new(),
             last_peers: Arc::default(),
             engine,
@@ -82,7 +83,7 @@ impl BgpApply {
     pub(crate) fn act(
         &mut self,
         key: &ObjectKey,
-        uid: Option<&str>,
+        uid: Option<&ArcStr>,
         ips: Arc<[IpAddr]>,
         decision: Result<Vec<Route>, Reason>,
     ) {
@@ -104,7 +105,7 @@ impl BgpApply {
         if before.is_none() || before.as_ref() != wanted {
             self.unsaid.push(Unsaid {
                 key: key.clone(),
-                uid: uid.map(str::to_owned),
+                uid: uid.cloned(),
                 before,
                 now,
             });
@@ -144,7 +145,7 @@ impl BgpApply {
         }
     }
 
-    fn announces(&self, key: &ObjectKey, uid: Option<String>, before: &Announced, now: &Announced) {
+    fn announces(&self, key: &ObjectKey, uid: Option<ArcStr>, before: &Announced, now: &Announced) {
         if before.peers != now.peers {
             (self.show)(key, now.peers.clone());
         }
@@ -154,12 +155,8 @@ impl BgpApply {
                 event = "serviceAnnounced", service = key.to_string(), ip = ?now.ips,
                 protocol = "bgp", "service has IP, announcing"
             );
-            let message = format!(
-                "announcing from node \"{}\" with protocol \"bgp\"",
-                self.node
-            );
-            let service = service_reference(key, uid);
-            self.event(service, EventType::Normal, "nodeAssigned", &message);
+            let (service, message) = (About::service(key, uid), self.assigned.clone());
+            self.event(service, EventType::Normal, "nodeAssigned", message);
         }
     }
 
@@ -180,12 +177,12 @@ impl BgpApply {
     /// Publishes an Event.
     pub(crate) fn event(
         &self,
-        object: ObjectReference,
+        about: About,
         kind: EventType,
-        reason: &str,
-        message: &str,
+        reason: &'static str,
+        message: ArcStr,
     ) {
-        (self.publish)(object, kind, reason, message);
+        (self.publish)(about, kind, reason, message);
     }
 
     fn count(&self, key: &ObjectKey, before: &[IpAddr], now: &[IpAddr]) {

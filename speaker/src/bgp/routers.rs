@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::ObjectReference;
-use metallb_kit::events::EventType;
+use arcstr::ArcStr;
+use metallb_kit::events::{About, EventType};
 use metallb_kit::watch::ObjectKey;
 use tokio::sync::watch;
 
@@ -57,7 +57,7 @@ impl Routers {
             routes(index, own, key)
         };
         let service = index.services.get(key);
-        let uid = service.and_then(|service| service.uid.as_deref());
+        let uid = service.and_then(|service| service.uid.as_ref());
         let ips = service.map(|service| service.shared_ips());
         self.apply.act(key, uid, ips.unwrap_or_default(), decision);
     }
@@ -124,18 +124,24 @@ impl Routers {
         self.event(index, peer, kind, reason, &message);
     }
 
-    fn event(&self, index: &Index, peer: &str, kind: EventType, reason: &str, message: &str) {
+    fn event(
+        &self,
+        index: &Index,
+        peer: &str,
+        kind: EventType,
+        reason: &'static str,
+        message: &str,
+    ) {
         let namespace = index.configuration.namespace_of_peer(peer);
         let uid = index.configuration.config().peers().get(peer);
-        let object = ObjectReference {
-            api_version: Some("metallb.io/v1beta2".to_owned()),
-            kind: Some("BGPPeer".to_owned()),
-            namespace,
-            name: Some(peer.to_owned()),
-            uid: uid.and_then(|peer| peer.uid.clone()),
-            ..ObjectReference::default()
+        let about = About {
+            api_version: "metallb.io/v1beta2".into(),
+            kind: "BGPPeer".into(),
+            key: ObjectKey::new(namespace.as_deref().unwrap_or_default(), peer),
+            uid: uid.and_then(|peer| peer.uid.as_deref()).map(ArcStr::from),
+            resource_version: None,
         };
-        self.apply.event(object, kind, reason, message);
+        self.apply.event(about, kind, reason, message.into());
     }
 
     /// Takes in whether somebody wants to stop this node. True if everything is to be decided
@@ -171,10 +177,10 @@ impl Routers {
     /// One whose words nobody hears.
     pub(crate) fn unheard(node: &str, metric: crate::metrics::AnnouncedMetric) -> Self {
         let (commands, _) = tokio::sync::mpsc::unbounded_channel();
-        let publish = Box::new(|_, _, _: &str, _: &str| ());
+        let publish = Box::new(|_, _, _: &str, _| ());
         let show = Box::new(|_: &ObjectKey, _| ());
         let engine = Engine::built_in(Backend::Native, commands);
-        let apply = BgpApply::new(node.to_owned(), engine, metric, publish, show);
+        let apply = BgpApply::new(node, engine, metric, publish, show);
         let (secrets, _) = watch::channel(BTreeSet::new());
         Self::new(apply, secrets)
     }

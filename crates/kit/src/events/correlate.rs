@@ -1,20 +1,21 @@
 //! Which Events are the same, which are too many: the rules of client-go's `EventCorrelator`.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::ObjectReference;
+use arcstr::ArcStr;
 
-use super::EventType;
+use super::{About, EventType};
 
 /// What somebody wants said.
 #[derive(Clone, Debug)]
 pub(super) struct Note {
-    pub(super) object: ObjectReference,
+    pub(super) about: About,
     pub(super) event_type: EventType,
-    pub(super) reason: String,
-    pub(super) message: String,
+    pub(super) reason: Cow<'static, str>,
+    pub(super) message: ArcStr,
 }
 
 /// What to do about it.
@@ -53,13 +54,13 @@ impl Correlator {
     pub(super) fn correlate(&mut self, now: Instant, note: &Note) -> Outcome {
         self.forget(now);
         let (said, combined) = self.aggregate(now, note);
-        if !self.spend(now, &note.object) {
+        if !self.spend(now, &note.about) {
             return Outcome::Suppress;
         }
         let message = if combined {
             format!("(combined from similar events): {}", note.message)
         } else {
-            note.message.clone()
+            note.message.to_string()
         };
         let told = self.said.entry(said).or_insert_with(|| Told::new(now));
         let repeats = now.duration_since(told.last) < WINDOW;
@@ -86,7 +87,7 @@ impl Correlator {
 
     /// More than ten different messages about one thing within ten minutes become one Event.
     fn aggregate(&mut self, now: Instant, note: &Note) -> (Mark, bool) {
-        let subject = (identity(&note.object), note.event_type, &note.reason);
+        let subject = (identity(&note.about), note.event_type, &note.reason);
         let (about, words) = (self.mark(&subject), self.mark(&note.message));
         let similar = self
             .similar
@@ -108,7 +109,7 @@ impl Correlator {
     }
 
     /// 25 Events for an object at once, then one every five minutes.
-    fn spend(&mut self, now: Instant, object: &ObjectReference) -> bool {
+    fn spend(&mut self, now: Instant, object: &About) -> bool {
         let object = self.mark(&identity(object));
         let budget = self.budgets.entry(object).or_insert_with(|| Budget {
             tokens: BURST,
@@ -131,16 +132,9 @@ impl Correlator {
     }
 }
 
-/// What says which object it is.
-fn identity(object: &ObjectReference) -> impl Hash {
-    let ObjectReference {
-        kind,
-        namespace,
-        name,
-        uid,
-        ..
-    } = object;
-    (kind, namespace, name, uid)
+/// What says which object it is: not its version.
+fn identity(about: &About) -> impl Hash {
+    (&about.kind, &about.key, &about.uid)
 }
 
 #[derive(Debug)]
@@ -212,17 +206,16 @@ const MEMORY: usize = 1024;
 
 #[cfg(test)]
 mod tests {
+    use metallb_config::ObjectKey;
+
     use super::*;
 
     fn note(object: &str, message: &str) -> Note {
         Note {
-            object: ObjectReference {
-                name: Some(object.to_owned()),
-                ..ObjectReference::default()
-            },
+            about: About::service(&ObjectKey::new("ns", object), None),
             event_type: EventType::Normal,
-            reason: "Tested".to_owned(),
-            message: message.to_owned(),
+            reason: Cow::Borrowed("Tested"),
+            message: message.into(),
         }
     }
 
