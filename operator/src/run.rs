@@ -121,6 +121,7 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
             counters,
             synced,
             pace: Pace::Thorough,
+            told_olm: None,
         };
         operator.run(&client, &shutdown).await;
         if let Some(campaign) = campaign {
