@@ -42,8 +42,8 @@ pub(crate) struct Health<'a> {
     pub(crate) forbidden: &'a [String],
     /// Classes that pods should be of and that there are not.
     pub(crate) missing_classes: Vec<String>,
-    /// What somebody should know of the configuration.
-    pub(crate) advice: Vec<Advice>,
+    /// What somebody should know of the configuration, once that is known.
+    pub(crate) advice: Option<Vec<Advice>>,
     /// What could not be applied, and why.
     pub(crate) failures: Vec<String>,
     /// The workloads that there should be, by name.
@@ -114,6 +114,11 @@ pub(crate) fn conditions(
     generation: Option<i64>,
     now: Timestamp,
 ) -> Vec<Condition> {
+    // What was warned of before the operator has started holds until it knows better.
+    let warning = before
+        .iter()
+        .filter(|it| it.type_ == WARNING && standing.knows_no_warning())
+        .cloned();
     standing
         .verdicts()
         .into_iter()
@@ -144,6 +149,7 @@ pub(crate) fn conditions(
                 }
             },
         )
+        .chain(warning)
         .collect()
 }
 
@@ -155,6 +161,15 @@ pub(crate) fn is_true(conditions: &[Condition], type_: &str) -> bool {
 }
 
 impl Standing<'_> {
+    /// Whether it is not known yet what there is to warn of.
+    fn knows_no_warning(&self) -> bool {
+        match self {
+            Self::Locked { .. } => true,
+            Self::InEffect(health) => health.advice.is_none(),
+            Self::Ignored { .. } | Self::Leaving { .. } => false,
+        }
+    }
+
     /// Each condition with what is to be said of it, in order.
     fn verdicts(&self) -> Vec<(&'static str, Verdict)> {
         let (legacy, ready, paused, warning) = match self {
@@ -297,9 +312,13 @@ impl Health<'_> {
 
     /// Of what somebody should know, the gravest gives the reason.
     fn warning(&self) -> Option<Verdict> {
-        let first = self.advice.first()?;
-        let lines: Vec<String> = self.advice.iter().map(Advice::to_string).collect();
-        Some(Verdict::yes(first.reason, &capped(&lines)))
+        let advice = self.advice.as_ref()?;
+        let first = advice.first()?;
+        let lines: Vec<String> = advice.iter().map(Advice::to_string).collect();
+        Some(Verdict::yes(
+            first.reason,
+            &capped_at(&lines, MOST_WARNINGS),
+        ))
     }
 
     /// What is no trouble and should be known.
@@ -380,19 +399,25 @@ pub(crate) fn lacks(rights: &[String]) -> String {
 
 /// The first few lines; who has more trouble than that reads the log.
 fn capped(lines: &[String]) -> String {
+    capped_at(lines, MOST)
+}
+
+fn capped_at(lines: &[String], most: usize) -> String {
     let first = lines
         .iter()
-        .take(MOST)
+        .take(most)
         .map(String::as_str)
         .collect::<Vec<_>>()
         .join("; ");
     match lines.len() {
-        n if n > MOST => format!("{first}; and {} more", n - MOST),
+        n if n > most => format!("{first}; and {} more", n - most),
         _ => first,
     }
 }
 
 const MOST: usize = 3;
+/// They are of many kinds, and each has another to mend it.
+const MOST_WARNINGS: usize = 8;
 const FORBIDDEN: &str = "Forbidden";
 /// Why nothing happens.
 pub(crate) const BY_ANNOTATION: &str =

@@ -54,7 +54,8 @@ pub(crate) struct Index {
     passwords: BTreeMap<ObjectKey, String>,
     pub(crate) memberlist: Memberlist,
     pub(crate) frr_k8s: FrrK8s,
-    pub(crate) advice: Vec<Advice>,
+    /// What somebody should know of the configuration, once that is known.
+    pub(crate) advice: Option<Vec<Advice>>,
     pub(crate) classes: Classes,
     pub(crate) rights: Rights,
     /// Since when the webhooks can be called, as far as this operator has seen.
@@ -209,7 +210,7 @@ impl Index {
                 Change::Listing => {}
                 Change::Synced => self.synced(Source::Extras),
             },
-            News::Advice(advice) => self.advice = advice,
+            News::Advice(advice) => self.advice = Some(advice),
             News::Class(class, change) => self.classes.handle(class, change),
         }
     }

@@ -122,6 +122,8 @@ impl Operator {
         self.synced.set(missing.is_empty());
         let ask_at = self.ask_for_rights(!missing.is_empty()).await;
         if self.leadership.borrow().is_none() {
+            // Whoever leads shows how things stand.
+            self.counters.show(None);
             return ask_at;
         }
         let act_at = if missing.is_empty() {

@@ -99,14 +99,15 @@ fn locked(index: &Index, before: &MetalLBStatus) -> Standing<'static> {
 }
 
 /// What the operator may not look at counts as well.
-fn advice(index: &Index) -> Vec<Advice> {
+fn advice(index: &Index) -> Option<Vec<Advice>> {
     let blind = &index.rights.blind;
     let lacks = (!blind.is_empty()).then(|| Advice {
         about: None,
         reason: "RightsMissing",
         text: format!("not all is looked at: {}", lacks(blind)),
     });
-    index.advice.iter().cloned().chain(lacks).collect()
+    let known = index.advice.as_ref()?.iter().cloned();
+    Some(known.chain(lacks).collect())
 }
 
 /// Of workloads that are gone there is nothing to say.

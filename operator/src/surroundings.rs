@@ -36,7 +36,7 @@ pub(crate) fn advice(client: &Client, namespace: &str) -> BoxStream<'static, Vec
         news: news(client, namespace),
         seen: Seen::default(),
         due: None,
-        told: Vec::new(),
+        told: None,
     };
     stream::unfold(adviser, |mut adviser| async move {
         let advice = adviser.next().await;
@@ -113,7 +113,8 @@ struct Adviser {
     seen: Seen,
     /// When to look at what has changed.
     due: Option<Instant>,
-    told: Vec<Advice>,
+    /// What was told last, if anything was.
+    told: Option<Vec<Advice>>,
 }
 
 impl Adviser {
@@ -125,8 +126,9 @@ impl Adviser {
                 },
                 () = sleep::until(self.due) => {
                     self.due = None;
-                    if let Some(advice) = self.seen.advice() && advice != self.told {
-                        self.told.clone_from(&advice);
+                    let advice = self.seen.advice();
+                    if advice != self.told && let Some(advice) = advice {
+                        self.told = Some(advice.clone());
                         return advice;
                     }
                 }

@@ -50,7 +50,7 @@ fn health<'a>(
         invalid: None,
         forbidden: &[],
         missing_classes: Vec::new(),
-        advice: Vec::new(),
+        advice: None,
         failures: Vec::new(),
         workloads: [("controller", controller), ("speaker", speaker)],
         pods,

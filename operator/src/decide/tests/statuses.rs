@@ -105,6 +105,11 @@ fn what_somebody_should_know_is_a_warning_and_nothing_else() {
     );
     world.write_reports();
     assert!(world.reports().is_empty(), "told once");
+    world.index.advice = None;
+    assert!(
+        world.reports().is_empty(),
+        "the next operator does not know yet"
+    );
     world.index.handle(News::Advice(Vec::new()));
     assert_eq!(said(&world, "Warning"), None);
 }
