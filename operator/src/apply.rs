@@ -16,6 +16,7 @@ use metallb_kit::watch::ObjectKey;
 use serde_json::{Value, json};
 use thiserror::Error;
 
+mod preview;
 
 use crate::object::{Key, Kind, Object};
 use crate::observed::{FINALIZER, Fingerprint, PlainObject};
