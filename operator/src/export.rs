@@ -11,7 +11,7 @@ use kube::Client;
 use metallb_kit::client;
 use serde_json::{Map, Value};
 
-use crate::listing::{Listing, of_kubernetes, ours};
+use crate::listing::{LAST_APPLIED, Listing, of_kubernetes, ours};
 use crate::{VERSION, yaml};
 
 /// What a configuration consists of, in the order in which it is made.
@@ -105,6 +105,11 @@ fn clean(mut object: Value) -> Value {
         fields.remove("status");
     }
     if let Some(metadata) = object["metadata"].as_object_mut() {
+        if let Some(annotations) = metadata.get_mut("annotations") {
+            annotations
+                .as_object_mut()
+                .map(|it| it.remove(LAST_APPLIED));
+        }
         metadata.retain(|field, value| {
             let is_empty = value.as_object().is_some_and(Map::is_empty);
             ["name", "namespace", "labels", "annotations"].contains(&field.as_str()) && !is_empty
@@ -168,9 +173,14 @@ mod tests {
 
     #[test]
     fn with_secrets_it_has_them_first() {
-        let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "top" } });
+        let annotations = json!({ LAST_APPLIED: "once more" });
+        let metadata = json!({ "name": "top", "annotations": annotations });
+        let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata });
         let text = text(objects(), vec![secret], true);
-        assert!(!text.contains("Left out"), "{text}");
+        assert!(
+            !text.contains("Left out") && !text.contains("once more"),
+            "{text}"
+        );
         let documents = parse("f", &text).expect("it is YAML");
         assert_eq!(documents[0].value["kind"], "Secret");
         assert_eq!(documents[1].value["spec"]["password"], "hidden");

@@ -79,4 +79,4 @@ impl Listing {
 }
 
 /// What `kubectl apply` keeps of its own.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";

@@ -16,7 +16,7 @@ use crate::VERSION;
 use crate::check::files::{Document, read};
 use crate::check::judge;
 use crate::export::KINDS;
-use crate::listing::Listing;
+use crate::listing::{LAST_APPLIED, Listing};
 use crate::render::FIELD_MANAGER;
 
 /// Does it, or says what is wrong before anything is written.
@@ -141,6 +141,11 @@ fn merged(object: &Value, live: &Value) -> Value {
             }
         }
     }
+    // By this kubectl knows what it has applied, whoever has changed it since.
+    let applied = &live["metadata"]["annotations"][LAST_APPLIED];
+    if applied.is_string() {
+        wanted["metadata"]["annotations"][LAST_APPLIED] = applied.clone();
+    }
     // A password that was left out of the file is not taken away.
     let password = &live["spec"]["password"];
     let has_none =
@@ -166,7 +171,7 @@ mod tests {
             "kind": "BGPPeer",
             "metadata": {
                 "name": "tor", "uid": "1", "resourceVersion": "7", "finalizers": ["x/y"],
-                "labels": { "old": "" },
+                "labels": { "old": "" }, "annotations": { LAST_APPLIED: "{}", "old": "" },
             },
             "spec": { "holdTime": "30s", "password": "hidden" },
         });
@@ -181,7 +186,7 @@ mod tests {
                 "kind": "BGPPeer",
                 "metadata": {
                     "name": "tor", "uid": "1", "resourceVersion": "7", "finalizers": ["x/y"],
-                    "labels": { "new": "" },
+                    "labels": { "new": "" }, "annotations": { LAST_APPLIED: "{}" },
                 },
                 "spec": { "myASN": 64500, "password": "hidden" },
             })

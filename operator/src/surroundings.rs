@@ -17,7 +17,7 @@ use k8s_openapi::api::networking::v1::ServiceCIDR;
 use kube::api::Api;
 use kube::runtime::watcher;
 use kube::{Client, Resource};
-use metallb_config::{Advice, Config, Node, Objects, References, Surroundings, parse};
+use metallb_config::{AddrRange, Advice, Config, Objects, References, Surroundings, parse};
 use metallb_crds::v1beta1::{
     BFDProfile, BGPAdvertisement, Community, IPAddressPool, L2Advertisement,
 };
@@ -146,10 +146,9 @@ struct Seen {
     peers: Kept<BGPPeer>,
     bfd_profiles: Kept<BFDProfile>,
     communities: Kept<Community>,
-    nodes: BTreeMap<String, Node>,
+    around: Surroundings,
     nodes_synced: bool,
-    service_ranges: BTreeMap<ObjectKey, Vec<metallb_config::AddrRange>>,
-    answers_for_others: bool,
+    service_ranges: BTreeMap<ObjectKey, Vec<AddrRange>>,
 }
 
 /// Objects of one kind.
@@ -203,26 +202,31 @@ impl Seen {
             News::BfdProfile(change) => self.bfd_profiles.handle(change),
             News::Community(change) => self.communities.handle(change),
             News::Node(change) => self.see_node(change),
-            News::ServiceRange(change) => match change {
-                Change::Apply(object) => {
-                    let ranges = ranges(&object);
-                    let before = self
-                        .service_ranges
-                        .insert(ObjectKey::of(&object), ranges.clone());
-                    before != Some(ranges)
-                }
-                Change::Delete(key) => self.service_ranges.remove(&key).is_some(),
-                Change::Listing | Change::Synced => false,
-            },
+            News::ServiceRange(change) => self.see_service_range(change),
             News::KubeProxy(change) => {
                 let answers = match change {
                     Change::Apply(map) => answers_for_others(&map),
                     Change::Delete(_) => false,
                     Change::Listing | Change::Synced => return false,
                 };
-                std::mem::replace(&mut self.answers_for_others, answers) != answers
+                std::mem::replace(&mut self.around.answers_for_others, answers) != answers
             }
         }
+    }
+
+    fn see_service_range(&mut self, change: Change<ServiceCIDR>) -> bool {
+        match change {
+            Change::Apply(object) => {
+                let key = ObjectKey::of(&object);
+                self.service_ranges.insert(key, ranges(&object));
+            }
+            Change::Delete(key) => drop(self.service_ranges.remove(&key)),
+            Change::Listing | Change::Synced => return false,
+        }
+        let all: Vec<_> = self.service_ranges.values().flatten().copied().collect();
+        let changes = all != self.around.service_ranges;
+        self.around.service_ranges = all;
+        changes
     }
 
     fn see_node(&mut self, change: Change<NodeObject>) -> bool {
@@ -230,13 +234,13 @@ impl Seen {
             Change::Apply(object) => {
                 let name = object.metadata.name.clone().unwrap_or_default();
                 let node = node(&object);
-                if self.nodes.get(&name) == Some(&node) {
+                if self.around.nodes.get(&name) == Some(&node) {
                     return false;
                 }
-                self.nodes.insert(name, node);
+                self.around.nodes.insert(name, node);
                 true
             }
-            Change::Delete(key) => self.nodes.remove(key.name()).is_some(),
+            Change::Delete(key) => self.around.nodes.remove(key.name()).is_some(),
             Change::Listing => false,
             Change::Synced => !std::mem::replace(&mut self.nodes_synced, true),
         }
@@ -252,10 +256,19 @@ impl Seen {
             self.bfd_profiles.synced,
             self.communities.synced,
         ];
-        synced
-            .iter()
-            .all(|it| *it)
-            .then(|| self.config().advice(&self.around()))
+        if synced.contains(&false) {
+            return None;
+        }
+        let config = self.config();
+        if self.nodes_synced {
+            return Some(config.advice(&self.around));
+        }
+        // Half of the nodes may well be those that are excluded.
+        Some(config.advice(&Surroundings {
+            nodes: BTreeMap::new(),
+            service_ranges: self.around.service_ranges.clone(),
+            ..self.around
+        }))
     }
 
     fn config(&self) -> Config {
@@ -271,17 +284,6 @@ impl Seen {
             references: References::MayFollow,
         };
         parse(&objects).config
-    }
-
-    fn around(&self) -> Surroundings {
-        let nodes = || self.nodes.clone();
-        Surroundings {
-            // Half of the nodes may well be those that are excluded.
-            nodes: self.nodes_synced.then(nodes).unwrap_or_default(),
-            service_ranges: self.service_ranges.values().flatten().copied().collect(),
-            answers_for_others: self.answers_for_others,
-            ignores_exclusion: false,
-        }
     }
 }
 
