@@ -22,8 +22,6 @@ pub struct Surroundings {
     pub service_ranges: Vec<AddrRange>,
     /// kube-proxy balances by IPVS, and has nodes answer ARP for what other nodes have.
     pub answers_for_others: bool,
-    /// Nodes announce although they have the label that excludes them.
-    pub ignores_exclusion: bool,
 }
 
 /// A node, as far as a configuration can be at odds with it.
@@ -111,7 +109,7 @@ impl Config {
     }
 
     fn no_node(&self, around: &Surroundings) -> Option<Advice> {
-        let announces = self.scopes().next().is_some() && !around.ignores_exclusion;
+        let announces = self.scopes().next().is_some();
         let mut nodes = around.nodes.values();
         let label = EXCLUDE_FROM_EXTERNAL_LOAD_BALANCERS;
         let excluded = nodes.all(|node| node.labels.value(label).is_some());
@@ -314,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_that_all_are_excluded_are_told_of_unless_that_is_ignored() {
+    fn nodes_that_all_are_excluded_are_told_of() {
         let config = announced("192.0.2.16/28", &json!({}));
         let mut around = around(EXCLUDE_FROM_EXTERNAL_LOAD_BALANCERS);
         let told = said(&config, &around);
@@ -322,9 +320,6 @@ mod tests {
             told[0].starts_with("AllNodesExcluded: every node has the label"),
             "{told:?}"
         );
-        around.ignores_exclusion = true;
-        assert_eq!(said(&config, &around), [""; 0]);
-        around.ignores_exclusion = false;
         around.nodes.insert("two".to_owned(), node("linux"));
         assert_eq!(said(&config, &around), [""; 0], "one is enough");
     }
