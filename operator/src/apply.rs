@@ -16,10 +16,14 @@ use metallb_kit::watch::ObjectKey;
 use serde_json::{Value, json};
 use thiserror::Error;
 
+mod preview;
+
 use crate::object::{Key, Kind, Object};
 use crate::observed::{FINALIZER, Fingerprint, PlainObject};
+use crate::olm::{self, Upgradeable};
 use crate::render::{FIELD_MANAGER, MEMBERLIST_KEY, MEMBERLIST_SECRET, OPERATOR_DEPLOYMENT};
 use crate::report::Report;
+use crate::rights::{self, Missing};
 
 /// Holds the client.
 #[derive(Clone)]
@@ -36,6 +40,8 @@ pub(crate) struct Refused {
     pub(crate) message: String,
     /// The same request will be refused until somebody changes something.
     pub(crate) permanent: bool,
+    /// We may not.
+    pub(crate) forbidden: bool,
 }
 
 /// What came of a deletion.
@@ -184,6 +190,16 @@ impl Applier {
         Ok(addresses_in_use(&self.client, &self.namespace).await?)
     }
 
+    /// What the operator may not do and would have to.
+    pub(crate) async fn missing_rights(&self) -> Result<Missing, Refused> {
+        Ok(rights::missing(&self.client, &self.namespace).await?)
+    }
+
+    /// Tells OLM, in the object of this name.
+    pub(crate) async fn tell_olm(&self, name: &str, what: &Upgradeable) -> Result<(), Refused> {
+        Ok(olm::tell(&self.client, &self.namespace, name, what).await?)
+    }
+
     /// Frees the next installation of waiting for the Lease of the last one's controller.
     pub(crate) async fn delete_controller_lease(&self) -> Result<(), Refused> {
         let api: Api<Lease> = Api::namespaced(self.client.clone(), &self.namespace);
@@ -315,12 +331,14 @@ impl From<kube::Error> for Refused {
             return Self {
                 message: error.to_string(),
                 permanent: false,
+                forbidden: false,
             };
         };
         let mut refused = Self {
             message: status.message.clone(),
             // Not 403 or 404: rights and kinds that were just made take a moment to be known.
             permanent: matches!(status.code, 400 | 405 | 406 | 413 | 415 | 422),
+            forbidden: status.code == 403,
         };
         refused.permanent |= status.code == 500 && refused.is_unknown_field();
         refused

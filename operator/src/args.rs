@@ -67,6 +67,23 @@ pub(crate) enum Command {
         #[arg(long, default_value = DEFAULT_NAMESPACE)]
         namespace: String,
     },
+    /// Say what would be changed on the cluster, as a diff: ends with 1 if something would.
+    Diff(DiffArgs),
+    /// Print the configuration as a file that `operator restore` and `kubectl apply` take.
+    Export {
+        /// Where MetalLB is.
+        #[arg(long, default_value = DEFAULT_NAMESPACE)]
+        namespace: String,
+        /// With passwords, and with the Secrets that the objects name.
+        #[arg(long)]
+        with_secrets: bool,
+    },
+    /// Check files as `check` does, and make the cluster's objects as they say.
+    Restore {
+        /// Files, folders, or - for the standard input.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
     /// Print the files of the OLM bundle and its catalogue, each after a line `--- PATH`.
     Bundle(BundleArgs),
     /// Print what a MetalLB object is turned into. The memberlist key is random.
@@ -78,6 +95,19 @@ pub(crate) enum Command {
         #[arg(long, default_value = "metallb.io/metallb:dev")]
         image: String,
     },
+}
+
+/// What is compared.
+#[derive(Args, Debug)]
+pub(crate) struct DiffArgs {
+    /// The file with a MetalLB object, or - for the standard input [default: the one there is].
+    pub(crate) file: Option<PathBuf>,
+    /// Where MetalLB is.
+    #[arg(long, default_value = DEFAULT_NAMESPACE)]
+    pub(crate) namespace: String,
+    /// The image of controller and speaker [default: as the operator there has been told].
+    #[arg(long)]
+    pub(crate) image: Option<String>,
 }
 
 /// What a bundle is made for.

@@ -1,9 +1,8 @@
 //! `operator check`: what is wrong in YAML files, without a cluster, by the rules that the webhooks
 //! and the programs go by.
 
-mod advice;
 mod fields;
-mod files;
+pub(crate) mod files;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +11,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use metallb_admission::{convert, placed, validate};
-use metallb_config::{Objects, References, Rejected, parse};
+use metallb_config::{Objects, References, Rejected, Surroundings, parse};
 use metallb_crds::names::DEFAULT_NAMESPACE;
 use metallb_crds::v1beta1::{
     BFDProfile, BGPAdvertisement, Community, IPAddressPool, L2Advertisement, MetalLB,
@@ -51,8 +50,12 @@ impl fmt::Display for Finding {
 /// Checks what is in these files and folders; `-` is the standard input. The error says how much is
 /// wrong, after each of it was printed.
 pub(crate) fn check(paths: &[PathBuf]) -> anyhow::Result<()> {
-    let documents = read(paths)?;
-    let findings = findings(&documents);
+    judge(&read(paths)?)
+}
+
+/// The same of documents that were read.
+pub(crate) fn judge(documents: &[Document]) -> anyhow::Result<()> {
+    let findings = findings(documents);
     for finding in &findings.all {
         println!("{finding}");
     }
@@ -157,9 +160,12 @@ impl Set {
                 self.reject(rejected, false);
             }
         }
-        for (kind, name, text) in advice::on(&whole.config) {
-            let place = self.place_of(kind, &name);
-            self.say(&place, false, text);
+        for advice in whole.config.advice(&Surroundings::default()) {
+            // Without a cluster, all of it is about objects.
+            if let Some((kind, name)) = &advice.about {
+                let place = self.place_of(&kind.to_string(), name);
+                self.say(&place, false, advice.text);
+            }
         }
         self.findings.all.sort();
         self.findings

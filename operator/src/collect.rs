@@ -7,11 +7,12 @@ use std::io::Write;
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, ApiResource, DynamicObject, ListParams, LogParams};
+use kube::api::{Api, ListParams, LogParams};
 use kube::{Client, ResourceExt as _};
 use metallb_kit::client;
 use serde_json::Value;
 
+use crate::listing::{Listing, of_kubernetes, ours};
 use crate::{VERSION, yaml};
 
 /// Prints it. `namespace` is where MetalLB is.
@@ -76,46 +77,13 @@ async fn log(pods: &Api<Pod>, pod: &str, previous: bool) -> String {
     }
 }
 
-/// Objects of one kind that say how MetalLB is doing.
-#[derive(Clone, Copy)]
-struct Wanted {
-    group: &'static str,
-    version: &'static str,
-    kind: &'static str,
-    plural: &'static str,
-    /// All of them, or those in MetalLB's namespace.
-    everywhere: bool,
-}
-
-async fn list(client: &Client, wanted: Wanted, namespace: &str) -> kube::Result<Vec<Value>> {
-    let Wanted { group, version, .. } = wanted;
-    let api_version = match group {
-        "" => version.to_owned(),
-        _ => format!("{group}/{version}"),
-    };
-    let resource = ApiResource {
-        group: group.to_owned(),
-        version: version.to_owned(),
-        api_version,
-        kind: wanted.kind.to_owned(),
-        plural: wanted.plural.to_owned(),
-    };
-    let api: Api<DynamicObject> = if wanted.everywhere {
-        Api::all_with(client.clone(), &resource)
-    } else {
-        Api::namespaced_with(client.clone(), namespace, &resource)
-    };
-    let objects = api.list(&ListParams::default()).await?;
-    let is_wanted = |it: &Value| wanted.kind != "Service" || it["spec"]["type"] == "LoadBalancer";
-    let values = objects.into_iter().map(|mut object| {
-        object.managed_fields_mut().clear();
-        // It says all once more, passwords too.
-        object.annotations_mut().remove(LAST_APPLIED);
-        let mut value = serde_json::to_value(object).expect("an object is JSON");
-        mask(&mut value);
-        value
-    });
-    Ok(values.filter(is_wanted).collect())
+/// Objects of one kind, without secrets.
+async fn list(client: &Client, listing: Listing, namespace: &str) -> kube::Result<Vec<Value>> {
+    let mut objects = listing.list(client, namespace).await?;
+    let is_wanted = |it: &Value| listing.kind != "Service" || it["spec"]["type"] == "LoadBalancer";
+    objects.retain(is_wanted);
+    objects.iter_mut().for_each(mask);
+    Ok(objects)
 }
 
 /// Hides what is called a password.
@@ -135,22 +103,13 @@ fn mask(value: &mut Value) {
     }
 }
 
-const fn ours(kind: &'static str, plural: &'static str) -> Wanted {
-    Wanted {
-        group: "metallb.io",
-        version: "v1beta1",
-        kind,
-        plural,
-        everywhere: false,
-    }
-}
-
-const WANTED: [Wanted; 18] = [
+/// What says how MetalLB is doing.
+const WANTED: [Listing; 18] = [
     ours("MetalLB", "metallbs"),
     ours("IPAddressPool", "ipaddresspools"),
     ours("L2Advertisement", "l2advertisements"),
     ours("BGPAdvertisement", "bgpadvertisements"),
-    Wanted {
+    Listing {
         version: "v1beta2",
         ..ours("BGPPeer", "bgppeers")
     },
@@ -160,7 +119,7 @@ const WANTED: [Wanted; 18] = [
     ours("ServiceL2Status", "servicel2statuses"),
     ours("ServiceBGPStatus", "servicebgpstatuses"),
     ours("BGPSessionState", "bgpsessionstates"),
-    Wanted {
+    Listing {
         group: "frrk8s.metallb.io",
         everywhere: true,
         ..ours("FRRConfiguration", "frrconfigurations")
@@ -169,27 +128,18 @@ const WANTED: [Wanted; 18] = [
     of_kubernetes("apps", "DaemonSet", "daemonsets"),
     of_kubernetes("", "Pod", "pods"),
     of_kubernetes("", "Event", "events"),
-    Wanted {
+    Listing {
         everywhere: true,
         ..of_kubernetes("", "Service", "services")
     },
-    Wanted {
+    Listing {
         everywhere: true,
         ..of_kubernetes("", "Node", "nodes")
     },
 ];
 
-const fn of_kubernetes(group: &'static str, kind: &'static str, plural: &'static str) -> Wanted {
-    Wanted {
-        group,
-        version: "v1",
-        ..ours(kind, plural)
-    }
-}
-
 const OPERANDS: &str = "app=metallb";
 const OPERATOR: &str = "control-plane=controller-manager";
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Of each pod's log.
 const LINES: i64 = 2000;
 

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use metallb_config::Advice;
+
 use crate::frr_k8s::Unused;
 use crate::observed::{Pod, Workload};
 
@@ -21,6 +23,12 @@ pub(crate) enum Standing<'a> {
     },
     /// It is being removed.
     Leaving { message: String },
+    /// The operator may not see what it would have to.
+    Locked {
+        message: String,
+        /// As it was said to be before.
+        available: bool,
+    },
     /// It is in effect.
     InEffect(Box<Health<'a>>),
 }
@@ -30,6 +38,12 @@ pub(crate) enum Standing<'a> {
 pub(crate) struct Health<'a> {
     /// Why the spec is not in effect.
     pub(crate) invalid: Option<String>,
+    /// What the operator may not do and would have to.
+    pub(crate) forbidden: &'a [String],
+    /// Classes that pods should be of and that there are not.
+    pub(crate) missing_classes: Vec<String>,
+    /// What somebody should know of the configuration, once that is known.
+    pub(crate) advice: Option<Vec<Advice>>,
     /// What could not be applied, and why.
     pub(crate) failures: Vec<String>,
     /// The workloads that there should be, by name.
@@ -77,6 +91,22 @@ pub(crate) const STALLED: &str = "Stalled";
 /// Nothing is changed. Only while that is so.
 pub(crate) const PAUSED: &str = "Paused";
 
+/// It works, and does not do what somebody may expect. Only while that is so.
+pub(crate) const WARNING: &str = "Warning";
+
+/// All that there are.
+pub(crate) const CONDITIONS: [&str; 9] = [
+    AVAILABLE,
+    UPGRADEABLE,
+    PROGRESSING,
+    DEGRADED,
+    READY,
+    RECONCILING,
+    STALLED,
+    PAUSED,
+    WARNING,
+];
+
 /// The conditions for `standing`. One whose status is as in `before` keeps its date.
 pub(crate) fn conditions(
     standing: &Standing<'_>,
@@ -84,6 +114,11 @@ pub(crate) fn conditions(
     generation: Option<i64>,
     now: Timestamp,
 ) -> Vec<Condition> {
+    // What was warned of before the operator has started holds until it knows better.
+    let warning = before
+        .iter()
+        .filter(|it| it.type_ == WARNING && standing.knows_no_warning())
+        .cloned();
     standing
         .verdicts()
         .into_iter()
@@ -114,6 +149,7 @@ pub(crate) fn conditions(
                 }
             },
         )
+        .chain(warning)
         .collect()
 }
 
@@ -125,9 +161,18 @@ pub(crate) fn is_true(conditions: &[Condition], type_: &str) -> bool {
 }
 
 impl Standing<'_> {
+    /// Whether it is not known yet what there is to warn of.
+    fn knows_no_warning(&self) -> bool {
+        match self {
+            Self::Locked { .. } => true,
+            Self::InEffect(health) => health.advice.is_none(),
+            Self::Ignored { .. } | Self::Leaving { .. } => false,
+        }
+    }
+
     /// Each condition with what is to be said of it, in order.
     fn verdicts(&self) -> Vec<(&'static str, Verdict)> {
-        let (legacy, ready, paused) = match self {
+        let (legacy, ready, paused, warning) = match self {
             Self::Ignored { reason, message } => (
                 [
                     Verdict::no(reason, ""),
@@ -137,7 +182,24 @@ impl Standing<'_> {
                 ],
                 Verdict::no(reason, message),
                 None,
+                None,
             ),
+            Self::Locked { message, available } => {
+                let forbidden = || Verdict::no(FORBIDDEN, message);
+                let degraded = Verdict::yes(FORBIDDEN, message);
+                let available = if *available {
+                    Verdict::yes(AVAILABLE, "as last seen")
+                } else {
+                    forbidden()
+                };
+                let legacy = [
+                    available,
+                    forbidden(),
+                    Verdict::no(PROGRESSING, ""),
+                    degraded,
+                ];
+                (legacy, forbidden(), None, None)
+            }
             Self::Leaving { message } => (
                 [
                     Verdict::no("Deleting", message),
@@ -147,11 +209,12 @@ impl Standing<'_> {
                 ],
                 Verdict::no("Deleting", message),
                 None,
+                None,
             ),
             Self::InEffect(health) => {
                 let legacy = health.verdicts();
                 let ready = health.ready(&legacy);
-                (legacy, ready, health.paused())
+                (legacy, ready, health.paused(), health.warning())
             }
         };
         let [_, _, progressing, degraded] = &legacy;
@@ -168,6 +231,7 @@ impl Standing<'_> {
             .chain([(READY, ready)])
             .chain(more)
             .chain(paused.map(|it| (PAUSED, it)))
+            .chain(warning.map(|it| (WARNING, it)))
             .collect()
     }
 }
@@ -246,6 +310,17 @@ impl Health<'_> {
         Some(Verdict::yes(PAUSED, &format!("{BY_ANNOTATION}. {would}")))
     }
 
+    /// Of what somebody should know, the gravest gives the reason.
+    fn warning(&self) -> Option<Verdict> {
+        let advice = self.advice.as_ref()?;
+        let first = advice.first()?;
+        let lines: Vec<String> = advice.iter().map(Advice::to_string).collect();
+        Some(Verdict::yes(
+            first.reason,
+            &capped_at(&lines, MOST_WARNINGS),
+        ))
+    }
+
     /// What is no trouble and should be known.
     fn notes(&self) -> String {
         let alone = (!self.unmanaged.is_empty()).then(|| unmanaged(self.unmanaged));
@@ -313,21 +388,37 @@ fn unmanaged(objects: &[String]) -> String {
     )
 }
 
+/// What the operator lacks, all of it, and where to get it.
+pub(crate) fn lacks(rights: &[String]) -> String {
+    format!(
+        "the operator lacks rights, to: {}. Apply the manifest of its version, which grants them; \
+         it goes on by itself",
+        rights.join("; ")
+    )
+}
+
 /// The first few lines; who has more trouble than that reads the log.
 fn capped(lines: &[String]) -> String {
+    capped_at(lines, MOST)
+}
+
+fn capped_at(lines: &[String], most: usize) -> String {
     let first = lines
         .iter()
-        .take(MOST)
+        .take(most)
         .map(String::as_str)
         .collect::<Vec<_>>()
         .join("; ");
     match lines.len() {
-        n if n > MOST => format!("{first}; and {} more", n - MOST),
+        n if n > most => format!("{first}; and {} more", n - most),
         _ => first,
     }
 }
 
 const MOST: usize = 3;
+/// They are of many kinds, and each has another to mend it.
+const MOST_WARNINGS: usize = 8;
+const FORBIDDEN: &str = "Forbidden";
 /// Why nothing happens.
 pub(crate) const BY_ANNOTATION: &str =
     "Nothing is changed while the annotation metallb.io/paused is there";

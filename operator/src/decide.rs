@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::frr_k8s;
 use crate::index::{Due, Index};
 use crate::object::{Key, Kind, Object};
-use crate::observed::{FINALIZER, Workload, is_switched_on};
+use crate::observed::{FINALIZER, Operand, Workload, is_switched_on};
 use crate::render::{Inputs, MEMBERLIST_SECRET, Webhooks, registration, render};
 use crate::settings::Settings;
 
@@ -179,27 +179,8 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
     if !external {
         leftovers::look(index, plan);
     }
-    let objects = render(&Inputs {
-        spec,
-        namespace: &settings.namespace,
-        uid: Some(metallb.meta().uid.as_deref().unwrap_or_default()),
-        images: &settings.images,
-        ports: settings.ports,
-        platform: settings.platform,
-        frr_k8s_namespace: settings.frr_k8s_namespace.as_deref(),
-        writes_for_frr_k8s: external
-            || index.frr_k8s.must_look()
-            || index.frr_k8s.leftovers().next().is_some(),
-        existing_memberlist_key: index.memberlist.existing.as_deref(),
-        fresh_memberlist_key: index.memberlist.fresh,
-        password_secrets: &index.password_secrets(),
-        webhooks: webhooks(index, plan, now),
-        version: crate::VERSION,
-    });
-    let stale = index
-        .inventory()
-        .filter(|(_, operand)| !operand.deleting && !operand.unmanaged)
-        .filter(|(key, _)| objects.iter().all(|o| o.key != **key))
+    let objects = wanted(index, settings, metallb, spec, plan, now);
+    let stale = stale(index, &objects)
         .map(|(key, operand)| Action::Delete {
             key: key.clone(),
             uid: operand.uid.clone(),
@@ -208,11 +189,8 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
     for mut object in objects {
         // Pods without their account could not start. When it is there, that is news, and all is
         // decided anew.
-        if object.key.kind.is_workload() {
-            if !account::bind(index, &mut object) {
-                continue;
-            }
-            rollout::mark(&mut object);
+        if !complete(index, &mut object) {
+            continue;
         }
         let seen = index.operands.get(&object.key);
         if seen.is_some_and(|operand| operand.unmanaged) {
@@ -229,6 +207,55 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
     if !external {
         leftovers::replaced(index, plan);
     }
+}
+
+/// All that there should be now for `spec`, as far as it depends on nothing but what is known.
+pub(crate) fn wanted(
+    index: &Index,
+    settings: &Settings,
+    metallb: &MetalLB,
+    spec: &MetalLBSpec,
+    plan: &mut Plan,
+    now: Instant,
+) -> Vec<Object> {
+    render(&Inputs {
+        spec,
+        namespace: &settings.namespace,
+        uid: Some(metallb.meta().uid.as_deref().unwrap_or_default()),
+        images: &settings.images,
+        ports: settings.ports,
+        platform: settings.platform,
+        frr_k8s_namespace: settings.frr_k8s_namespace.as_deref(),
+        writes_for_frr_k8s: frr_k8s::is_external(spec)
+            || index.frr_k8s.must_look()
+            || index.frr_k8s.leftovers().next().is_some(),
+        existing_memberlist_key: index.memberlist.existing.as_deref(),
+        fresh_memberlist_key: index.memberlist.fresh,
+        password_secrets: &index.password_secrets(),
+        webhooks: webhooks(index, plan, now),
+        version: crate::VERSION,
+    })
+}
+
+/// What is there and is not in `objects`.
+pub(crate) fn stale<'a>(
+    index: &'a Index,
+    objects: &[Object],
+) -> impl Iterator<Item = (&'a Key, &'a Operand)> {
+    index
+        .inventory()
+        .filter(|(_, operand)| !operand.deleting && !operand.unmanaged)
+        .filter(|(key, _)| objects.iter().all(|o| o.key != **key))
+}
+
+/// Adds to a workload what depends on other operands; false if one of them is not there yet.
+pub(crate) fn complete(index: &Index, object: &mut Object) -> bool {
+    if !object.key.kind.is_workload() {
+        return true;
+    }
+    let is_bound = account::bind(index, object);
+    rollout::mark(object);
+    is_bound
 }
 
 fn apply_if_due(index: &Index, object: Object, plan: &mut Plan, now: Instant) {

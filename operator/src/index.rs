@@ -5,13 +5,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use metallb_admission::{CONFIGURATION, OPERATOR_CONFIGURATION};
+use metallb_config::Advice;
 use metallb_crds::v1beta1::{MetalLB, MetalLBSpec};
 use metallb_crds::v1beta2::BGPPeer;
 use metallb_kit::watch::{Change, ObjectKey};
 
+use crate::classes::{Class, Classes};
 use crate::frr_k8s::{FrrK8s, FrrNews};
 use crate::object::{Key, Kind};
 use crate::observed::{Fingerprint, Operand, Pod, Registration};
+use crate::rights::Rights;
 
 /// Where news come from. All must have been in sync once before anything is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +37,10 @@ pub(crate) enum News {
     FrrK8s(FrrNews),
     /// The ConfigMap with users' own lines for FRR, and whether there are any in it.
     Extras(Change<bool>),
+    /// What somebody should know of the configuration, all of it.
+    Advice(Vec<Advice>),
+    /// A class of pods.
+    Class(Class, Change<String>),
 }
 
 /// All that decisions are made from.
@@ -47,6 +54,10 @@ pub(crate) struct Index {
     passwords: BTreeMap<ObjectKey, String>,
     pub(crate) memberlist: Memberlist,
     pub(crate) frr_k8s: FrrK8s,
+    /// What somebody should know of the configuration, once that is known.
+    pub(crate) advice: Option<Vec<Advice>>,
+    pub(crate) classes: Classes,
+    pub(crate) rights: Rights,
     /// Since when the webhooks can be called, as far as this operator has seen.
     pub(crate) callable_since: Option<Instant>,
     /// The last spec that was valid, which stays in effect when an edit makes it invalid.
@@ -74,6 +85,25 @@ pub(crate) struct Memberlist {
     pub(crate) fresh: [u8; 16],
     /// The state of the Secret that was looked at last.
     pub(crate) read_at: Option<Fingerprint>,
+}
+
+impl Memberlist {
+    /// Takes in what the Secret has, if there is one; `random` is asked once.
+    pub(crate) fn learn(
+        &mut self,
+        read: Option<(Option<Vec<u8>>, Fingerprint)>,
+        random: impl FnOnce() -> [u8; 16],
+    ) {
+        if !std::mem::replace(&mut self.known, true) {
+            self.fresh = random();
+        }
+        if let Some((key, fingerprint)) = read {
+            self.read_at = Some(fingerprint);
+            if key.is_some() {
+                self.existing = key;
+            }
+        }
+    }
 }
 
 /// What came of applying one object.
@@ -180,6 +210,8 @@ impl Index {
                 Change::Listing => {}
                 Change::Synced => self.synced(Source::Extras),
             },
+            News::Advice(advice) => self.advice = Some(advice),
+            News::Class(class, change) => self.classes.handle(class, change),
         }
     }
 
@@ -202,6 +234,19 @@ impl Index {
 
     fn synced(&mut self, source: Source) {
         self.synced.insert(source);
+    }
+
+    /// Whether all `MetalLB` objects are known.
+    pub(crate) fn knows_metallbs(&self) -> bool {
+        self.synced.contains(&Source::MetalLBs)
+    }
+
+    /// What was refused is due at once, since the reason is gone.
+    pub(crate) fn retry(&mut self, now: Instant) {
+        let all = self.attempts.values_mut();
+        for failure in all.filter_map(|attempts| attempts.failure.as_mut()) {
+            failure.retry_at = now;
+        }
     }
 
     /// The sources that have not told everything yet.

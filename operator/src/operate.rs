@@ -19,12 +19,14 @@ use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::sleep;
 use rand::random;
 
-use crate::apply::{Applier, Deleted};
+use crate::apply::{Applier, Deleted, Refused};
 use crate::counters::Counters;
 use crate::decide::{Action, Outlook, Pace, decide, is_held, own_key, speakers_write, valid_spec};
 use crate::index::Index;
 use crate::object::{Key, Kind, Object};
-use crate::report::reports;
+use crate::olm::{Upgradeable, upgradeable};
+use crate::report::{Report, reports};
+use crate::rights::Due;
 use crate::settings::Settings;
 use crate::watches::{self, Feed};
 
@@ -38,6 +40,8 @@ pub(crate) struct Operator {
     pub(crate) synced: Condition,
     /// Hurried when the namespace goes, and the operator with it.
     pub(crate) pace: Pace,
+    /// What OLM was told last.
+    pub(crate) told_olm: Option<Upgradeable>,
 }
 
 impl Operator {
@@ -116,10 +120,103 @@ impl Operator {
         }
         let missing = self.index.missing();
         self.synced.set(missing.is_empty());
-        if missing.is_empty() && self.leadership.borrow().is_some() {
-            return self.reconcile().await;
+        let ask_at = self.ask_for_rights(!missing.is_empty()).await;
+        if self.leadership.borrow().is_none() {
+            // Whoever leads shows how things stand.
+            self.counters.show(None);
+            return ask_at;
         }
-        None
+        let act_at = if missing.is_empty() {
+            self.reconcile().await
+        } else {
+            self.say_what_is_locked().await
+        };
+        earlier(ask_at, act_at)
+    }
+
+    /// Learns what we may not, if there is a reason to ask. Returns when to ask again.
+    async fn ask_for_rights(&mut self, waits: bool) -> Option<Instant> {
+        let now = Instant::now();
+        match self.index.rights.due(waits)? {
+            Due::At(at) if now < at => return Some(at),
+            Due::At(_) | Due::Now => {}
+        }
+        match self.applier.missing_rights().await {
+            Ok(answer) => {
+                if !answer.needed.is_empty() && answer.needed != self.index.rights.missing {
+                    tracing::warn!(rights = answer.needed.join("; "), "rights are missing");
+                }
+                self.counters.missing_rights(answer.needed.len());
+                if self.index.rights.learn(answer, now) {
+                    tracing::info!("rights that were missing are there");
+                    self.index.retry(now);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot see what we may");
+                self.index.rights.unknown(now);
+            }
+        }
+        match self.index.rights.due(waits)? {
+            Due::At(at) => Some(at),
+            Due::Now => None,
+        }
+    }
+
+    /// Says in the status which rights are missing, when not all can be seen that is decided from.
+    async fn say_what_is_locked(&mut self) -> Option<Instant> {
+        if !self.index.knows_metallbs() || self.index.rights.missing.is_empty() {
+            return None;
+        }
+        let outlook = Outlook::default();
+        let mut again_at = None;
+        for report in reports(&self.index, &self.settings, &outlook, Timestamp::now()) {
+            again_at = earlier(again_at, self.write(&report).await);
+        }
+        again_at
+    }
+
+    /// Writes a status. Returns when to try again, if it was refused.
+    async fn write(&mut self, report: &Report) -> Option<Instant> {
+        let metallb = self.index.metallbs.get(&report.metallb)?;
+        match self.applier.report(metallb, report).await {
+            Ok(whole) => {
+                self.index.definition_is_old = !whole;
+                None
+            }
+            Err(error) => {
+                tracing::warn!(metallb = %report.metallb, %error, "status not written");
+                self.doubt(&error);
+                Some(Instant::now() + RETRY)
+            }
+        }
+    }
+
+    /// Whoever was refused something as forbidden asks what else is.
+    fn doubt(&mut self, error: &Refused) {
+        if error.forbidden {
+            self.index.rights.doubt();
+        }
+    }
+
+    /// Tells OLM whether it may upgrade, if it wants to know and does not yet.
+    async fn tell_olm(&mut self) -> Option<Instant> {
+        let name = self.settings.operator_condition.as_deref()?;
+        let metallb = self.index.metallbs.get(&own_key(&self.settings));
+        let now = upgradeable(metallb, &self.index.unmanaged());
+        if self.told_olm.as_ref() == Some(&now) {
+            return None;
+        }
+        match self.applier.tell_olm(name, &now).await {
+            Ok(()) => {
+                self.told_olm = Some(now);
+                None
+            }
+            Err(error) => {
+                tracing::warn!(name, %error, "cannot tell OLM whether it may upgrade");
+                Some(Instant::now() + OLM_RETRY)
+            }
+        }
     }
 
     /// Makes the cluster as wanted, as far as that can be done now. Returns when to look again
@@ -131,6 +228,8 @@ impl Operator {
         if speakers_write(&self.index, &self.settings) {
             self.index.frr_k8s.written = None;
         }
+        let began = Instant::now();
+        let mut ok = true;
         let mut wake_at = None;
         let mut outlook = Outlook::default();
         // A second round sees what came of the first, such as the memberlist key.
@@ -158,7 +257,10 @@ impl Operator {
                         break;
                     }
                     Ok(()) => {}
-                    Err(at) => wake_at = Some(wake_at.map_or(at, |it: Instant| it.min(at))),
+                    Err(at) => {
+                        ok = false;
+                        wake_at = earlier(wake_at, Some(at));
+                    }
                 }
             }
             if !reads {
@@ -166,20 +268,28 @@ impl Operator {
             }
         }
         let reports = reports(&self.index, &self.settings, &outlook, Timestamp::now());
-        for report in reports {
-            let Some(metallb) = self.index.metallbs.get(&report.metallb) else {
-                continue;
-            };
-            match self.applier.report(metallb, &report).await {
-                Ok(whole) => self.index.definition_is_old = !whole,
-                Err(error) => {
-                    tracing::warn!(metallb = %report.metallb, %error, "status not written");
-                    let again_at = Instant::now() + RETRY;
-                    wake_at = Some(wake_at.map_or(again_at, |at| at.min(again_at)));
-                }
-            }
+        for report in &reports {
+            let again_at = self.write(report).await;
+            ok &= again_at.is_none();
+            wake_at = earlier(wake_at, again_at);
         }
+        self.show(&reports);
+        wake_at = earlier(wake_at, self.tell_olm().await);
+        self.counters
+            .reconciled(began.elapsed(), ok, wake_at.is_some());
         wake_at
+    }
+
+    /// Shows the status of the one object that counts in metrics.
+    fn show(&self, reports: &[Report]) {
+        let own = own_key(&self.settings);
+        let seen = self.index.metallbs.get(&own);
+        let status = reports
+            .iter()
+            .find(|it| it.metallb == own)
+            .map(|it| &it.status)
+            .or_else(|| seen?.status.as_ref());
+        self.counters.show(status);
     }
 
     /// Does one thing, and takes in what came of it. An error is when to try again.
@@ -191,17 +301,7 @@ impl Operator {
                     tracing::warn!(%error, "cannot read the memberlist Secret");
                     later
                 })?;
-                let memberlist = &mut self.index.memberlist;
-                let first = !std::mem::replace(&mut memberlist.known, true);
-                if first {
-                    memberlist.fresh = random();
-                }
-                if let Some((key, fingerprint)) = read {
-                    memberlist.read_at = Some(fingerprint);
-                    if key.is_some() {
-                        memberlist.existing = key;
-                    }
-                }
+                self.index.memberlist.learn(read, random);
             }
             Action::Apply {
                 object,
@@ -218,6 +318,7 @@ impl Operator {
                 }
                 Err(error) => {
                     tracing::warn!(object = %key, %error, "not deleted");
+                    self.doubt(&error);
                     return Err(later);
                 }
             },
@@ -285,6 +386,7 @@ impl Operator {
             }
             Err(error) => {
                 tracing::warn!(object = %key, %error, permanent = error.permanent, "not applied");
+                self.doubt(&error);
                 let retry_at = self
                     .index
                     .failed(key, wanted, error.message, error.permanent, now);
@@ -294,6 +396,13 @@ impl Operator {
     }
 }
 
+/// The earlier of two moments that there may be.
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
+}
+
+/// How long OLM may take to grant the right to its object, and more.
+const OLM_RETRY: Duration = Duration::from_secs(10);
 /// How long news may go on coming in before they are decided upon.
 const SETTLE: Duration = Duration::from_millis(50);
 /// How long it may take to let the `MetalLB` object go; less than the pod is given to end.

@@ -48,8 +48,13 @@ pub(crate) fn standalone(
     Ok(())
 }
 
-fn read(file: &Path) -> anyhow::Result<MetalLB> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
+/// The `MetalLB` object in a file; `-` is the standard input.
+pub(crate) fn read(file: &Path) -> anyhow::Result<MetalLB> {
+    let text = if file.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin())?
+    } else {
+        std::fs::read_to_string(file).with_context(|| format!("{}", file.display()))?
+    };
     serde_saphyr::from_str(&text)
         .with_context(|| format!("{} is not a MetalLB object", file.display()))
 }

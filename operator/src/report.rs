@@ -6,12 +6,14 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource as _;
 use metallb_admission::{Misplaced, placed, validate};
+use metallb_config::Advice;
 use metallb_crds::names::PROTECT_ADDRESSES;
 use metallb_crds::v1beta1::{ComponentStatus, MetalLB, MetalLBStatus, Versions};
 use metallb_kit::watch::ObjectKey;
 
 use crate::conditions::{
-    AVAILABLE, BY_ANNOTATION, DEGRADED, Health, PAUSED, READY, Standing, conditions, is_true,
+    AVAILABLE, BY_ANNOTATION, DEGRADED, Health, PAUSED, READY, Standing, WARNING, conditions,
+    is_true, lacks,
 };
 use crate::decide::{Outlook, is_leaving, is_protected};
 use crate::frr_k8s;
@@ -51,6 +53,8 @@ pub(crate) fn reports(
         let before = metallb.status.clone().unwrap_or_default();
         let standing = match placed(key.namespace(), key.name(), &settings.namespace) {
             Err(misplaced) => ignored(&misplaced),
+            // Not all can be seen that is decided from.
+            Ok(()) if !index.missing().is_empty() => locked(index, &before),
             Ok(()) if is_leaving(metallb) => leaving(index, metallb, outlook),
             Ok(()) => {
                 let health = health(index, settings, metallb, outlook, &unmanaged, wall);
@@ -60,6 +64,7 @@ pub(crate) fn reports(
         let generation = metallb.meta().generation;
         let mut status = match &standing {
             Standing::Ignored { .. } => MetalLBStatus::default(),
+            Standing::Locked { .. } => before.clone(),
             Standing::Leaving { .. } => what_is_left(index, &before),
             Standing::InEffect(health) => MetalLBStatus {
                 versions: Some(versions(index, health, before.versions.as_ref())),
@@ -83,6 +88,26 @@ pub(crate) fn reports(
         }
     }
     reports
+}
+
+/// Of the rest nothing is known, and what was said of it stays.
+fn locked(index: &Index, before: &MetalLBStatus) -> Standing<'static> {
+    Standing::Locked {
+        message: lacks(&index.rights.missing),
+        available: is_true(&before.conditions, AVAILABLE),
+    }
+}
+
+/// What the operator may not look at counts as well.
+fn advice(index: &Index) -> Option<Vec<Advice>> {
+    let blind = &index.rights.blind;
+    let lacks = (!blind.is_empty()).then(|| Advice {
+        about: None,
+        reason: "RightsMissing",
+        text: format!("not all is looked at: {}", lacks(blind)),
+    });
+    let known = index.advice.as_ref()?.iter().cloned();
+    Some(known.chain(lacks).collect())
 }
 
 /// Of workloads that are gone there is nothing to say.
@@ -172,6 +197,9 @@ fn health<'a>(
         invalid: validate(&metallb.spec, settings.frr_k8s_namespace.as_deref())
             .err()
             .map(|invalid| invalid.to_string()),
+        forbidden: &index.rights.missing,
+        missing_classes: index.classes.missing(&metallb.spec),
+        advice: advice(index),
         failures: index
             .failures(&outlook.wanted)
             .map(|(key, failure)| format!("{key}: {}", failure.message))
@@ -242,7 +270,7 @@ fn turns(before: &MetalLBStatus, after: &MetalLBStatus) -> Vec<Turn> {
             .find(|c| c.type_ == condition.type_);
         same.is_none_or(|b| b.status != condition.status || b.reason != condition.reason)
     };
-    let told = [AVAILABLE, DEGRADED, PAUSED];
+    let told = [AVAILABLE, DEGRADED, PAUSED, WARNING];
     let mut turns: Vec<Turn> = after
         .conditions
         .iter()
@@ -250,7 +278,7 @@ fn turns(before: &MetalLBStatus, after: &MetalLBStatus) -> Vec<Turn> {
         .filter(|condition| told.contains(&condition.type_.as_str()))
         .filter(is_new)
         .map(|condition| Turn {
-            is_warning: condition.type_ == DEGRADED,
+            is_warning: [DEGRADED, WARNING].contains(&&*condition.type_),
             reason: condition.reason.clone(),
             message: condition.message.clone(),
         })

@@ -22,11 +22,14 @@ use crate::operate::Operator;
 use crate::platform::Platform;
 use crate::render::OPERATOR_LEASE;
 use crate::settings::Settings;
-use crate::{VERSION, check, collect, print, webhook};
+use crate::{VERSION, check, collect, diff, export, print, restore, webhook};
 
 /// Runs the program to its end.
 pub(crate) fn run() -> ExitCode {
     let arguments: Arguments = args::parse();
+    if let Some(Command::Diff(args)) = &arguments.command {
+        return diff::diff(args);
+    }
     let result = match &arguments.command {
         Some(Command::Manifests { image, namespace }) => {
             print::manifests(image, namespace);
@@ -50,6 +53,12 @@ pub(crate) fn run() -> ExitCode {
             print::bundle(args);
             Ok(())
         }
+        Some(Command::Export {
+            namespace,
+            with_secrets,
+        }) => export::export(namespace, *with_secrets),
+        Some(Command::Restore { paths }) => restore::restore(paths),
+        Some(Command::Diff(_)) => unreachable!("it has said how it ends"),
         Some(Command::Render { file, image }) => print::operands(file, image),
         None => serve(&arguments.flags),
     };
@@ -121,6 +130,7 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
             counters,
             synced,
             pace: Pace::Thorough,
+            told_olm: None,
         };
         operator.run(&client, &shutdown).await;
         if let Some(campaign) = campaign {

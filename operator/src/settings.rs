@@ -18,6 +18,8 @@ pub(crate) struct Settings {
     /// The Service that the API server is to ask about `MetalLB` objects; none where somebody else
     /// tells it whom to ask.
     pub(crate) webhook_service: Option<String>,
+    /// Where OLM wants to be told whether it may upgrade.
+    pub(crate) operator_condition: Option<String>,
     /// What was asked for and has no effect yet, as lines for the log.
     pub(crate) without_effect: Vec<String>,
 }
@@ -143,6 +145,7 @@ impl Settings {
             frr_k8s_namespace: variable("FRRK8S_EXTERNAL_NAMESPACE"),
             platform: Platform::default(),
             webhook_service: None,
+            operator_condition: variable("OPERATOR_CONDITION_NAME"),
             without_effect,
         })
     }

@@ -13,11 +13,11 @@ use metallb_crds::v1beta1::MetalLB;
 use metallb_crds::v1beta2::BGPPeer;
 use metallb_kit::watch::{Change, watch, watch_with};
 
-use crate::frr_k8s;
 use crate::index::News;
 use crate::object::Kind;
 use crate::observed::{Operand, PlainObject, Pod, PodObject, WorkloadObject};
 use crate::render::{INVENTORY_LABEL, MEMBERLIST_SECRET};
+use crate::{classes, frr_k8s, surroundings};
 
 /// All news, as they come.
 pub(crate) type Feed = SelectAll<BoxStream<'static, News>>;
@@ -33,6 +33,17 @@ pub(crate) fn news(client: &Client, namespace: &str) -> Feed {
     all.push(peers(client, namespace));
     all.push(frr_k8s::news(client).map(News::FrrK8s).boxed());
     all.push(frr_k8s::extras(client, namespace).map(News::Extras).boxed());
+    // Nothing is decided by these, so nothing waits for them.
+    all.push(
+        surroundings::advice(client, namespace)
+            .map(News::Advice)
+            .boxed(),
+    );
+    all.push(
+        classes::news(client)
+            .map(|(class, change)| News::Class(class, change))
+            .boxed(),
+    );
     all
 }
 

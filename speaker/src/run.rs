@@ -360,8 +360,14 @@ fn heartbeat(
             "no memberlist secret: heartbeats are not sealed"
         );
     }
-    let socket = UdpSocket::bind(memberlist.bind)
-        .with_context(|| format!("cannot listen for heartbeats on {}", memberlist.bind))?;
+    let socket = UdpSocket::bind(memberlist.bind).with_context(|| {
+        format!(
+            "cannot listen for heartbeats on {}: does another MetalLB or program on this node \
+                 have the port? MEMBER_LIST_BIND_PORT of the operator, --ml-bindport of the \
+                 speaker choose another",
+            memberlist.bind
+        )
+    })?;
     let since_epoch = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

@@ -32,6 +32,8 @@ const TABLES: &[(&str, u32)] = &[
     // What is refused of the MetalLB object, and how the operator behaves.
     ("V", 9),
     ("D", 11),
+    // What it says.
+    ("S", 5),
 ];
 
 /// A line of a table with a number.

@@ -87,8 +87,11 @@ const PREFIXES: [&str; 4] = [
 fn metrics(expression: &str) -> Vec<String> {
     let is_of_word = |it: char| it.is_ascii_alphanumeric() || it == '_';
     let words = expression.split(|it| !is_of_word(it));
-    let ours = words.filter(|it| it.starts_with("metallb_") || it.starts_with("frrk8s_"));
-    ours.map(str::to_owned).collect()
+    let ours = ["metallb_", "frrk8s_", "controller_runtime_"];
+    words
+        .filter(|it| ours.iter().any(|prefix| it.starts_with(prefix)))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The words between quotation marks in the programs' sources.
@@ -151,6 +154,12 @@ tests:
   - { series: 'metallb_bgp_session_up{peer="192.0.2.1"}', values: '1 1 0x10' }
   - { series: 'metallb_bgp_session_up{peer="192.0.2.2"}', values: '1x12' }
   - { series: 'metallb_layer2_conflicts_total{ip="192.0.2.9"}', values: '0 0 1x10' }
+  - { series: 'metallb_operator_condition{type="Degraded",pod="leads"}', values: '1x20' }
+  - { series: 'metallb_operator_condition{type="Degraded",pod="waits"}', values: '0x20' }
+  - { series: 'metallb_operator_condition{type="Warning",pod="leads"}', values: '0x20' }
+  - { series: 'metallb_operator_component_pods{component="speaker",state="desired"}', values: '3x20' }
+  - { series: 'metallb_operator_component_pods{component="speaker",state="ready"}', values: '2x20' }
+  - { series: 'metallb_operator_missing_rights', values: '0 0 0x20' }
   alert_rule_test:
   - eval_time: 5m
     alertname: MetalLBAddressPoolExhausted
@@ -176,4 +185,22 @@ tests:
         summary: Another station says that it has 192.0.2.9
         description: Clients reach one or the other, by chance.
         runbook_url: docs/alerts.md#metallbaddressconflict
+  - eval_time: 12m
+    alertname: MetalLBDegraded
+    exp_alerts:
+    - exp_labels: { severity: critical }
+      exp_annotations:
+        summary: The MetalLB object is Degraded
+        description: Something needs attention that does not mend itself.
+        runbook_url: docs/alerts.md#metallbdegraded
+  - eval_time: 16m
+    alertname: MetalLBPodsNotReady
+    exp_alerts:
+    - exp_labels: { severity: warning, component: speaker }
+      exp_annotations:
+        summary: 'Pods of the speaker that are not ready: 1'
+        description: Others do their work meanwhile, if there are any.
+        runbook_url: docs/alerts.md#metallbpodsnotready
+  - { eval_time: 16m, alertname: MetalLBWarns }
+  - { eval_time: 16m, alertname: MetalLBOperatorLacksRights }
 "#;

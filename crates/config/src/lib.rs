@@ -8,6 +8,7 @@
 //! Controller, speaker and admission all read the configuration through this crate, so a rule
 //! stands here once.
 
+mod advice;
 mod bfd;
 mod bgp;
 mod community;
@@ -30,6 +31,7 @@ mod scope;
 mod selector;
 mod timers;
 
+pub use advice::{Advice, Node, Surroundings};
 pub use bfd::{BfdProfile, BfdProfileError};
 pub use bgp::{BgpAdvertisement, BgpAdvertisementError};
 pub use community::{Community, CommunityError, CommunityNames, CommunityNamesError};

@@ -62,7 +62,7 @@ impl<'a> Routes<'a> {
         let nodes: Vec<_> = self
             .nodes
             .iter()
-            .map(|labels| advertisement.scope.selects_node(labels))
+            .map(|labels| advertisement.scope.selects_node(*labels))
             .collect();
         let rivals: Vec<_> = self
             .older

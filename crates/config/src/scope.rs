@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use crate::labels::{LabelSet, Labels};
+use crate::labels::LabelSet;
 use crate::pool::Pool;
 use crate::selector::{Duplicate, Selector, SelectorError, any_or_none, distinct};
 
@@ -65,7 +65,7 @@ impl Scope {
     }
 
     /// Whether a node with these labels may announce.
-    pub fn selects_node(&self, labels: &Labels) -> bool {
+    pub fn selects_node(&self, labels: &impl LabelSet) -> bool {
         any_or_none(&self.node_selectors, labels)
     }
 

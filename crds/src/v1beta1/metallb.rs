@@ -226,7 +226,8 @@ pub struct FrrK8sConfig {
 pub struct MetalLBStatus {
     /// Available, Upgradeable, Progressing and Degraded: whether MetalLB runs as asked, may
     /// be upgraded, is changing, or needs attention. Ready: all of it is as asked and nothing
-    /// needs attention. Only while they hold: Reconciling, Stalled, Paused.
+    /// needs attention. Only while they hold: Reconciling, Stalled,
+    /// Paused; Warning: it runs, and does not do what somebody may expect.
     #[serde(
         default,
         deserialize_with = "null::or_default",

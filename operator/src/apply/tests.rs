@@ -274,3 +274,26 @@ async fn addresses_in_use_are_those_of_all_pools() {
     }
     assert!(count(refusal(500, "etcd is away")).await.is_err());
 }
+
+#[tokio::test]
+async fn missing_rights_are_asked_for_one_by_one_only_where_the_list_may_be_incomplete() {
+    for incomplete in [false, true] {
+        let server = move |request: &Request<Body>| {
+            if request.uri().path().ends_with("selfsubjectrulesreviews") {
+                let rules = json!([{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["get",
+                    "list", "create", "patch", "update", "delete"] }]);
+                let status = json!({
+                    "resourceRules": rules, "nonResourceRules": [], "incomplete": incomplete,
+                });
+                return (201, json!({ "spec": {}, "status": status }));
+            }
+            (201, json!({ "spec": {}, "status": { "allowed": true } }))
+        };
+        let missing = against(server, async |applier| applier.missing_rights().await).await;
+        let missing = missing.expect("an answer").needed;
+        let has = |line: &str| missing.iter().any(|it| it == line);
+        assert_eq!(has("watch metallbs.metallb.io"), !incomplete, "{missing:?}");
+        let pods = "watch pods in namespace metallb-system";
+        assert_eq!(has(pods), !incomplete, "{missing:?}");
+    }
+}

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 /// One object, and the file that it is in.
 #[derive(Clone, Debug)]
-pub(super) struct Document {
-    pub(super) file: String,
-    pub(super) value: Value,
+pub(crate) struct Document {
+    pub(crate) file: String,
+    pub(crate) value: Value,
 }
 
 impl Document {
@@ -19,27 +19,27 @@ impl Document {
         text.unwrap_or_default()
     }
 
-    pub(super) fn kind(&self) -> &str {
+    pub(crate) fn kind(&self) -> &str {
         self.text("/kind")
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.text("/metadata/name")
     }
 
     /// Whether it is of MetalLB's API.
-    pub(super) fn is_metallbs(&self) -> bool {
+    pub(crate) fn is_metallbs(&self) -> bool {
         self.text("/apiVersion").starts_with("metallb.io/")
     }
 
     /// Where it stands, for messages.
-    pub(super) fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         format!("{}: {} {}", self.file, self.kind(), self.name())
     }
 }
 
 /// Reads files, the YAML files of folders, and the standard input for `-`. Lists are taken apart.
-pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Document>> {
+pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<Document>> {
     let mut documents = Vec::new();
     for path in paths {
         if path.as_os_str() == "-" {
@@ -75,7 +75,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The objects in a text of one or more documents.
-pub(super) fn parse(file: &str, text: &str) -> Result<Vec<Document>> {
+pub(crate) fn parse(file: &str, text: &str) -> Result<Vec<Document>> {
     let values: Vec<Value> =
         serde_saphyr::from_multiple(text).with_context(|| format!("{file} is not YAML"))?;
     let mut documents = Vec::new();

@@ -85,7 +85,7 @@ spec: { myASN: 64500, peerASN: 64501, peerAddress: 192.0.2.1, bfdProfile: fast }
     let has = |text: &str| assert!(said.iter().any(|it| it.contains(text)), "{text}: {said:?}");
     has("IPAddressPool web: warning: no advertisement selects this pool");
     has("BGPAdvertisement other: warning: selects no pool");
-    has("BGPAdvertisement other: warning: names a peer that is not in these files: gone");
+    has("BGPAdvertisement other: warning: names a peer that there is not: gone");
     has("BGPPeer tor: warning: ");
     assert!(!said.iter().any(|it| it.contains(": error: ")), "{said:?}");
 }

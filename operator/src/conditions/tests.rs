@@ -48,6 +48,9 @@ fn health<'a>(
 ) -> Health<'a> {
     Health {
         invalid: None,
+        forbidden: &[],
+        missing_classes: Vec::new(),
+        advice: None,
         failures: Vec::new(),
         workloads: [("controller", controller), ("speaker", speaker)],
         pods,

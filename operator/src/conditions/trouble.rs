@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{DEGRADED, Health, Verdict, capped};
+use super::{DEGRADED, FORBIDDEN, Health, Verdict, capped, lacks};
 use crate::observed::Problem;
 
 impl Health<'_> {
@@ -11,6 +11,9 @@ impl Health<'_> {
     pub(super) fn degraded(&self) -> Verdict {
         if let Some(invalid) = &self.invalid {
             return Verdict::yes("InvalidConfiguration", invalid);
+        }
+        if !self.forbidden.is_empty() {
+            return Verdict::yes(FORBIDDEN, &lacks(self.forbidden));
         }
         if !self.failures.is_empty() {
             return Verdict::yes("ApplyFailed", &capped(&self.failures));
@@ -20,6 +23,9 @@ impl Health<'_> {
         }
         if self.lacks_frr_k8s {
             return Verdict::yes("FRRK8sNotInstalled", NO_FRR_K8S);
+        }
+        if !self.missing_classes.is_empty() {
+            return Verdict::yes("ClassNotFound", &self.missing_classes.join("; "));
         }
         for (name, workload) in &self.workloads {
             if let Some(complaint) = workload.and_then(|workload| workload.complaint.as_ref()) {

@@ -68,6 +68,7 @@ impl World {
             frr_k8s_namespace: None,
             platform: Platform::Kubernetes,
             webhook_service: None,
+            operator_condition: None,
             without_effect: Vec::new(),
         };
         let wall = Timestamp::from_second(1_000).expect("a time");

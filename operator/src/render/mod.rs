@@ -15,7 +15,8 @@ pub(crate) use install::{
     registration,
 };
 pub(crate) use rules::{
-    MEMBERLIST_SECRET, OPERATOR_LEASE, OPERATOR_SECRET, operator_cluster, operator_namespaced,
+    KUBE_PROXY, MEMBERLIST_SECRET, OPERATOR_LEASE, OPERATOR_SECRET, Rule, operator_cluster,
+    operator_namespaced, operator_needs, operator_observes,
 };
 pub(crate) use shared::MEMBERLIST_KEY;
 pub(crate) use standalone::{Part, Standalone};
@@ -146,8 +147,8 @@ impl Inputs<'_> {
         &self,
         component: Component,
         name: &str,
-        cluster: &[rules::Rule],
-        namespaced: &[rules::Rule],
+        cluster: &[Rule],
+        namespaced: &[Rule],
     ) -> [Object; 5] {
         let role = match (component, self.uid) {
             (Component::Speaker, None) => standalone::SPEAKER_ROLE,

@@ -29,6 +29,8 @@ pub(crate) struct Rule {
 pub(crate) const MEMBERLIST_SECRET: &str = "metallb-memberlist";
 /// The Secret with the certificates of the operators' webhooks.
 pub(crate) const OPERATOR_SECRET: &str = "metallb-operator-webhook-server-cert";
+/// What kubeadm tells kube-proxy: a ConfigMap in the namespace kube-system.
+pub(crate) const KUBE_PROXY: &str = "kube-proxy";
 /// The Lease of the operators.
 pub(crate) const OPERATOR_LEASE: &str = "metallb.io.metallboperator";
 
@@ -91,18 +93,7 @@ pub(crate) fn speaker_namespaced(passwords: &BTreeSet<String>) -> Vec<Rule> {
     let named = passwords.iter().fold(read, Rule::named);
     let mut rules = vec![
         rule("", &["pods"], &["get", "list", "watch"]),
-        rule(
-            "metallb.io",
-            &[
-                "ipaddresspools",
-                "l2advertisements",
-                "bgpadvertisements",
-                "bgppeers",
-                "bfdprofiles",
-                "communities",
-            ],
-            WATCH,
-        ),
+        configuration(),
         rule(
             "metallb.io",
             &[
@@ -187,6 +178,17 @@ pub(crate) fn operator_own_cluster() -> Vec<Rule> {
     ]
 }
 
+/// What the operator only looks at, in the whole cluster: the configuration may be at odds with it.
+pub(crate) fn operator_observes() -> Vec<Rule> {
+    vec![
+        rule("", &["nodes"], WATCH),
+        rule("", &["configmaps"], WATCH).named(KUBE_PROXY),
+        rule("networking.k8s.io", &["servicecidrs"], WATCH),
+        rule("scheduling.k8s.io", &["priorityclasses"], WATCH),
+        rule("node.k8s.io", &["runtimeclasses"], WATCH),
+    ]
+}
+
 /// What the operator does itself in its own namespace.
 pub(crate) fn operator_own_namespaced() -> Vec<Rule> {
     vec![
@@ -211,15 +213,20 @@ pub(crate) fn operator_own_namespaced() -> Vec<Rule> {
         rule("", &["secrets"], KEEP).named(OPERATOR_SECRET),
         rule("", &["services/proxy"], &["create"]).named(format!("https:{WEBHOOK_SERVICE}:443")),
         rule("", &["pods"], &["list", "watch"]),
-        rule("metallb.io", &["ipaddresspools"], &["list"]),
+        configuration(),
         rule("coordination.k8s.io", &["leases"], &["create"]),
         rule("coordination.k8s.io", &["leases"], LEAD).named(OPERATOR_LEASE),
         rule("coordination.k8s.io", &["leases"], &["delete"]).named(CONTROLLER_LEASE),
     ]
 }
 
-/// All that the operator must hold in the cluster: its own part, and what it grants.
+/// All that the operator holds in the cluster.
 pub(crate) fn operator_cluster() -> Vec<Rule> {
+    union([operator_needs(), operator_observes()])
+}
+
+/// All that the operator must hold in the cluster: its own part, and what it grants.
+pub(crate) fn operator_needs() -> Vec<Rule> {
     union([
         operator_own_cluster(),
         controller_cluster(),
@@ -252,6 +259,19 @@ const KEEP: &[&str] = &["get", "list", "watch", "patch"];
 const LEAD: &[&str] = &["get", "list", "watch", "update"];
 /// What it takes to make objects, to see them changed, and to remove what is ours.
 const MAKE: &[&str] = &["create", "delete", "get", "list", "patch", "watch"];
+
+/// All that users configure.
+fn configuration() -> Rule {
+    let kinds = [
+        "ipaddresspools",
+        "l2advertisements",
+        "bgpadvertisements",
+        "bgppeers",
+        "bfdprofiles",
+        "communities",
+    ];
+    rule("metallb.io", &kinds, WATCH)
+}
 
 /// Whoever reads the configuration says whether it is good.
 fn configuration_state() -> [Rule; 2] {

@@ -254,9 +254,22 @@ fn every_right_of_the_operator_is_used() {
         ),
         (
             "ipaddresspools",
-            &["list"],
-            "apply, webhook: how many addresses are in use",
+            &["list", "watch"],
+            "apply, webhook: how many addresses are in use; surroundings",
         ),
+        ("l2advertisements", &["list", "watch"], "surroundings"),
+        ("bgpadvertisements", &["list", "watch"], "surroundings"),
+        (
+            "bgppeers",
+            &["list", "watch"],
+            "watches::peers, for the Secrets that they name; surroundings",
+        ),
+        ("bfdprofiles", &["list", "watch"], "surroundings"),
+        ("communities", &["list", "watch"], "surroundings"),
+        ("nodes", &["list", "watch"], "surroundings"),
+        ("servicecidrs", &["list", "watch"], "surroundings"),
+        ("priorityclasses", &["list", "watch"], "classes"),
+        ("runtimeclasses", &["list", "watch"], "classes"),
         ("serviceaccounts", MAKE, "watches::operands, apply"),
         ("configmaps", MAKE, "watches::operands, apply"),
         ("services", MAKE, "watches::operands, apply"),
@@ -287,6 +300,7 @@ fn every_right_of_the_operator_is_used() {
     ];
     // What it holds only to grant it is in the controller's and the speaker's lists.
     let mut own = operator_own_cluster();
+    own.extend(operator_observes());
     own.extend(operator_own_namespaced());
     own.extend(metrics_reviews());
     used(&own, &[operator, EVERYBODY].concat());

@@ -3,6 +3,7 @@
 //! `cargo xtask test operator` tells these stories after the tests of the crates that decide.
 
 mod admission;
+mod diagnose;
 mod removal;
 mod repair;
 mod rollout;
@@ -63,6 +64,22 @@ pub(crate) const STORIES: &[Story<Installed>] = &[
     (
         "operator::addresses_in_use_can_be_protected_from_deletion",
         removal::protected,
+    ),
+    (
+        "operator::what_a_configuration_is_at_odds_with_is_a_warning",
+        diagnose::warned,
+    ),
+    (
+        "operator::a_class_that_there_is_not_is_named",
+        diagnose::no_such_class,
+    ),
+    (
+        "operator::a_right_that_is_missing_is_named_and_all_goes_on_when_it_is_back",
+        diagnose::right_withdrawn,
+    ),
+    (
+        "operator::what_would_be_changed_and_what_is_configured_are_printed",
+        diagnose::commands,
     ),
 ];
 
