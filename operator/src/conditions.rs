@@ -3,6 +3,8 @@
 
 mod trouble;
 
+pub(crate) use trouble::older;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -28,6 +30,8 @@ pub(crate) enum Standing<'a> {
 /// What the conditions of the object in effect are made from.
 #[derive(Clone, Debug)]
 pub(crate) struct Health<'a> {
+    /// The version of a newer operator, which this one leaves everything to.
+    pub(crate) yields_to: Option<&'a str>,
     /// Why the spec is not in effect.
     pub(crate) invalid: Option<String>,
     /// What could not be applied, and why.

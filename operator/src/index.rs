@@ -12,6 +12,7 @@ use metallb_kit::watch::{Change, ObjectKey};
 use crate::frr_k8s::{FrrK8s, FrrNews};
 use crate::object::{Key, Kind};
 use crate::observed::{Fingerprint, Operand, Pod, Registration};
+use crate::predecessor::Leftovers;
 
 /// Where news come from. All must have been in sync once before anything is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +48,8 @@ pub(crate) struct Index {
     passwords: BTreeMap<ObjectKey, String>,
     pub(crate) memberlist: Memberlist,
     pub(crate) frr_k8s: FrrK8s,
+    /// What MetalLB's own operator left, once that was looked for.
+    pub(crate) predecessors: Option<Leftovers>,
     /// Since when the webhooks can be called, as far as this operator has seen.
     pub(crate) callable_since: Option<Instant>,
     /// The last spec that was valid, which stays in effect when an edit makes it invalid.
@@ -330,6 +333,7 @@ impl Index {
     pub(crate) fn forget_metallb(&mut self) {
         self.last_valid = None;
         self.in_use = None;
+        self.predecessors = None;
         self.memberlist = Memberlist::default();
         self.attempts
             .retain(|key, _| key.name == OPERATOR_CONFIGURATION);

@@ -14,6 +14,7 @@ mod object;
 mod observed;
 mod operate;
 mod platform;
+mod predecessor;
 mod print;
 mod render;
 mod report;

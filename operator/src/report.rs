@@ -59,6 +59,8 @@ pub(crate) fn reports(
         };
         let generation = metallb.meta().generation;
         let mut status = match &standing {
+            // It is the other's to say.
+            Standing::InEffect(health) if health.yields_to.is_some() => before.clone(),
             Standing::Ignored { .. } => MetalLBStatus::default(),
             Standing::Leaving { .. } => what_is_left(index, &before),
             Standing::InEffect(health) => MetalLBStatus {
@@ -169,6 +171,7 @@ fn health<'a>(
     let status = metallb.status.as_ref();
     let before = status.map(|status| status.conditions.as_slice());
     Health {
+        yields_to: outlook.yields_to.as_deref(),
         invalid: validate(&metallb.spec, settings.frr_k8s_namespace.as_deref())
             .err()
             .map(|invalid| invalid.to_string()),

@@ -76,12 +76,40 @@ async fn objects_are_applied_by_the_server_with_force() {
             );
             (200, seen("metallb-operator"))
         },
-        async |applier| applier.apply(&config_map()).await,
+        async |applier| applier.apply(&config_map(), false).await,
     )
     .await;
     assert_eq!(
         applied.expect("it is taken"),
         Fingerprint::of_version("1", "7")
+    );
+}
+
+#[tokio::test]
+async fn what_somebody_else_installed_is_taken_over_before_it_is_applied() {
+    let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen_by = asked.clone();
+    against(
+        move |request| {
+            let kind = request.headers().get("content-type");
+            let kind = kind.map_or("", |it| it.to_str().expect("text"));
+            let line = format!("{} {kind}", request.method());
+            seen_by.lock().expect("nobody panicked").push(line);
+            let mut theirs = seen("kubectl-client-side-apply");
+            theirs["metadata"]["managedFields"][0]["apiVersion"] = json!("v1");
+            (200, theirs)
+        },
+        async |applier| applier.apply(&config_map(), true).await,
+    )
+    .await
+    .expect("it is taken");
+    assert_eq!(
+        *asked.lock().expect("nobody panicked"),
+        [
+            "GET application/json",
+            "PATCH application/merge-patch+json",
+            "PATCH application/apply-patch+yaml",
+        ]
     );
 }
 
@@ -101,7 +129,7 @@ async fn refusals_are_told_apart() {
     ] {
         let refused = against(
             move |_| refusal(code, message),
-            async |applier| applier.apply(&config_map()).await,
+            async |applier| applier.apply(&config_map(), false).await,
         )
         .await
         .expect_err("it is refused");

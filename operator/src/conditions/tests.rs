@@ -47,6 +47,7 @@ fn health<'a>(
     pods: &'a BTreeMap<String, Pod>,
 ) -> Health<'a> {
     Health {
+        yields_to: None,
         invalid: None,
         failures: Vec::new(),
         workloads: [("controller", controller), ("speaker", speaker)],
@@ -270,6 +271,10 @@ fn reasons_are_single_words() {
     let no_pods = BTreeMap::new();
     let mut healths = vec![
         health(None, None, &no_pods),
+        Health {
+            yields_to: Some("9.0.0"),
+            ..health(None, None, &no_pods)
+        },
         Health {
             invalid: Some("x".to_owned()),
             ..health(None, None, &no_pods)

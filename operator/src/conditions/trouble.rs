@@ -3,12 +3,17 @@
 
 use std::collections::BTreeMap;
 
+use metallb_crds::names::DOWNGRADE;
+
 use super::{DEGRADED, Health, Verdict, capped};
 use crate::observed::Problem;
 
 impl Health<'_> {
     /// The gravest thing that needs somebody's attention.
     pub(super) fn degraded(&self) -> Verdict {
+        if let Some(newer) = self.yields_to {
+            return Verdict::yes("OlderOperator", &older(newer));
+        }
         if let Some(invalid) = &self.invalid {
             return Verdict::yes("InvalidConfiguration", invalid);
         }
@@ -79,6 +84,16 @@ impl Health<'_> {
             ref lines => Verdict::yes("UserConfigurationUnused", &lines.join("; ")),
         }
     }
+}
+
+/// Which of the two is to go is the user's to say.
+pub(crate) fn older(newer: &str) -> String {
+    let version = crate::VERSION;
+    format!(
+        "this operator is {version} and leaves everything as operator {newer} has made it. Remove \
+         the older one where both run; to go back to it: kubectl annotate metallb metallb \
+         --overwrite {DOWNGRADE}={version}"
+    )
 }
 
 /// By component and problem, the pods that have it.

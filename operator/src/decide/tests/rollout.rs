@@ -48,6 +48,7 @@ fn a_repair_is_no_step_of_a_rollout() {
     // Of another operator.
     world.index.forget_metallb();
     world.see_metallb("metallb-system", "metallb", &json!({}));
+    world.index.predecessors = Some(Leftovers::new());
     world.index.memberlist.known = true;
     world.index.memberlist.read_at = Some(world.index.operands[&secret()].fingerprint.clone());
     let done = world.done();
