@@ -53,6 +53,8 @@ pub(crate) struct Health<'a> {
     pub(crate) held_back: Option<&'a [String]>,
     /// What is left alone because its annotation says so.
     pub(crate) unmanaged: &'a [String],
+    /// The definitions of MetalLB's that somebody has deleted.
+    pub(crate) missing_definitions: &'a [String],
     /// The cluster's definition of `MetalLB` lacks fields that we write.
     pub(crate) definition_is_old: bool,
     /// Whether the Available condition was true before.

@@ -33,6 +33,8 @@ pub(crate) enum News {
     Pod(Change<Pod>),
     Peer(Box<Change<BGPPeer>>),
     FrrK8s(FrrNews),
+    /// The definitions of MetalLB's that are missing.
+    Definitions(Vec<String>),
     /// The ConfigMap with users' own lines for FRR, and whether there are any in it.
     Extras(Change<bool>),
 }
@@ -57,6 +59,8 @@ pub(crate) struct Index {
     /// How many addresses Services had, and when that was counted; while the `MetalLB` object is
     /// being deleted.
     pub(crate) in_use: Option<(u64, Instant)>,
+    /// The definitions of MetalLB's that somebody has deleted.
+    pub(crate) missing_definitions: Vec<String>,
     /// The cluster's definition of `MetalLB` lacks fields of the status that we write.
     pub(crate) definition_is_old: bool,
     /// Uids of what has our label but was not applied by us: a copy that somebody made.
@@ -177,6 +181,7 @@ impl Index {
                     self.synced(Source::FrrK8s);
                 }
             }
+            News::Definitions(missing) => self.missing_definitions = missing,
             News::Extras(change) => match change {
                 Change::Apply(has_lines) => self.frr_k8s.has_extras = has_lines,
                 Change::Delete(_) => self.frr_k8s.has_extras = false,

@@ -8,6 +8,7 @@ mod collect;
 mod conditions;
 mod counters;
 mod decide;
+mod definitions;
 mod frr_k8s;
 mod index;
 mod object;

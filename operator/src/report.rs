@@ -192,6 +192,7 @@ fn health<'a>(
             .collect(),
         held_back: outlook.held_back.as_deref(),
         unmanaged,
+        missing_definitions: &index.missing_definitions,
         definition_is_old: index.definition_is_old,
         was_available: is_true(before.unwrap_or_default(), AVAILABLE),
         now: wall,

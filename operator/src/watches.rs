@@ -13,6 +13,7 @@ use metallb_crds::v1beta1::MetalLB;
 use metallb_crds::v1beta2::BGPPeer;
 use metallb_kit::watch::{Change, watch, watch_with};
 
+use crate::definitions;
 use crate::frr_k8s;
 use crate::index::News;
 use crate::object::Kind;
@@ -32,6 +33,7 @@ pub(crate) fn news(client: &Client, namespace: &str) -> Feed {
     all.push(pods(client, namespace));
     all.push(peers(client, namespace));
     all.push(frr_k8s::news(client).map(News::FrrK8s).boxed());
+    all.push(definitions::missing(client).map(News::Definitions).boxed());
     all.push(frr_k8s::extras(client, namespace).map(News::Extras).boxed());
     all
 }

@@ -20,6 +20,10 @@ impl Health<'_> {
         if !self.failures.is_empty() {
             return Verdict::yes("ApplyFailed", &capped(&self.failures));
         }
+        if !self.missing_definitions.is_empty() {
+            let missing = capped(self.missing_definitions);
+            return Verdict::yes("DefinitionsMissing", &format!("{missing}: {NO_DEFINITION}"));
+        }
         if self.definition_is_old {
             return Verdict::yes("DefinitionOutdated", OLD_DEFINITION);
         }
@@ -116,5 +120,8 @@ fn line(((component, problem), pods): ((&str, &Problem), Vec<&str>)) -> String {
 
 const NO_FRR_K8S: &str = "bgpBackend frr-k8s-external: routers are told nothing, as the cluster has \
     no definition of FRRConfigurations. Install FRR-K8s, or choose another bgpBackend";
+const NO_DEFINITION: &str = "the definition is gone, and all objects of that kind with it; what reads \
+    them cannot start anew. Apply the definitions of the operator's version again, or have OLM \
+    install it again";
 const OLD_DEFINITION: &str = "the cluster's definition of MetalLB is older than the operator and \
     lacks fields of its status: apply the definitions of the operator's version";
