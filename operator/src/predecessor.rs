@@ -37,7 +37,7 @@ pub(crate) type Leftovers = BTreeMap<Key, String>;
 
 /// In the order in which they go. What asks the API server to ask somebody goes before whoever is
 /// asked.
-pub(crate) const LEFTOVERS: [Leftover; 9] = [
+pub(crate) const LEFTOVERS: [Leftover; 11] = [
     Leftover {
         kind: Kind::ValidatingWebhookConfiguration,
         name: FRR_K8S_CONFIGURATION,
@@ -59,6 +59,8 @@ pub(crate) const LEFTOVERS: [Leftover; 9] = [
     // Holds the BGP sessions, and a router takes no second one of a node.
     owned(Kind::DaemonSet, "frr-k8s"),
     owned(Kind::Service, "frr-k8s-monitor-service"),
+    owned(Kind::Service, "speaker-monitor-service"),
+    owned(Kind::Service, "controller-monitor-service"),
     owned(Kind::ConfigMap, "frr-startup"),
 ];
 

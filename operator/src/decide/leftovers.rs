@@ -71,7 +71,9 @@ fn predecessors(index: &Index, goes: impl Fn(&Leftover) -> bool) -> Vec<Action> 
     let mut deletions = Vec::new();
     for leftover in LEFTOVERS.iter().filter(|it| goes(it)) {
         let key = leftover.key();
-        if let Some(uid) = left.get(&key) {
+        // What is ours by now is no leftover.
+        let ours = index.operands.contains_key(&key);
+        if let Some(uid) = left.get(&key).filter(|_| !ours) {
             let uid = uid.clone();
             deletions.push(Action::DeleteLeftover { key, uid });
         }

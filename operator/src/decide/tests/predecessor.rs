@@ -43,6 +43,18 @@ fn what_it_left_goes_when_those_are_at_work_who_replace_it() {
     assert_eq!(world.done(), NOTHING);
 }
 
+/// As when the same name comes to be one of ours.
+#[test]
+fn what_is_ours_by_now_stays() {
+    let mut world = inherited();
+    world.settle();
+    let service = Key::new(Kind::Service, "speaker-monitor-service");
+    world.see_operand(&service);
+    let mut plan = Plan::default();
+    leftovers::remove_predecessors(&world.index, &mut plan);
+    assert_eq!(plan.actions.len(), LEFTOVERS.len() - 1);
+}
+
 #[test]
 fn what_it_left_goes_with_the_metallb_object() {
     let mut world = inherited();

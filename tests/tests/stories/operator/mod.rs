@@ -3,6 +3,7 @@
 //! `cargo xtask test operator` tells these stories after the tests of the crates that decide.
 
 mod admission;
+mod adoption;
 mod others;
 mod outage;
 mod removal;
@@ -105,6 +106,14 @@ pub(crate) const END: &[Story<Installed>] = &[
     (
         "operator::deleting_the_operators_manifest_leaves_nothing",
         removal::operator_deleted,
+    ),
+    (
+        "operator::what_metallbs_own_operator_installed_is_taken_over",
+        adoption::taken_over,
+    ),
+    (
+        "operator::a_namespace_that_is_deleted_goes_with_all_that_was_made_for_it",
+        removal::namespace_deleted,
     ),
 ];
 
