@@ -30,6 +30,10 @@ const STORIES: &[Story<World>] = &[
         "migration::a_release_of_metallbs_chart_is_upgraded",
         migration::from_a_release,
     ),
+    (
+        "migration::metallbs_own_operator_is_replaced",
+        migration::from_the_operator,
+    ),
 ];
 
 fn main() -> ExitCode {

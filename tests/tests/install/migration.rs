@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use metallb_tests::product::{self, NAMESPACE};
-use metallb_tests::{helm, upstream};
+use metallb_tests::upstream::{self, operator};
+use metallb_tests::{eventually, helm};
 use serde_json::json;
 
 use crate::world::{SOON, World};
@@ -65,6 +66,68 @@ pub(crate) fn from_a_release(world: &World) -> Result<()> {
     world.no_pods()
 }
 
+/// The manifest of our operator is applied over MetalLB's own, whose speakers have kube-rbac-proxies
+/// beside them.
+pub(crate) fn from_the_operator(world: &World) -> Result<()> {
+    let kubectl = &world.kubectl;
+    load(world)?;
+    // The definitions and rights of the programs' version; its workloads are the operator's to make.
+    let theirs = upstream::file("config/manifests/metallb-native.yaml")?;
+    let theirs = std::fs::read_to_string(theirs)?;
+    let mut base = kubectl.parse(&theirs)?;
+    let made = ["Deployment", "DaemonSet", "ValidatingWebhookConfiguration"];
+    base.retain(|it| {
+        !made.iter().any(|kind| it["kind"] == *kind)
+            && it["metadata"]["name"] != "metallb-excludel2"
+    });
+    let of_the_operator = operator::manifest(kubectl)?.into_iter();
+    base.extend(of_the_operator.filter(|it| it["metadata"]["name"] == "metallbs.metallb.io"));
+    kubectl.create_as("kubectl-client-side-apply", &base)?;
+    let wait = ["wait", "crd", "--all", "--for=condition=Established"];
+    kubectl.output(&wait)?;
+    kubectl.output(&["apply", "-f", &metallb_object()?])?;
+    let uid = kubectl.json(&["-n", NAMESPACE, "get", "metallb", "metallb"])?;
+    let uid = uid["metadata"]["uid"].as_str().context("no uid")?;
+    let made = json!(operator::operands(kubectl, uid, "native")?).to_string();
+    // The proxy's image is not to be had; what matters is that a container is there.
+    let made = made.replace("gcr.io/kubebuilder/kube-rbac-proxy:v0.12.0", PAUSE);
+    let made: Vec<serde_json::Value> = serde_json::from_str(&made)?;
+    kubectl.create_as(operator::MANAGER, &made)?;
+    world.rolled_out("")?;
+    world.configure()?;
+
+    let ours = product::path("config/operator.yaml");
+    let ours = ours.to_str().context("a path in UTF-8")?;
+    changed_over(world, "the operator", || {
+        kubectl.output(&["apply", "-f", ours])?;
+        eventually("no speaker of theirs is left", SOON * 10, || {
+            let speaker = ["-n", NAMESPACE, "get", "daemonset", "speaker"];
+            let speaker = kubectl.json(&speaker)?;
+            let containers = speaker["spec"]["template"]["spec"]["containers"].as_array();
+            let images: Vec<_> = containers
+                .into_iter()
+                .flatten()
+                .map(|it| it["image"].to_string())
+                .collect();
+            Ok(if images == [json!(product::IMAGE).to_string()] {
+                Ok(())
+            } else {
+                Err(images.join(" "))
+            })
+        })?;
+        world.rolled_out("")
+    })?;
+    product::available(kubectl)?;
+    kubectl.output(&["-n", NAMESPACE, "delete", "metallb", "metallb"])?;
+    kubectl.output(&["delete", "-f", ours])?;
+    world.no_pods()
+}
+
+fn metallb_object() -> Result<String> {
+    let path = product::path("config/samples/demo/metallb.yaml");
+    Ok(path.to_str().context("a path in UTF-8")?.to_owned())
+}
+
 /// MetalLB's programs as the images that its manifests name.
 fn load(world: &World) -> Result<()> {
     for program in ["controller", "speaker"] {
@@ -102,3 +165,5 @@ fn changed_over(world: &World, what: &str, change: impl FnOnce() -> Result<()>) 
 
 /// MetalLB's own speakers take so long to miss one of theirs that is gone.
 const GAP: Duration = Duration::from_secs(6);
+/// A container that does nothing.
+const PAUSE: &str = "metallb.test/pause:1";

@@ -76,6 +76,7 @@ pub(crate) fn taken_over(world: &Installed) -> Result<()> {
         secret["data"]["secretkey"] == key,
         "the speakers have another key"
     );
+    as_documented(world)?;
     for object in ["pool", "l2advertisement"] {
         let object = product::demo_object(object)?;
         eventually("the configuration is taken", SOON, || {
@@ -83,6 +84,36 @@ pub(crate) fn taken_over(world: &Installed) -> Result<()> {
         })?;
     }
     world.page_answers()
+}
+
+/// What else it left goes as docs/migrate.md says, and is all there is.
+fn as_documented(world: &Installed) -> Result<()> {
+    let page = std::fs::read_to_string(product::path("docs/migrate.md"))?;
+    let (_, after) = page
+        .split_once("can go when you see fit:")
+        .context("no such place")?;
+    let block = after.split("```").nth(1).context("no commands there")?;
+    for command in block.trim().lines() {
+        let arguments: Vec<&str> = command.split(' ').skip(1).collect();
+        world.kubectl.output(&arguments)?;
+    }
+    let kinds = "deployments,daemonsets,services,configmaps,secrets,serviceaccounts,roles,\
+                 rolebindings,clusterroles,clusterrolebindings,customresourcedefinitions,\
+                 validatingwebhookconfigurations";
+    let left = world.kubectl.output(&["get", kinds, "-A", "-o", "name"])?;
+    let theirs = [
+        "frr",
+        "kube-rbac-proxy",
+        "webhook-server",
+        "pod-lister",
+        "monitor-service",
+    ];
+    let left: Vec<_> = left
+        .lines()
+        .filter(|it| theirs.iter().any(|part| it.contains(part)) && !it.ends_with("-server-cert"))
+        .collect();
+    ensure!(left.is_empty(), "left: {left:?}");
+    Ok(())
 }
 
 /// The other operator's manifest, a `MetalLB` object, and what it made of that; gives the key of
