@@ -59,7 +59,7 @@ pub(crate) fn api_server_away(world: &Installed) -> Result<()> {
 /// repairs everything else. It may again: that one is repaired, too.
 pub(crate) fn rights_withdrawn(world: &Installed) -> Result<()> {
     let role = ["-n", NAMESPACE, "get", "role", "metallb-manager-role"];
-    let before = world.kubectl.json(&role)?;
+    let mut before = world.kubectl.json(&role)?;
     let mut less = before.clone();
     let rules = less["rules"].as_array_mut().context("no rules")?;
     for rule in rules {
@@ -85,10 +85,11 @@ pub(crate) fn rights_withdrawn(world: &Installed) -> Result<()> {
         product::rolled_out(&world.kubectl, NAMESPACE, SPEAKERS)
     };
     let told = told();
-    // As the manifest has it; the others get no rule of it.
-    let restored = world
-        .kubectl
-        .apply(&product::operator_manifest(product::IMAGE)?);
+    before["metadata"]
+        .as_object_mut()
+        .context("no metadata")?
+        .remove("resourceVersion");
+    let restored = replace(world, &before);
     told?;
     restored?;
     eventually("the ConfigMap is repaired", SOON * 5, || {
