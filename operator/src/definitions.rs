@@ -64,7 +64,7 @@ fn wanted(version: &str) -> Vec<String> {
 }
 
 /// Soon enough for somebody who looks for the reason, and next to nothing for the API server.
-const LOOK_AGAIN: Duration = Duration::from_secs(20);
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

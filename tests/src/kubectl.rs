@@ -72,6 +72,12 @@ impl Kubectl {
         objects.context("kubectl printed no JSON")
     }
 
+    /// Applies objects as users do: the client compares with what it applied last.
+    pub fn apply_as_client(&self, objects: &[Value]) -> Result<()> {
+        let list = serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": objects });
+        self.feed(&["apply", "-f", "-"], &list.to_string())
+    }
+
     /// Creates objects as a program would whose field manager this is.
     pub fn create_as(&self, manager: &str, objects: &[Value]) -> Result<()> {
         let manager = format!("--field-manager={manager}");

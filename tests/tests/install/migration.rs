@@ -82,7 +82,7 @@ pub(crate) fn from_the_operator(world: &World) -> Result<()> {
     });
     let of_the_operator = operator::manifest(kubectl)?.into_iter();
     base.extend(of_the_operator.filter(|it| it["metadata"]["name"] == "metallbs.metallb.io"));
-    kubectl.create_as("kubectl-client-side-apply", &base)?;
+    kubectl.apply_as_client(&base)?;
     let wait = ["wait", "crd", "--all", "--for=condition=Established"];
     kubectl.output(&wait)?;
     kubectl.output(&["apply", "-f", &metallb_object()?])?;

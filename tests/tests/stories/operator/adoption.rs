@@ -123,7 +123,7 @@ fn install(world: &Installed) -> Result<(Value, Vec<Value>)> {
     let (first, rest): (Vec<_>, Vec<_>) = manifest(kubectl)?
         .into_iter()
         .partition(|it| it["kind"] == "CustomResourceDefinition" || it["kind"] == "Namespace");
-    kubectl.create_as("kubectl-client-side-apply", &first)?;
+    kubectl.apply_as_client(&first)?;
     let wait = [
         "wait",
         "crd/metallbs.metallb.io",
@@ -135,7 +135,7 @@ fn install(world: &Installed) -> Result<(Value, Vec<Value>)> {
         "metadata": { "name": "metallb", "namespace": NAMESPACE },
         "spec": { "bgpBackend": "frr-k8s" },
     });
-    kubectl.create_as("kubectl-client-side-apply", &[metallb])?;
+    kubectl.apply_as_client(&[metallb])?;
     let uid = kubectl.json(&["-n", NAMESPACE, "get", "metallb", "metallb"])?;
     let uid = uid["metadata"]["uid"]
         .as_str()
@@ -149,7 +149,7 @@ fn install(world: &Installed) -> Result<(Value, Vec<Value>)> {
         "data": { "secretkey": key },
     });
     kubectl.create_as("controller", &[secret])?;
-    kubectl.create_as("kubectl-client-side-apply", &rest)?;
+    kubectl.apply_as_client(&rest)?;
     let mut left = operands(kubectl, &uid, "frr-k8s")?;
     kubectl.create_as(MANAGER, &left)?;
     let server = rest
@@ -161,7 +161,7 @@ fn install(world: &Installed) -> Result<(Value, Vec<Value>)> {
 
 fn name(object: &Value) -> &str {
     let name = object["metadata"]["name"].as_str();
-    name.or(object["name"].as_str()).unwrap_or_default()
+    name.or_else(|| object["name"].as_str()).unwrap_or_default()
 }
 
 /// Its uid, or nothing.

@@ -38,7 +38,7 @@ pub(crate) fn api_server_away(world: &Installed) -> Result<()> {
             let api_server = Target::program("kube-apiserver");
             world.cluster.freeze(&api_server)?;
             // So long is the outage that is looked at.
-            std::thread::sleep(if is_long() { MINUTE } else { MINUTE / 4 });
+            std::thread::sleep(if is_long() { MINUTE } else { MINUTE / 6 });
             world.cluster.thaw(&api_server)?;
             let back = Instant::now();
             for workload in ["deployment/controller", "daemonset/speaker"] {
@@ -55,8 +55,8 @@ pub(crate) fn api_server_away(world: &Installed) -> Result<()> {
     world.page_answers()
 }
 
-/// The operator may not write ConfigMaps any more: it says so of the one that it has to repair, and
-/// repairs everything else. It may again: that one is repaired, too.
+/// The operator may not write `ConfigMaps` any more: it says so of the one that it has to repair,
+/// and repairs everything else. It may again: that one is repaired, too.
 pub(crate) fn rights_withdrawn(world: &Installed) -> Result<()> {
     let role = ["-n", NAMESPACE, "get", "role", "metallb-manager-role"];
     let mut before = world.kubectl.json(&role)?;
@@ -158,4 +158,4 @@ fn replace(world: &Installed, object: &Value) -> Result<()> {
 }
 
 const SPEAKERS: &str = "daemonset/speaker";
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);

@@ -177,7 +177,7 @@ pub(crate) fn quiet(world: &Installed, time: Duration) -> Result<()> {
 
 /// How long nothing may be written.
 const IDLE: Duration = Duration::from_secs(30);
-const LONG: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_mins(10);
 /// What is applied comes one write after the other, closer than this.
 const QUIET: Duration = Duration::from_secs(2);
 
