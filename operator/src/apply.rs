@@ -96,11 +96,17 @@ impl Applier {
     pub(crate) async fn predecessors_leftovers(&self, uid: &str) -> Result<Leftovers, Refused> {
         let mut left = Leftovers::new();
         for leftover in &LEFTOVERS {
-            let api = self.api(leftover.kind);
-            if let Some(seen) = api.get_metadata_opt(leftover.name).await?
-                && leftover.is(&seen.metadata, uid)
-            {
-                left.insert(leftover.key(), seen.uid().unwrap_or_default());
+            let key = leftover.key();
+            let seen = match self.api(key.kind).get_metadata_opt(&key.name).await {
+                // Who may not look for what is not needed must not be kept from the rest.
+                Err(kube::Error::Api(status)) if status.code == 403 => {
+                    tracing::warn!(object = %key, error = status.message, "cannot look for it");
+                    None
+                }
+                seen => seen?,
+            };
+            if let Some(seen) = seen.filter(|seen| leftover.is(&seen.metadata, uid)) {
+                left.insert(key, seen.uid().unwrap_or_default());
             }
         }
         Ok(left)

@@ -114,6 +114,34 @@ async fn what_somebody_else_installed_is_taken_over_before_it_is_applied() {
 }
 
 #[tokio::test]
+async fn who_may_not_look_for_leftovers_goes_on_with_the_rest() {
+    let found = against(
+        |request| match request.uri().path() {
+            path if path.ends_with("/daemonsets/frr-k8s") => {
+                let mut frr = seen("manager");
+                frr["metadata"]["name"] = json!("frr-k8s");
+                frr["metadata"]["ownerReferences"] = json!([{
+                    "apiVersion": "metallb.io/v1beta1", "kind": "MetalLB",
+                    "name": "metallb", "uid": "u",
+                }]);
+                (200, frr)
+            }
+            path if path.contains("/validatingwebhookconfigurations/") => refusal(403, "no"),
+            _ => {
+                let (code, mut none) = refusal(404, "not found");
+                none["reason"] = json!("NotFound");
+                (code, none)
+            }
+        },
+        async |applier| applier.predecessors_leftovers("u").await,
+    )
+    .await
+    .expect("it goes on");
+    let frr = Key::new(Kind::DaemonSet, "frr-k8s");
+    assert_eq!(found, [(frr, "1".to_owned())].into());
+}
+
+#[tokio::test]
 async fn refusals_are_told_apart() {
     for (code, message, permanent) in [
         (422, "spec is invalid", true),
