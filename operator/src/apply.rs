@@ -21,7 +21,10 @@ use thiserror::Error;
 use crate::object::{Key, Kind, Object};
 use crate::observed::{FINALIZER, Fingerprint, PlainObject};
 use crate::predecessor::{LEFTOVERS, Leftovers};
-use crate::render::{FIELD_MANAGER, MEMBERLIST_KEY, MEMBERLIST_SECRET, OPERATOR_DEPLOYMENT};
+use crate::render::{
+    FIELD_MANAGER, MEMBERLIST_KEY, MEMBERLIST_SECRET, OPERATOR_DEPLOYMENT,
+    STANDALONE_MEMBERLIST_SECRET,
+};
 use crate::report::Report;
 
 /// Holds the client.
@@ -164,12 +167,17 @@ impl Applier {
         }
     }
 
-    /// The key in the memberlist Secret, and the state of the Secret.
+    /// The key in the memberlist Secret, and the state of the Secret. Where there is none, that of
+    /// an installation without operator: its speakers must hear ours while they are replaced.
     pub(crate) async fn memberlist_key(
         &self,
     ) -> Result<Option<(Option<Vec<u8>>, Fingerprint)>, Refused> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
-        let Some(secret) = api.get_opt(MEMBERLIST_SECRET).await? else {
+        let mut secret = api.get_opt(MEMBERLIST_SECRET).await?;
+        if secret.is_none() {
+            secret = api.get_opt(STANDALONE_MEMBERLIST_SECRET).await?;
+        }
+        let Some(secret) = secret else {
             return Ok(None);
         };
         let key = secret

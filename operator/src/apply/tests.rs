@@ -142,6 +142,29 @@ async fn who_may_not_look_for_leftovers_goes_on_with_the_rest() {
 }
 
 #[tokio::test]
+async fn the_key_of_an_installation_without_operator_is_used() {
+    let read = against(
+        |request| {
+            if request.uri().path().ends_with("/secrets/memberlist") {
+                let secret = json!({
+                    "apiVersion": "v1", "kind": "Secret",
+                    "metadata": { "name": "memberlist", "uid": "1", "resourceVersion": "7" },
+                    "data": { "secretkey": "a2V5" },
+                });
+                return (200, secret);
+            }
+            let (code, mut none) = refusal(404, "not found");
+            none["reason"] = json!("NotFound");
+            (code, none)
+        },
+        async |applier| applier.memberlist_key().await,
+    )
+    .await
+    .expect("it is read");
+    assert_eq!(read.and_then(|(key, _)| key).as_deref(), Some(&b"key"[..]));
+}
+
+#[tokio::test]
 async fn refusals_are_told_apart() {
     for (code, message, permanent) in [
         (422, "spec is invalid", true),

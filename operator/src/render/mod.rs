@@ -18,7 +18,7 @@ pub(crate) use rules::{
     MEMBERLIST_SECRET, OPERATOR_LEASE, OPERATOR_SECRET, operator_cluster, operator_namespaced,
 };
 pub(crate) use shared::MEMBERLIST_KEY;
-pub(crate) use standalone::{Part, Standalone};
+pub(crate) use standalone::{MEMBERLIST_SECRET as STANDALONE_MEMBERLIST_SECRET, Part, Standalone};
 pub(crate) use webhooks::Webhooks;
 
 use metallb_crds::names::METALLB_NAME;

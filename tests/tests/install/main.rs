@@ -31,6 +31,10 @@ const STORIES: &[Story<World>] = &[
         migration::from_a_release,
     ),
     (
+        "migration::what_manifests_installed_becomes_the_operators",
+        migration::to_the_operator,
+    ),
+    (
         "migration::metallbs_own_operator_is_replaced",
         migration::from_the_operator,
     ),

@@ -123,6 +123,62 @@ pub(crate) fn from_the_operator(world: &World) -> Result<()> {
     world.no_pods()
 }
 
+/// What was installed without an operator becomes the operator's, in place.
+pub(crate) fn to_the_operator(world: &World) -> Result<()> {
+    let kubectl = &world.kubectl;
+    let manifest = product::path("config/manifests/metallb-native.yaml");
+    let manifest = manifest.to_str().context("a path in UTF-8")?;
+    kubectl.output(&["apply", "-f", manifest])?;
+    world.rolled_out("")?;
+    world.configure()?;
+    let speaker = ["-n", NAMESPACE, "get", "daemonset", "speaker"];
+    let before = kubectl.json(&speaker)?;
+
+    let operator = product::path("config/operator.yaml");
+    let operator = operator.to_str().context("a path in UTF-8")?;
+    changed_over(world, "the operator, over manifests,", || {
+        kubectl.output(&["apply", "-f", operator])?;
+        let known = [
+            "wait",
+            "crd/metallbs.metallb.io",
+            "--for=condition=Established",
+        ];
+        kubectl.output(&known)?;
+        kubectl.output(&["apply", "-f", &metallb_object()?])?;
+        let ready = [
+            "wait",
+            "metallb/metallb",
+            "--for=condition=Ready",
+            "--timeout=120s",
+        ];
+        kubectl.output(&[&["-n", NAMESPACE][..], &ready[..]].concat())?;
+        world.rolled_out("")
+    })?;
+    let after = kubectl.json(&speaker)?;
+    ensure!(
+        after["metadata"]["uid"] == before["metadata"]["uid"],
+        "the speakers were made anew"
+    );
+    let key = |secret: &str| -> Result<serde_json::Value> {
+        let secret = kubectl.json(&["-n", NAMESPACE, "get", "secret", secret])?;
+        Ok(secret["data"]["secretkey"].clone())
+    };
+    ensure!(
+        key("memberlist")? == key("metallb-memberlist")?,
+        "the speakers had two keys"
+    );
+    kubectl.output(&["-n", NAMESPACE, "delete", "metallb", "metallb"])?;
+    kubectl.output(&[
+        "delete",
+        "--ignore-not-found",
+        "-f",
+        operator,
+        "-f",
+        manifest,
+    ])?;
+    world.no_pods()
+}
+
 fn metallb_object() -> Result<String> {
     let path = product::path("config/samples/demo/metallb.yaml");
     Ok(path.to_str().context("a path in UTF-8")?.to_owned())
