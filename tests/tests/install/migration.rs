@@ -91,7 +91,22 @@ pub(crate) fn from_the_operator(world: &World) -> Result<()> {
     let made = json!(operator::operands(kubectl, uid, "native")?).to_string();
     // The proxy's image is not to be had; what matters is that a container is there.
     let made = made.replace("gcr.io/kubebuilder/kube-rbac-proxy:v0.12.0", PAUSE);
-    let made: Vec<serde_json::Value> = serde_json::from_str(&made)?;
+    let mut made: Vec<serde_json::Value> = serde_json::from_str(&made)?;
+    // The programs are a release newer than the charts, and ask for one name more.
+    let name = json!({
+        "name": "METALLB_POD_NAME", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } },
+    });
+    for workload in made
+        .iter_mut()
+        .filter(|it| it["spec"]["template"].is_object())
+    {
+        let containers = workload["spec"]["template"]["spec"]["containers"].as_array_mut();
+        let environments = containers
+            .into_iter()
+            .flatten()
+            .filter_map(|it| it["env"].as_array_mut());
+        environments.for_each(|it| it.push(name.clone()));
+    }
     kubectl.create_as(operator::MANAGER, &made)?;
     world.rolled_out("")?;
     world.configure()?;
