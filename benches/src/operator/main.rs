@@ -126,6 +126,12 @@ fn repair(args: &Args, kubectl: &Kubectl, table: &mut Table) -> Result<()> {
 /// What the leader takes beside so many Nodes, each with a pod of the speakers'.
 fn memory(args: &Args, cluster: &Cluster, kubectl: &Kubectl, table: &mut Table) -> Result<()> {
     row(cluster, table, "with three nodes", Bar::None)?;
+    // Nodes that no kubelet keeps are tainted before long.
+    let anywhere = r#"{"spec":{"speakerTolerations":[{"operator":"Exists"}]}}"#;
+    let metallb = ["-n", NAMESPACE, "patch", "metallb", "metallb"];
+    let merge = ["--type=merge", "-p", anywhere];
+    kubectl.output(&[&metallb[..], &merge[..]].concat())?;
+    product::rolled_out(kubectl, NAMESPACE, "daemonset/speaker")?;
     let nodes: Vec<Value> = (1..=args.nodes).map(node).collect();
     kubectl.create(&json!({ "apiVersion": "v1", "kind": "List", "items": nodes }).to_string())?;
     let wanted = u64::from(args.nodes) + 3;
