@@ -30,6 +30,10 @@ pub const ACKNOWLEDGE_UNUSED: &str = "metallb.io/acknowledge-unused";
 /// what it would. Ours; MetalLB has none.
 pub const PAUSED: &str = "metallb.io/paused";
 
+/// MetalLB annotation: the version of an operator that may take over from a newer one. Ours; MetalLB
+/// has none.
+pub const DOWNGRADE: &str = "metallb.io/downgrade";
+
 /// MetalLB annotation, any value but `false`: while addresses are in use, the object cannot be
 /// deleted. Ours; MetalLB has none.
 pub const PROTECT_ADDRESSES: &str = "metallb.io/protect-addresses";

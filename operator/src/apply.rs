@@ -1,5 +1,7 @@
 //! Does what was decided. The only place that writes to the API server.
 
+mod takeover;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -21,7 +23,11 @@ mod preview;
 use crate::object::{Key, Kind, Object};
 use crate::observed::{FINALIZER, Fingerprint, PlainObject};
 use crate::olm::{self, Upgradeable};
-use crate::render::{FIELD_MANAGER, MEMBERLIST_KEY, MEMBERLIST_SECRET, OPERATOR_DEPLOYMENT};
+use crate::predecessor::{LEFTOVERS, Leftovers};
+use crate::render::{
+    FIELD_MANAGER, MEMBERLIST_KEY, MEMBERLIST_SECRET, OPERATOR_DEPLOYMENT,
+    STANDALONE_MEMBERLIST_SECRET,
+};
 use crate::report::Report;
 use crate::rights::{self, Missing};
 
@@ -63,14 +69,65 @@ impl Applier {
     }
 
     /// Server-side apply. What others set is overwritten where we want it otherwise, and kept
-    /// where we want nothing.
-    pub(crate) async fn apply(&self, object: &Object) -> Result<Fingerprint, Refused> {
+    /// where we want nothing, unless `takes_over` says that the object was not ours so far: what
+    /// its former installer set and we do not want goes then.
+    pub(crate) async fn apply(
+        &self,
+        object: &Object,
+        takes_over: bool,
+    ) -> Result<Fingerprint, Refused> {
+        if takes_over && takeover::can_keep_anything(object.key.kind) {
+            self.take_over(&object.key).await?;
+        }
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let applied = self
             .api(object.key.kind)
             .patch_metadata(&object.key.name, &params, &Patch::Apply(&object.manifest))
             .await?;
         Ok(Fingerprint::of(&applied.metadata))
+    }
+
+    async fn take_over(&self, key: &Key) -> Result<(), Refused> {
+        let api = self.api(key.kind);
+        let Some(seen) = api.get_metadata_opt(&key.name).await? else {
+            return Ok(());
+        };
+        let api_version = key.kind.api_resource().api_version;
+        if let Some(patch) = takeover::patch(&seen.metadata, &api_version) {
+            api.patch_metadata(&key.name, &as_us(), &Patch::Merge(patch))
+                .await?;
+            tracing::info!(object = %key, "taken over from whoever installed it");
+        }
+        Ok(())
+    }
+
+    /// What MetalLB's own operator has left, that was made for the `MetalLB` object `uid`.
+    pub(crate) async fn predecessors_leftovers(&self, uid: &str) -> Result<Leftovers, Refused> {
+        let mut left = Leftovers::new();
+        for leftover in &LEFTOVERS {
+            let key = leftover.key();
+            let seen = match self.api(key.kind).get_metadata_opt(&key.name).await {
+                // Who may not look for what is not needed must not be kept from the rest.
+                Err(kube::Error::Api(status)) if status.code == 403 => {
+                    tracing::warn!(object = %key, error = status.message, "cannot look for it");
+                    None
+                }
+                seen => seen?,
+            };
+            if let Some(seen) = seen.filter(|seen| leftover.is(&seen.metadata, uid)) {
+                left.insert(key, seen.uid().unwrap_or_default());
+            }
+        }
+        Ok(left)
+    }
+
+    /// Deletes one of those.
+    pub(crate) async fn delete_leftover(&self, key: &Key, uid: &str) -> Result<(), Refused> {
+        let preconditions = Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: None,
+        };
+        self.delete_as(key, preconditions).await
     }
 
     /// Deletes the object with that `uid`, and no other of its name. A workload stays until its
@@ -91,6 +148,15 @@ impl Applier {
         if !seen.managed_fields().iter().any(ours) {
             return Ok(Deleted::NotOurs);
         }
+        let preconditions = Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: seen.resource_version(),
+        };
+        self.delete_as(key, preconditions).await?;
+        Ok(Deleted::Yes)
+    }
+
+    async fn delete_as(&self, key: &Key, preconditions: Preconditions) -> Result<(), Refused> {
         let policy = if key.kind.is_workload() {
             PropagationPolicy::Foreground
         } else {
@@ -98,24 +164,26 @@ impl Applier {
         };
         let params = DeleteParams {
             propagation_policy: Some(policy),
-            preconditions: Some(Preconditions {
-                uid: Some(uid.to_owned()),
-                resource_version: seen.resource_version(),
-            }),
+            preconditions: Some(preconditions),
             ..DeleteParams::default()
         };
-        match api.delete(&key.name, &params).await {
-            Err(error) if is_gone_or_changed(&error) => Ok(Deleted::Yes),
-            result => Ok(result.map(|_| Deleted::Yes)?),
+        match self.api(key.kind).delete(&key.name, &params).await {
+            Err(error) if is_gone_or_changed(&error) => Ok(()),
+            result => Ok(result.map(drop)?),
         }
     }
 
-    /// The key in the memberlist Secret, and the state of the Secret.
+    /// The key in the memberlist Secret, and the state of the Secret. Where there is none, that of
+    /// an installation without operator: its speakers must hear ours while they are replaced.
     pub(crate) async fn memberlist_key(
         &self,
     ) -> Result<Option<(Option<Vec<u8>>, Fingerprint)>, Refused> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
-        let Some(secret) = api.get_opt(MEMBERLIST_SECRET).await? else {
+        let mut secret = api.get_opt(MEMBERLIST_SECRET).await?;
+        if secret.is_none() {
+            secret = api.get_opt(STANDALONE_MEMBERLIST_SECRET).await?;
+        }
+        let Some(secret) = secret else {
             return Ok(None);
         };
         let key = secret
@@ -139,13 +207,9 @@ impl Applier {
             "finalizers": finalizers,
         } });
         let key = ObjectKey::of(metallb);
-        let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..<_>::default()
-        };
         match self
             .metallbs(&key)
-            .patch(key.name(), &params, &Patch::Merge(patch))
+            .patch(key.name(), &as_us(), &Patch::Merge(patch))
             .await
         {
             // The change that came in between is on its way to us, and is decided upon anew.
@@ -357,6 +421,14 @@ pub(crate) async fn addresses_in_use(client: &Client, namespace: &str) -> kube::
     let statuses = pools.items.into_iter().filter_map(|pool| pool.status);
     let counts = statuses.map(|it| it.assigned_ipv4.saturating_add(it.assigned_ipv6));
     Ok(counts.filter_map(|count| u64::try_from(count).ok()).sum())
+}
+
+/// A patch that is no apply.
+fn as_us() -> PatchParams {
+    PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..<_>::default()
+    }
 }
 
 /// The object went or changed under our hands; the watch tells us.

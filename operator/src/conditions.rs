@@ -3,6 +3,8 @@
 
 mod trouble;
 
+pub(crate) use trouble::older;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -36,6 +38,8 @@ pub(crate) enum Standing<'a> {
 /// What the conditions of the object in effect are made from.
 #[derive(Clone, Debug)]
 pub(crate) struct Health<'a> {
+    /// The version of a newer operator, which this one leaves everything to.
+    pub(crate) yields_to: Option<&'a str>,
     /// Why the spec is not in effect.
     pub(crate) invalid: Option<String>,
     /// What the operator may not do and would have to.
@@ -63,6 +67,8 @@ pub(crate) struct Health<'a> {
     pub(crate) held_back: Option<&'a [String]>,
     /// What is left alone because its annotation says so.
     pub(crate) unmanaged: &'a [String],
+    /// The definitions of MetalLB's that somebody has deleted.
+    pub(crate) missing_definitions: &'a [String],
     /// The cluster's definition of `MetalLB` lacks fields that we write.
     pub(crate) definition_is_old: bool,
     /// Whether the Available condition was true before.

@@ -1,6 +1,7 @@
 //! From what is known to what should be done; nothing here does it.
 
 mod account;
+mod age;
 mod leftovers;
 mod rollout;
 
@@ -38,6 +39,8 @@ pub(crate) struct Outlook {
     pub(crate) wanted: BTreeMap<Key, u64>,
     /// What waits for another step of a rollout, and for which.
     pub(crate) waits: Vec<(Key, String)>,
+    /// The version of a newer operator that was at work here: nothing is done.
+    pub(crate) yields_to: Option<String>,
     /// Where the `MetalLB` object is paused: what would be done.
     pub(crate) held_back: Option<Vec<String>>,
 }
@@ -73,6 +76,10 @@ pub(crate) enum Action {
     LookForFrrConfigurations,
     /// Delete one of those.
     DeleteFrrConfiguration { key: ObjectKey, uid: String },
+    /// Learn what MetalLB's own operator left of what it made for the object of this uid.
+    LookForLeftovers { metallb: String },
+    /// Delete one of those.
+    DeleteLeftover { key: Key, uid: String },
     /// The controllers make their Lease themselves and nobody removes it.
     DeleteControllerLease,
     /// Nothing of the `MetalLB` object is left.
@@ -109,6 +116,11 @@ pub(crate) fn decide(
 ) -> Plan {
     let own = own_key(settings);
     let mut plan = Plan::default();
+    let metallb = index.metallbs.get(&own);
+    plan.outlook.yields_to = metallb.and_then(|it| age::newer(it, crate::VERSION));
+    if plan.outlook.yields_to.is_some() && pace == Pace::Thorough {
+        return plan;
+    }
     // A MetalLB that lost its place, as when the operator moved, must not be held back.
     for (key, metallb) in &index.metallbs {
         if *key != own && is_leaving(metallb) && is_held(metallb) {
@@ -124,7 +136,7 @@ pub(crate) fn decide(
         let registration = registration(&settings.namespace, service);
         apply_if_due(index, registration, &mut plan, now);
     }
-    match index.metallbs.get(&own) {
+    match metallb {
         None => remove(index, None, pace, &mut plan, now, wall),
         Some(metallb)
             if pace == Pace::Thorough && is_leaving(metallb) && must_count(index, metallb, now) =>
@@ -150,7 +162,6 @@ pub(crate) fn decide(
             }
         }
     }
-    let metallb = index.metallbs.get(&own);
     let paused = metallb.is_some_and(|it| is_switched_on(it.meta(), PAUSED));
     if paused && pace == Pace::Thorough {
         plan.hold_back();
@@ -173,6 +184,9 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
     };
     if must_read_memberlist_key(index) {
         plan.actions.push(Action::ReadMemberlistKey);
+        return;
+    }
+    if leftovers::look_for_predecessors(index, metallb, plan) {
         return;
     }
     let external = frr_k8s::is_external(spec);
@@ -204,6 +218,7 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
     }
     // What is not wanted goes last: what replaces it is there by then.
     plan.actions.extend(stale);
+    leftovers::predecessors_replaced(index, plan);
     if !external {
         leftovers::replaced(index, plan);
     }
@@ -353,6 +368,10 @@ fn remove(
     if left.peek().is_none() {
         // Another's API must not hold the object back for ever.
         let left = leftovers::look(index, plan) || leftovers::remove(index, plan);
+        if metallb.is_some_and(|it| leftovers::look_for_predecessors(index, it, plan)) {
+            return;
+        }
+        leftovers::remove_predecessors(index, plan);
         if left && (patient || metallb.is_none()) {
             plan.wake_by(now + LOOK_AGAIN);
             return;
@@ -411,7 +430,10 @@ impl Action {
     pub(crate) fn is_read(&self) -> bool {
         matches!(
             self,
-            Self::ReadMemberlistKey | Self::LookForFrrConfigurations | Self::CountAddresses
+            Self::ReadMemberlistKey
+                | Self::LookForFrrConfigurations
+                | Self::LookForLeftovers { .. }
+                | Self::CountAddresses
         )
     }
 }
@@ -436,6 +458,8 @@ impl std::fmt::Display for Action {
             Self::DeleteFrrConfiguration { key, .. } => {
                 write!(f, "delete FRRConfiguration {key}")
             }
+            Self::LookForLeftovers { .. } => f.write_str("look for leftovers"),
+            Self::DeleteLeftover { key, .. } => write!(f, "delete leftover {key}"),
             Self::DeleteControllerLease => f.write_str("delete lease"),
             Self::Forget => f.write_str("forget"),
         }

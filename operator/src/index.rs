@@ -14,6 +14,7 @@ use crate::classes::{Class, Classes};
 use crate::frr_k8s::{FrrK8s, FrrNews};
 use crate::object::{Key, Kind};
 use crate::observed::{Fingerprint, Operand, Pod, Registration};
+use crate::predecessor::Leftovers;
 use crate::rights::Rights;
 
 /// Where news come from. All must have been in sync once before anything is decided.
@@ -35,6 +36,8 @@ pub(crate) enum News {
     Pod(Change<Pod>),
     Peer(Box<Change<BGPPeer>>),
     FrrK8s(FrrNews),
+    /// The definitions of MetalLB's that are missing.
+    Definitions(Vec<String>),
     /// The ConfigMap with users' own lines for FRR, and whether there are any in it.
     Extras(Change<bool>),
     /// What somebody should know of the configuration, all of it.
@@ -58,6 +61,8 @@ pub(crate) struct Index {
     pub(crate) advice: Option<Vec<Advice>>,
     pub(crate) classes: Classes,
     pub(crate) rights: Rights,
+    /// What MetalLB's own operator left, once that was looked for.
+    pub(crate) predecessors: Option<Leftovers>,
     /// Since when the webhooks can be called, as far as this operator has seen.
     pub(crate) callable_since: Option<Instant>,
     /// The last spec that was valid, which stays in effect when an edit makes it invalid.
@@ -65,6 +70,8 @@ pub(crate) struct Index {
     /// How many addresses Services had, and when that was counted; while the `MetalLB` object is
     /// being deleted.
     pub(crate) in_use: Option<(u64, Instant)>,
+    /// The definitions of MetalLB's that somebody has deleted.
+    pub(crate) missing_definitions: Vec<String>,
     /// The cluster's definition of `MetalLB` lacks fields of the status that we write.
     pub(crate) definition_is_old: bool,
     /// Uids of what has our label but was not applied by us: a copy that somebody made.
@@ -204,6 +211,7 @@ impl Index {
                     self.synced(Source::FrrK8s);
                 }
             }
+            News::Definitions(missing) => self.missing_definitions = missing,
             News::Extras(change) => match change {
                 Change::Apply(has_lines) => self.frr_k8s.has_extras = has_lines,
                 Change::Delete(_) => self.frr_k8s.has_extras = false,
@@ -375,6 +383,7 @@ impl Index {
     pub(crate) fn forget_metallb(&mut self) {
         self.last_valid = None;
         self.in_use = None;
+        self.predecessors = None;
         self.memberlist = Memberlist::default();
         self.attempts
             .retain(|key, _| key.name == OPERATOR_CONFIGURATION);

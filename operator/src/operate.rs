@@ -13,13 +13,14 @@ use futures::StreamExt as _;
 use jiff::Timestamp;
 use kube::Client;
 use metallb_admission::OPERATOR_CONFIGURATION;
-use metallb_kit::leader::Leadership;
+use metallb_kit::leader::{Candidacy, Leadership};
 use metallb_kit::ready::Condition;
 use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::sleep;
 use rand::random;
 
 use crate::apply::{Applier, Deleted, Refused};
+use crate::conditions::older;
 use crate::counters::Counters;
 use crate::decide::{Action, Outlook, Pace, decide, is_held, own_key, speakers_write, valid_spec};
 use crate::index::Index;
@@ -36,6 +37,7 @@ pub(crate) struct Operator {
     pub(crate) index: Index,
     pub(crate) applier: Applier,
     pub(crate) leadership: Leadership,
+    pub(crate) candidacy: Candidacy,
     pub(crate) counters: Counters,
     pub(crate) synced: Condition,
     /// Hurried when the namespace goes, and the operator with it.
@@ -277,6 +279,11 @@ impl Operator {
         wake_at = earlier(wake_at, self.tell_olm().await);
         self.counters
             .reconciled(began.elapsed(), ok, wake_at.is_some());
+        if let Some(newer) = &outlook.yields_to {
+            tracing::warn!("{}", older(newer));
+            self.candidacy.stand_back();
+            return None;
+        }
         wake_at
     }
 
@@ -352,6 +359,26 @@ impl Operator {
                 tracing::info!(%key, "deleted what a speaker wrote for FRR-K8s");
                 self.index.frr_k8s.removed(&key);
             }
+            Action::LookForLeftovers { metallb } => {
+                match self.applier.predecessors_leftovers(&metallb).await {
+                    Ok(left) => self.index.predecessors = Some(left),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot see what MetalLB's own operator left");
+                        return Err(later);
+                    }
+                }
+            }
+            Action::DeleteLeftover { key, uid } => {
+                if let Err(error) = self.applier.delete_leftover(&key, &uid).await {
+                    tracing::warn!(object = %key, %error, "not deleted");
+                    return Err(later);
+                }
+                tracing::info!(object = %key, "deleted what MetalLB's own operator left");
+                self.index
+                    .predecessors
+                    .as_mut()
+                    .map(|left| left.remove(&key));
+            }
             Action::DeleteControllerLease => {
                 if let Err(error) = self.applier.delete_controller_lease().await {
                     tracing::warn!(%error, "the controllers' Lease was not deleted");
@@ -363,7 +390,8 @@ impl Operator {
     }
 
     async fn apply(&mut self, object: Object, wanted: u64, repairs: bool) -> Result<(), Instant> {
-        let result = self.applier.apply(&object).await;
+        let takes_over = !self.index.operands.contains_key(&object.key);
+        let result = self.applier.apply(&object, takes_over).await;
         let now = Instant::now();
         let key = object.key;
         self.counters.applied(key.kind, repairs, result.is_ok());
@@ -409,5 +437,5 @@ const SETTLE: Duration = Duration::from_millis(50);
 const LET_GO: Duration = Duration::from_secs(20);
 /// How long to wait before a request that failed is made again.
 const RETRY: Duration = Duration::from_secs(2);
-/// Reads of a Secret that changes while it is read.
-const ROUNDS: usize = 3;
+/// What there is to read before anything is decided, and a Secret that changes meanwhile.
+const ROUNDS: usize = 5;

@@ -63,6 +63,8 @@ pub(crate) fn reports(
         };
         let generation = metallb.meta().generation;
         let mut status = match &standing {
+            // It is the other's to say.
+            Standing::InEffect(health) if health.yields_to.is_some() => before.clone(),
             Standing::Ignored { .. } => MetalLBStatus::default(),
             Standing::Locked { .. } => before.clone(),
             Standing::Leaving { .. } => what_is_left(index, &before),
@@ -194,6 +196,7 @@ fn health<'a>(
     let status = metallb.status.as_ref();
     let before = status.map(|status| status.conditions.as_slice());
     Health {
+        yields_to: outlook.yields_to.as_deref(),
         invalid: validate(&metallb.spec, settings.frr_k8s_namespace.as_deref())
             .err()
             .map(|invalid| invalid.to_string()),
@@ -217,6 +220,7 @@ fn health<'a>(
             .collect(),
         held_back: outlook.held_back.as_deref(),
         unmanaged,
+        missing_definitions: &index.missing_definitions,
         definition_is_old: index.definition_is_old,
         was_available: is_true(before.unwrap_or_default(), AVAILABLE),
         now: wall,

@@ -125,6 +125,10 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
                 Events::start(client.clone(), "metallb-operator", None),
             ),
             leadership: leadership(campaign.as_ref()),
+            candidacy: campaign
+                .as_ref()
+                .map(Campaign::candidacy)
+                .unwrap_or_default(),
             settings,
             index: Index::default(),
             counters,

@@ -17,7 +17,7 @@ use crate::index::News;
 use crate::object::Kind;
 use crate::observed::{Operand, PlainObject, Pod, PodObject, WorkloadObject};
 use crate::render::{INVENTORY_LABEL, MEMBERLIST_SECRET};
-use crate::{classes, frr_k8s, surroundings};
+use crate::{classes, definitions, frr_k8s, surroundings};
 
 /// All news, as they come.
 pub(crate) type Feed = SelectAll<BoxStream<'static, News>>;
@@ -32,6 +32,7 @@ pub(crate) fn news(client: &Client, namespace: &str) -> Feed {
     all.push(pods(client, namespace));
     all.push(peers(client, namespace));
     all.push(frr_k8s::news(client).map(News::FrrK8s).boxed());
+    all.push(definitions::missing(client).map(News::Definitions).boxed());
     all.push(frr_k8s::extras(client, namespace).map(News::Extras).boxed());
     // Nothing is decided by these, so nothing waits for them.
     all.push(

@@ -63,6 +63,28 @@ impl Kubectl {
         self.feed(&["apply", "--server-side", "-f", "-"], yaml)
     }
 
+    /// The objects in YAML of kinds that the cluster knows.
+    pub fn parse(&self, yaml: &str) -> Result<Vec<Value>> {
+        let create = ["create", "--dry-run=client", "-o", "json", "-f", "-"];
+        let printed = process::feed(&mut self.command(&create), yaml)?;
+        let objects = serde_json::Deserializer::from_str(&printed).into_iter();
+        let objects: Result<_, _> = objects.collect();
+        objects.context("kubectl printed no JSON")
+    }
+
+    /// Applies objects as users do: the client compares with what it applied last.
+    pub fn apply_as_client(&self, objects: &[Value]) -> Result<()> {
+        let list = serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": objects });
+        self.feed(&["apply", "-f", "-"], &list.to_string())
+    }
+
+    /// Creates objects as a program would whose field manager this is.
+    pub fn create_as(&self, manager: &str, objects: &[Value]) -> Result<()> {
+        let manager = format!("--field-manager={manager}");
+        let list = serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": objects });
+        self.feed(&["create", &manager, "-f", "-"], &list.to_string())
+    }
+
     /// Creates what the YAML says. Without a copy of it in an annotation and without a list of who
     /// owns which field of it, so that it can be as large as the API server takes.
     pub fn create(&self, yaml: &str) -> Result<()> {

@@ -131,12 +131,13 @@ pub(crate) fn feed(command: &mut Command, input: &str) -> Result<String> {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = piped.spawn()?;
-        // All of it is read before much is printed, so neither waits for the other. A command
-        // that ends early says why, which is more than that the pipe is broken.
-        if let Some(mut stdin) = child.stdin.take() {
-            let _ = stdin.write_all(input.as_bytes());
-        }
-        child.wait_with_output()
+        let stdin = child.stdin.take();
+        // Beside, since a command may print much before it has read all. One that ends early says
+        // why, which is more than that the pipe is broken.
+        std::thread::scope(|beside| {
+            beside.spawn(|| stdin.map(|mut stdin| stdin.write_all(input.as_bytes())));
+            child.wait_with_output()
+        })
     })
 }
 

@@ -1,5 +1,7 @@
 //! MetalLB's own programs and files, from its Go module.
 
+pub mod operator;
+
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -32,12 +34,16 @@ pub fn program(name: &str) -> Result<PathBuf> {
 
 /// A file or folder of the module.
 pub fn file(name: &str) -> Result<PathBuf> {
-    let module = format!("go.universe.tf/metallb@{VERSION}");
+    Ok(module(&format!("go.universe.tf/metallb@{VERSION}"))?.join(name))
+}
+
+/// The folder of a Go module.
+fn module(module: &str) -> Result<PathBuf> {
     let mut go = Command::new("go");
-    let said = process::run(go.args(["mod", "download", "-json", &module]))?;
+    let said = process::run(go.args(["mod", "download", "-json", module]))?;
     let said: Value = serde_json::from_str(&said).context("go printed no JSON")?;
     let folder = said["Dir"].as_str().context("go names no folder")?;
-    Ok(PathBuf::from(folder).join(name))
+    Ok(PathBuf::from(folder))
 }
 
 /// The archive of an image with one program, under the reference that MetalLB's manifests have.

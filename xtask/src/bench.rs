@@ -38,6 +38,15 @@ enum What {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// The operator: an installation, a repair, and its memory beside a thousand nodes; needs root.
+    Operator {
+        /// Where the raw numbers go.
+        #[arg(long, default_value = "benches/results/operator.json")]
+        out: PathBuf,
+        /// For the bench itself, such as `--nodes 100 --only memory`.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Layer 2: how long nobody answers, ours beside MetalLB's speakers on one cluster; needs root.
     L2 {
         /// Where the raw numbers go.
@@ -57,6 +66,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         None => bars(),
         Some(What::Bgp { out, arguments }) => bgp(out, arguments),
         Some(What::Alloc { out, arguments }) => alloc(out, arguments),
+        Some(What::Operator { out, arguments }) => operator(out, arguments),
         Some(What::L2 {
             out,
             picture,
@@ -119,6 +129,22 @@ fn bgp(out: &Path, arguments: &[String]) -> Result<()> {
         .arg("--metallb")
         .arg(metallb)
         .args(arguments);
+    measure(&mut steps, bench, out)
+}
+
+fn operator(out: &Path, arguments: &[String]) -> Result<()> {
+    let mut steps = Steps::start();
+    let image = image::ImageArgs {
+        release: true,
+        ..image::ImageArgs::default()
+    };
+    let image = image::build(&image, &mut steps)?;
+    // The bench itself is not what is measured.
+    let programs = steps.time("building the bench", || {
+        image::compile("image", &["metallb-benches".to_owned()])
+    })?;
+    let mut bench = Command::new(programs.join("operator-bench"));
+    bench.arg("--image").arg(image.archive).args(arguments);
     measure(&mut steps, bench, out)
 }
 

@@ -43,8 +43,8 @@ enum Part {
     Layer2,
     /// Of both, what speaks with routers; needs root.
     Bgp,
-    /// Of both, what turns the MetalLB object into a running MetalLB, keeps and removes it; needs
-    /// root.
+    /// Of both, what turns the MetalLB object into a running MetalLB, keeps and removes it, with ten
+    /// minutes of rest and a minute without API server; needs root.
     Operator,
     /// The chart and the plain manifests, held against the operator's renderer and then installed,
     /// upgraded and removed; needs root.
@@ -85,6 +85,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
         Part::Operator => {
             crates(&mut stages, &OPERATOR)?;
             upgrade_safety(&mut stages)?;
+            stages.tell_at_length();
             some_stories(&mut stages, &["stories"], "operator::")?;
         }
         Part::Bgp => {

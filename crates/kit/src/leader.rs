@@ -3,6 +3,7 @@
 //! Needs the rights to get, list, watch, create and update the Lease. The watch makes a Lease that
 //! was released change hands at once; without that right it does at the next try.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::stream::{BoxStream, StreamExt as _};
@@ -12,7 +13,7 @@ use kube::api::{Api, ObjectMeta, PostParams};
 use kube::runtime::watcher;
 pub use metallb_lease::Settings;
 use metallb_lease::{Action, Elector, Now, Observation, Record};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::shutdown::CancellationToken;
@@ -23,10 +24,23 @@ use crate::watch::{Change, watch_with};
 /// is another one says that somebody else may have led in between.
 pub type Leadership = watch::Receiver<Option<u64>>;
 
+/// By which a leader lets others lead, if there are any.
+#[derive(Clone, Debug, Default)]
+pub struct Candidacy(Arc<Notify>);
+
+impl Candidacy {
+    /// Steps down, frees the Lease, and does not run for it for half a minute. Leads again after
+    /// that where nobody else does.
+    pub fn stand_back(&self) {
+        self.0.notify_one();
+    }
+}
+
 /// A candidate at work in the background.
 #[derive(Debug)]
 pub struct Campaign {
     leadership: Leadership,
+    candidacy: Candidacy,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -35,6 +49,7 @@ impl Campaign {
     /// Runs for the Lease `namespace/name`; for the identity in `settings` see [`identity`].
     pub fn start(client: Client, namespace: &str, name: &str, settings: Settings) -> Self {
         let (lead, leadership) = watch::channel(None);
+        let candidacy = Candidacy::default();
         let stop = CancellationToken::new();
         let api = Api::namespaced(client, namespace);
         let this_one = watcher::Config::default().fields(&format!("metadata.name={name}"));
@@ -46,10 +61,12 @@ impl Campaign {
             request: settings.renew_deadline.mul_f64(0.4),
             elector: Elector::new(settings, rand::random()),
             lead,
+            stands_back: candidacy.0.clone(),
         };
         let task = tokio::spawn(candidate.run(watch_with(api, this_one), stop.clone()));
         Self {
             leadership,
+            candidacy,
             stop,
             task,
         }
@@ -58,6 +75,11 @@ impl Campaign {
     /// In which term we lead. `None` comes before anybody else can lead.
     pub fn leadership(&self) -> Leadership {
         self.leadership.clone()
+    }
+
+    /// How to let others lead.
+    pub fn candidacy(&self) -> Candidacy {
+        self.candidacy.clone()
     }
 
     /// Steps down and frees the Lease, so that another takes over at its next try. Call it after
@@ -82,6 +104,7 @@ struct Candidate {
     request: Duration,
     elector: Elector,
     lead: watch::Sender<Option<u64>>,
+    stands_back: Arc<Notify>,
 }
 
 impl Candidate {
@@ -98,6 +121,10 @@ impl Candidate {
                     () = stop.cancelled() => {}
                     () = tokio::time::sleep_until(until.into()) => {}
                     Some(change) = changes.next() => self.see(change),
+                    () = self.stands_back.notified() => {
+                        self.release().await;
+                        let _ = stop.run_until_cancelled(tokio::time::sleep(STAND_BACK)).await;
+                    }
                 }
                 continue;
             }
@@ -111,13 +138,20 @@ impl Candidate {
             self.elector.observe(now(), seen);
             self.tell();
         }
+        self.release().await;
+    }
+
+    async fn release(&mut self) {
         let release = self.elector.release(now());
         self.tell();
-        if let Some(action) = release
-            && !matches!(self.perform(&action).await, Observation::Lease(_))
-        {
+        let Some(action) = release else {
+            return;
+        };
+        let seen = self.perform(&action).await;
+        if !matches!(seen, Observation::Lease(_)) {
             tracing::warn!(lease = self.name, "lease not released, it will run out");
         }
+        self.elector.observe(now(), seen);
     }
 
     /// Takes in what the watch tells of the Lease.
@@ -196,6 +230,9 @@ impl Candidate {
     }
 }
 
+/// Longer than it takes another to see that the Lease is free.
+const STAND_BACK: Duration = Duration::from_secs(30);
+
 fn record(lease: Lease) -> Record {
     Record {
         resource_version: lease.metadata.resource_version.unwrap_or_default(),
@@ -248,6 +285,43 @@ mod tests {
         let released = written.recv().await.unwrap();
         assert_eq!(released["spec"]["holderIdentity"], "");
         assert_eq!(released["metadata"]["resourceVersion"], "5");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_stands_back_gives_the_lease_away_and_runs_again_later() {
+        let (bodies, mut written) = tokio::sync::mpsc::unbounded_channel();
+        let lease = std::sync::Mutex::new(None);
+        let (client, _) = mock::api(move |asked| {
+            let mut lease = lease.lock().unwrap();
+            if asked.line.starts_with("GET") {
+                return match &*lease {
+                    None => mock::status(404),
+                    Some(body) => (200, serde_json::Value::to_string(body)),
+                };
+            }
+            let mut body = asked.body;
+            let version = body["metadata"]["resourceVersion"].as_str();
+            let version = version.map_or(5, |it| it.parse::<u32>().unwrap() + 1);
+            body["metadata"]["resourceVersion"] = json!(version.to_string());
+            bodies.send(body.clone()).unwrap();
+            *lease = Some(body.clone());
+            (200, body.to_string())
+        });
+        let settings = Settings::new("me");
+        let campaign = Campaign::start(client, "metallb-system", "the-lease", settings);
+        let mut leadership = campaign.leadership();
+        leadership.wait_for(Option::is_some).await.unwrap();
+        campaign.candidacy().stand_back();
+        leadership.wait_for(Option::is_none).await.unwrap();
+        leadership.wait_for(Option::is_some).await.unwrap();
+        let mut holders = Vec::new();
+        while let Ok(body) = written.try_recv() {
+            let holder = body["spec"]["holderIdentity"].as_str().unwrap().to_owned();
+            if holders.last() != Some(&holder) {
+                holders.push(holder);
+            }
+        }
+        assert_eq!(holders, ["me", "", "me"]);
     }
 
     /// Given away as it was before the renewal, it would stay ours until it runs out.

@@ -76,13 +76,92 @@ async fn objects_are_applied_by_the_server_with_force() {
             );
             (200, seen("metallb-operator"))
         },
-        async |applier| applier.apply(&config_map()).await,
+        async |applier| applier.apply(&config_map(), false).await,
     )
     .await;
     assert_eq!(
         applied.expect("it is taken"),
         Fingerprint::of_version("1", "7")
     );
+}
+
+#[tokio::test]
+async fn what_somebody_else_installed_is_taken_over_before_it_is_applied() {
+    let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen_by = asked.clone();
+    against(
+        move |request| {
+            let kind = request.headers().get("content-type");
+            let kind = kind.map_or("", |it| it.to_str().expect("text"));
+            let line = format!("{} {kind}", request.method());
+            seen_by.lock().expect("nobody panicked").push(line);
+            let mut theirs = seen("kubectl-client-side-apply");
+            theirs["metadata"]["managedFields"][0]["apiVersion"] = json!("v1");
+            (200, theirs)
+        },
+        async |applier| applier.apply(&config_map(), true).await,
+    )
+    .await
+    .expect("it is taken");
+    assert_eq!(
+        *asked.lock().expect("nobody panicked"),
+        [
+            "GET application/json",
+            "PATCH application/merge-patch+json",
+            "PATCH application/apply-patch+yaml",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn who_may_not_look_for_leftovers_goes_on_with_the_rest() {
+    let found = against(
+        |request| match request.uri().path() {
+            path if path.ends_with("/daemonsets/frr-k8s") => {
+                let mut frr = seen("manager");
+                frr["metadata"]["name"] = json!("frr-k8s");
+                frr["metadata"]["ownerReferences"] = json!([{
+                    "apiVersion": "metallb.io/v1beta1", "kind": "MetalLB",
+                    "name": "metallb", "uid": "u",
+                }]);
+                (200, frr)
+            }
+            path if path.contains("/validatingwebhookconfigurations/") => refusal(403, "no"),
+            _ => {
+                let (code, mut none) = refusal(404, "not found");
+                none["reason"] = json!("NotFound");
+                (code, none)
+            }
+        },
+        async |applier| applier.predecessors_leftovers("u").await,
+    )
+    .await
+    .expect("it goes on");
+    let frr = Key::new(Kind::DaemonSet, "frr-k8s");
+    assert_eq!(found, [(frr, "1".to_owned())].into());
+}
+
+#[tokio::test]
+async fn the_key_of_an_installation_without_operator_is_used() {
+    let read = against(
+        |request| {
+            if request.uri().path().ends_with("/secrets/memberlist") {
+                let secret = json!({
+                    "apiVersion": "v1", "kind": "Secret",
+                    "metadata": { "name": "memberlist", "uid": "1", "resourceVersion": "7" },
+                    "data": { "secretkey": "a2V5" },
+                });
+                return (200, secret);
+            }
+            let (code, mut none) = refusal(404, "not found");
+            none["reason"] = json!("NotFound");
+            (code, none)
+        },
+        async |applier| applier.memberlist_key().await,
+    )
+    .await
+    .expect("it is read");
+    assert_eq!(read.and_then(|(key, _)| key).as_deref(), Some(&b"key"[..]));
 }
 
 #[tokio::test]
@@ -101,7 +180,7 @@ async fn refusals_are_told_apart() {
     ] {
         let refused = against(
             move |_| refusal(code, message),
-            async |applier| applier.apply(&config_map()).await,
+            async |applier| applier.apply(&config_map(), false).await,
         )
         .await
         .expect_err("it is refused");

@@ -47,6 +47,7 @@ fn health<'a>(
     pods: &'a BTreeMap<String, Pod>,
 ) -> Health<'a> {
     Health {
+        yields_to: None,
         invalid: None,
         forbidden: &[],
         missing_classes: Vec::new(),
@@ -61,6 +62,7 @@ fn health<'a>(
         waits: Vec::new(),
         held_back: None,
         unmanaged: &[],
+        missing_definitions: &[],
         definition_is_old: false,
         was_available: false,
         now: Timestamp::UNIX_EPOCH,
@@ -271,8 +273,17 @@ fn a_condition_is_dated_when_its_status_changes() {
 fn reasons_are_single_words() {
     let (controller, speaker) = (workload(2, 2), workload(0, 3));
     let no_pods = BTreeMap::new();
+    let gone = ["communities.metallb.io".to_owned()];
     let mut healths = vec![
         health(None, None, &no_pods),
+        Health {
+            missing_definitions: &gone,
+            ..health(None, None, &no_pods)
+        },
+        Health {
+            yields_to: Some("9.0.0"),
+            ..health(None, None, &no_pods)
+        },
         Health {
             invalid: Some("x".to_owned()),
             ..health(None, None, &no_pods)

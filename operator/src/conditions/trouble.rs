@@ -3,12 +3,17 @@
 
 use std::collections::BTreeMap;
 
+use metallb_crds::names::DOWNGRADE;
+
 use super::{DEGRADED, FORBIDDEN, Health, Verdict, capped, lacks};
 use crate::observed::Problem;
 
 impl Health<'_> {
     /// The gravest thing that needs somebody's attention.
     pub(super) fn degraded(&self) -> Verdict {
+        if let Some(newer) = self.yields_to {
+            return Verdict::yes("OlderOperator", &older(newer));
+        }
         if let Some(invalid) = &self.invalid {
             return Verdict::yes("InvalidConfiguration", invalid);
         }
@@ -17,6 +22,10 @@ impl Health<'_> {
         }
         if !self.failures.is_empty() {
             return Verdict::yes("ApplyFailed", &capped(&self.failures));
+        }
+        if !self.missing_definitions.is_empty() {
+            let missing = capped(self.missing_definitions);
+            return Verdict::yes("DefinitionsMissing", &format!("{missing}: {NO_DEFINITION}"));
         }
         if self.definition_is_old {
             return Verdict::yes("DefinitionOutdated", OLD_DEFINITION);
@@ -87,6 +96,16 @@ impl Health<'_> {
     }
 }
 
+/// Which of the two is to go is the user's to say.
+pub(crate) fn older(newer: &str) -> String {
+    let version = crate::VERSION;
+    format!(
+        "this operator is {version} and leaves everything as operator {newer} has made it. Remove \
+         the older one where both run; to go back to it: kubectl annotate metallb metallb \
+         --overwrite {DOWNGRADE}={version}"
+    )
+}
+
 /// By component and problem, the pods that have it.
 type Problems<'a> = BTreeMap<(&'a str, &'a Problem), Vec<&'a str>>;
 
@@ -107,5 +126,8 @@ fn line(((component, problem), pods): ((&str, &Problem), Vec<&str>)) -> String {
 
 const NO_FRR_K8S: &str = "bgpBackend frr-k8s-external: routers are told nothing, as the cluster has \
     no definition of FRRConfigurations. Install FRR-K8s, or choose another bgpBackend";
+const NO_DEFINITION: &str = "the definition is gone, and all objects of that kind with it; what reads \
+    them cannot start anew. Apply the definitions of the operator's version again, or have OLM \
+    install it again";
 const OLD_DEFINITION: &str = "the cluster's definition of MetalLB is older than the operator and \
     lacks fields of its status: apply the definitions of the operator's version";

@@ -1,10 +1,15 @@
 //! What speakers wrote for an FRR-K8s that somebody else runs goes when none of them is left that
 //! would write it again, and not before: until then FRR keeps telling routers.
+//!
+//! And what MetalLB's own operator left goes when those are at work who replace it.
+
+use metallb_crds::v1beta1::MetalLB;
 
 use super::{Action, Plan};
 use crate::index::Index;
 use crate::object::{Key, Kind};
 use crate::observed::Workload;
+use crate::predecessor::{LEFTOVERS, Leftover, ReplacedBy};
 
 /// Learns what there is, which does not change while no speaker writes. False if it is known.
 pub(super) fn look(index: &Index, plan: &mut Plan) -> bool {
@@ -17,9 +22,7 @@ pub(super) fn look(index: &Index, plan: &mut Plan) -> bool {
 /// Removes it once nothing else is to be done, and every speaker is one of those that speak BGP
 /// themselves.
 pub(super) fn replaced(index: &Index, plan: &mut Plan) {
-    let speaker = index.operands.get(&Key::new(Kind::DaemonSet, "speaker"));
-    let workload = speaker.and_then(|it| it.workload.as_ref());
-    if plan.actions.is_empty() && workload.is_some_and(Workload::is_complete) {
+    if plan.actions.is_empty() && is_complete(index, Kind::DaemonSet, "speaker") {
         remove(index, plan);
     }
 }
@@ -34,4 +37,52 @@ pub(super) fn remove(index: &Index, plan: &mut Plan) -> bool {
     let before = plan.actions.len();
     plan.actions.extend(deletions);
     before < plan.actions.len()
+}
+
+/// Learns what MetalLB's own operator left, once. False if it is known.
+pub(super) fn look_for_predecessors(index: &Index, metallb: &MetalLB, plan: &mut Plan) -> bool {
+    let must = index.predecessors.is_none();
+    let metallb = metallb.metadata.uid.clone().unwrap_or_default();
+    plan.actions
+        .extend(must.then_some(Action::LookForLeftovers { metallb }));
+    must
+}
+
+/// Removes what others have replaced, once those are all of the newest form and nothing else is to
+/// be done.
+pub(super) fn predecessors_replaced(index: &Index, plan: &mut Plan) {
+    if !plan.actions.is_empty() || !is_complete(index, Kind::Deployment, "controller") {
+        return;
+    }
+    let all = is_complete(index, Kind::DaemonSet, "speaker");
+    let goes = |it: &Leftover| all || it.replaced_by == ReplacedBy::Controllers;
+    plan.actions.extend(predecessors(index, goes));
+}
+
+/// Removes all of it, with the `MetalLB` object that it was made for.
+pub(super) fn remove_predecessors(index: &Index, plan: &mut Plan) {
+    plan.actions.extend(predecessors(index, |_| true));
+}
+
+fn predecessors(index: &Index, goes: impl Fn(&Leftover) -> bool) -> Vec<Action> {
+    let Some(left) = &index.predecessors else {
+        return Vec::new();
+    };
+    let mut deletions = Vec::new();
+    for leftover in LEFTOVERS.iter().filter(|it| goes(it)) {
+        let key = leftover.key();
+        // What is ours by now is no leftover.
+        let ours = index.operands.contains_key(&key);
+        if let Some(uid) = left.get(&key).filter(|_| !ours) {
+            let uid = uid.clone();
+            deletions.push(Action::DeleteLeftover { key, uid });
+        }
+    }
+    deletions
+}
+
+fn is_complete(index: &Index, kind: Kind, name: &str) -> bool {
+    let operand = index.operands.get(&Key::new(kind, name));
+    let workload = operand.and_then(|it| it.workload.as_ref());
+    workload.is_some_and(Workload::is_complete)
 }

@@ -2,8 +2,10 @@
 
 mod frr_k8s;
 mod killed;
+mod older;
 mod operands;
 mod paused;
+mod predecessor;
 mod removal;
 mod rollout;
 mod statuses;
@@ -20,6 +22,7 @@ use crate::frr_k8s::FrrNews;
 use crate::index::News;
 use crate::observed::{Fingerprint, Operand, Registration, TEMPLATE_HASH};
 use crate::platform::Platform;
+use crate::predecessor::Leftovers;
 use crate::report::{Report, reports};
 use crate::settings::{Images, Ports};
 
@@ -39,6 +42,8 @@ struct World {
     required: bool,
     /// What speakers have written for an FRR-K8s.
     frr_configurations: BTreeMap<ObjectKey, String>,
+    /// What MetalLB's own operator has left.
+    leftovers: Leftovers,
     /// How many addresses Services have.
     in_use: u64,
     /// Which form the pods of workloads have, as applied last.
@@ -57,6 +62,7 @@ impl World {
             index.handle(News::Operand(kind, Change::Synced));
         }
         assert_eq!(index.missing(), []);
+        index.predecessors = Some(Leftovers::new());
         let image = "metallb:dev".to_owned();
         let settings = Settings {
             namespace: "metallb-system".to_owned(),
@@ -83,6 +89,7 @@ impl World {
             trusted: false,
             required: false,
             frr_configurations: BTreeMap::new(),
+            leftovers: Leftovers::new(),
             in_use: 0,
             templates: BTreeMap::new(),
         }
@@ -116,6 +123,19 @@ impl World {
         };
         let news = News::Operand(Kind::Deployment, Change::Apply(operand));
         self.index.handle(news);
+    }
+
+    /// All speakers are of the newest form.
+    fn see_speakers(&mut self) {
+        let mut operand = self.index.operands[&speaker()].clone();
+        operand.workload = Some(Workload {
+            desired: 3,
+            updated: 3,
+            current: 3,
+            ..served(3)
+        });
+        let change = Change::Apply(operand);
+        self.index.handle(News::Operand(Kind::DaemonSet, change));
     }
 
     fn see_metallb(&mut self, namespace: &str, name: &str, spec: &Value) {
@@ -239,6 +259,16 @@ impl World {
             Action::DeleteFrrConfiguration { key, .. } => {
                 self.frr_configurations.remove(&key);
                 self.index.frr_k8s.removed(&key);
+            }
+            Action::LookForLeftovers { .. } => {
+                self.index.predecessors = Some(self.leftovers.clone());
+            }
+            Action::DeleteLeftover { key, .. } => {
+                self.leftovers.remove(&key);
+                self.index
+                    .predecessors
+                    .as_mut()
+                    .map(|left| left.remove(&key));
             }
             Action::Forget => self.index.forget_metallb(),
             Action::DeleteControllerLease => {}

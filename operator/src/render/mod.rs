@@ -19,7 +19,7 @@ pub(crate) use rules::{
     operator_namespaced, operator_needs, operator_observes,
 };
 pub(crate) use shared::MEMBERLIST_KEY;
-pub(crate) use standalone::{Part, Standalone};
+pub(crate) use standalone::{MEMBERLIST_SECRET as STANDALONE_MEMBERLIST_SECRET, Part, Standalone};
 pub(crate) use webhooks::Webhooks;
 
 use metallb_crds::names::METALLB_NAME;

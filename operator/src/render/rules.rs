@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::install::WEBHOOK_SERVICE;
 use crate::object::Kind;
+use crate::predecessor::{FRR_K8S_CONFIGURATION, FRR_K8S_SECRET};
 
 /// One rule of a Role or `ClusterRole`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -163,6 +164,8 @@ pub(crate) fn operator_own_cluster() -> Vec<Rule> {
         rule(ADMISSION, &[CONFIGURATIONS], &["get", "patch", "delete"])
             .named(CONFIGURATION)
             .named(OPERATOR_CONFIGURATION),
+        // What MetalLB's own operator left.
+        rule(ADMISSION, &[CONFIGURATIONS], &["get", "delete"]).named(FRR_K8S_CONFIGURATION),
         conversion(),
         rule(
             "apiextensions.k8s.io",
@@ -211,6 +214,8 @@ pub(crate) fn operator_own_namespaced() -> Vec<Rule> {
         // granted to speakers.
         rule("", &["secrets"], &["get"]),
         rule("", &["secrets"], KEEP).named(OPERATOR_SECRET),
+        // What MetalLB's own operator left.
+        rule("", &["secrets"], &["delete"]).named(FRR_K8S_SECRET),
         rule("", &["services/proxy"], &["create"]).named(format!("https:{WEBHOOK_SERVICE}:443")),
         rule("", &["pods"], &["list", "watch"]),
         configuration(),

@@ -43,7 +43,7 @@ pub(crate) enum Part {
 /// The Role of speakers, which upstream gives to controllers as well.
 pub(super) const SPEAKER_ROLE: &str = "pod-lister";
 /// The Secret under which speakers seal their heartbeats.
-pub(super) const MEMBERLIST_SECRET: &str = "memberlist";
+pub(crate) const MEMBERLIST_SECRET: &str = "memberlist";
 
 impl Standalone<'_> {
     /// The documents of one part, in the order in which to apply them.

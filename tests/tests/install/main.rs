@@ -30,6 +30,14 @@ const STORIES: &[Story<World>] = &[
         "migration::a_release_of_metallbs_chart_is_upgraded",
         migration::from_a_release,
     ),
+    (
+        "migration::what_manifests_installed_becomes_the_operators",
+        migration::to_the_operator,
+    ),
+    (
+        "migration::metallbs_own_operator_is_replaced",
+        migration::from_the_operator,
+    ),
 ];
 
 fn main() -> ExitCode {

@@ -131,19 +131,22 @@ impl Installed {
     /// Waits until that condition of the `MetalLB` object is true and has these words in its message.
     pub(crate) fn says(&self, condition: &str, words: &str, limit: Duration) -> Result<()> {
         let what = format!("{condition} of the MetalLB object says {words:?}");
-        eventually(&what, limit, || {
-            let object = ["-n", product::NAMESPACE, "get", "metallb", "metallb"];
-            let object = self.kubectl.json(&object)?;
-            let conditions = object["status"]["conditions"].as_array().cloned();
-            let said = conditions.unwrap_or_default().into_iter().any(|it| {
-                let message = it["message"].as_str().unwrap_or_default();
-                it["type"] == condition && it["status"] == "True" && message.contains(words)
-            });
-            Ok(if said {
-                Ok(())
-            } else {
-                Err(object["status"].to_string())
-            })
+        eventually(&what, limit, || self.is_said(condition, words))
+    }
+
+    /// Whether that condition of the `MetalLB` object is true and has these words in its message.
+    pub(crate) fn is_said(&self, condition: &str, words: &str) -> Result<Result<(), String>> {
+        let metallb = ["-n", product::NAMESPACE, "get", "metallb", "metallb"];
+        let metallb = self.kubectl.json(&metallb)?;
+        let conditions = metallb["status"]["conditions"].as_array().cloned();
+        let said = conditions.unwrap_or_default().into_iter().any(|it| {
+            let message = it["message"].as_str().unwrap_or_default();
+            it["type"] == condition && it["status"] == "True" && message.contains(words)
+        });
+        Ok(if said {
+            Ok(())
+        } else {
+            Err(metallb["status"].to_string())
         })
     }
 

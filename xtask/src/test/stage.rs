@@ -18,6 +18,8 @@ pub(super) struct Stages {
     rows: Vec<Row>,
     /// Only tests whose name contains this.
     filter: Option<String>,
+    /// Stories that have a long form are told in it.
+    long: bool,
 }
 
 /// A line of the table.
@@ -44,7 +46,13 @@ impl Stages {
             steps: Steps::start(),
             rows: Vec::new(),
             filter: filter.map(str::to_owned),
+            long: false,
         }
+    }
+
+    /// Has stories that wait for long do so from here on.
+    pub(super) fn tell_at_length(&mut self) {
+        self.long = true;
     }
 
     /// For work that is no test itself.
@@ -89,6 +97,9 @@ impl Stages {
             Tests::Stories => "1",
             Tests::Beside => "2",
         });
+        if self.long {
+            command.env("METALLB_LONG", "1");
+        }
         let started = Instant::now();
         let mut stories = Vec::new();
         let counted = self.steps.time(what, || {

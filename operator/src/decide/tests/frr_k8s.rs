@@ -36,21 +36,6 @@ fn may_write(world: &mut World) -> bool {
     role.expect("it comes back").contains("frrconfigurations")
 }
 
-/// All speakers are of the newest form.
-fn see_replaced(world: &mut World) {
-    let mut operand = world.index.operands[&speaker()].clone();
-    operand.workload = Some(Workload {
-        observed: true,
-        desired: 3,
-        updated: 3,
-        ready: 3,
-        current: 3,
-        complaint: None,
-    });
-    let change = Change::Apply(operand);
-    world.index.handle(News::Operand(Kind::DaemonSet, change));
-}
-
 #[test]
 fn what_speakers_wrote_goes_when_all_of_them_speak_bgp_themselves() {
     let mut world = writing();
@@ -60,7 +45,7 @@ fn what_speakers_wrote_goes_when_all_of_them_speak_bgp_themselves() {
     world.settle();
     assert_eq!(world.done(), NOTHING, "some speakers still write");
     assert!(may_write(&mut world), "and may");
-    see_replaced(&mut world);
+    world.see_speakers();
     let gone = "delete FRRConfiguration frr-k8s-system/metallb-n1";
     assert_eq!(world.done(), [gone]);
     world.settle();

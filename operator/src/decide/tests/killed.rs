@@ -11,6 +11,8 @@ fn killed(world: &mut World) {
     let mut next = World::new();
     next.index.frr_k8s.written = None;
     next.frr_configurations = std::mem::take(&mut world.frr_configurations);
+    next.index.predecessors = None;
+    next.leftovers = std::mem::take(&mut world.leftovers);
     next.settings = world.settings.clone();
     (next.serves, next.trusted, next.required) = (world.serves, world.trusted, world.required);
     (next.now, next.wall, next.version) = (world.now, world.wall, world.version);

@@ -48,6 +48,7 @@ fn a_repair_is_no_step_of_a_rollout() {
     // Of another operator.
     world.index.forget_metallb();
     world.see_metallb("metallb-system", "metallb", &json!({}));
+    world.index.predecessors = Some(Leftovers::new());
     world.index.memberlist.known = true;
     world.index.memberlist.read_at = Some(world.index.operands[&secret()].fingerprint.clone());
     let done = world.done();
@@ -102,4 +103,50 @@ fn operands_have_a_new_version_once_all_of_it_runs() {
         turns.iter().any(|turn| turn.reason == "Upgraded"),
         "{turns:?}"
     );
+}
+
+/// A hundred nodes get the new speaker one after the other: what is written is the change itself,
+/// and one status for each thing that has happened.
+#[test]
+fn an_upgrade_of_a_hundred_nodes_writes_no_more_than_what_changes() {
+    const NODES: i32 = 100;
+    let mut world = World::serving();
+    world.see_speakers();
+    world.write_reports();
+    upgrade(&mut world);
+    let (mut objects, mut statuses, mut news) = (0, 0, 0);
+    let mut settle = |world: &mut World| {
+        news += 1;
+        for _ in 0..3 {
+            let actions = world.plan().actions;
+            objects += actions.iter().filter(|it| !it.is_read()).count();
+            for action in actions {
+                world.perform(action);
+            }
+        }
+        statuses += world.reports().len();
+        world.write_reports();
+        assert!(world.reports().is_empty(), "said once");
+    };
+    world.see_controllers(true);
+    settle(&mut world);
+    for updated in 0..=NODES {
+        // A pod goes, the next one comes and is ready.
+        for ready in [NODES - 1, NODES] {
+            let mut operand = world.index.operands[&speaker()].clone();
+            operand.workload = Some(Workload {
+                desired: NODES,
+                updated,
+                current: NODES,
+                ready,
+                ..served(0)
+            });
+            let change = Change::Apply(operand);
+            world.index.handle(News::Operand(Kind::DaemonSet, change));
+            settle(&mut world);
+        }
+    }
+    assert_eq!(objects, 2, "the controllers and the speakers");
+    assert!(statuses <= news, "{statuses} statuses of {news} news");
+    assert_eq!(world.done(), NOTHING);
 }

@@ -3,7 +3,10 @@
 //! `cargo xtask test operator` tells these stories after the tests of the crates that decide.
 
 mod admission;
+mod adoption;
 mod diagnose;
+mod others;
+mod outage;
 mod removal;
 mod repair;
 mod rollout;
@@ -28,6 +31,10 @@ pub(crate) const STORIES: &[Story<Installed>] = &[
         admission::repaired,
     ),
     ("operator::at_rest_nothing_is_written", repair::idle),
+    (
+        "operator::frr_mode_needs_no_configmap_and_is_as_quiet",
+        repair::idle_with_frr,
+    ),
     (
         "operator::a_secret_removed_by_hand_comes_back",
         repair::secret_removed,
@@ -62,6 +69,30 @@ pub(crate) const STORIES: &[Story<Installed>] = &[
         rollout::refused,
     ),
     (
+        "operator::a_speaker_that_crashes_later_is_told_of_within_a_minute",
+        outage::speaker_crashes,
+    ),
+    (
+        "operator::a_change_is_finished_after_the_api_server_was_away",
+        outage::api_server_away,
+    ),
+    (
+        "operator::what_it_may_still_do_it_does_without_the_rest_of_its_rights",
+        outage::rights_withdrawn,
+    ),
+    (
+        "operator::a_definition_that_is_gone_is_named",
+        outage::definition_removed,
+    ),
+    (
+        "operator::fields_of_others_are_kept_where_it_wants_nothing",
+        others::fields_of_others,
+    ),
+    (
+        "operator::an_older_operator_takes_nothing_back",
+        others::older_operator,
+    ),
+    (
         "operator::addresses_in_use_can_be_protected_from_deletion",
         removal::protected,
     ),
@@ -93,4 +124,18 @@ pub(crate) const END: &[Story<Installed>] = &[
         "operator::deleting_the_operators_manifest_leaves_nothing",
         removal::operator_deleted,
     ),
+    (
+        "operator::what_metallbs_own_operator_installed_is_taken_over",
+        adoption::taken_over,
+    ),
+    (
+        "operator::a_namespace_that_is_deleted_goes_with_all_that_was_made_for_it",
+        removal::namespace_deleted,
+    ),
 ];
+
+/// Whether stories are told at the length that users' complaints have, as `cargo xtask test
+/// operator` does: ten minutes of rest, a minute without API server.
+fn is_long() -> bool {
+    std::env::var_os("METALLB_LONG").is_some()
+}

@@ -8,7 +8,7 @@ use metallb_tests::{
 
 use crate::{
     bad_input,
-    world::{Installed, SOON},
+    world::{Installed, SOON, within},
 };
 
 /// Whoever deletes it is refused while addresses are in use and the object says so.
@@ -58,6 +58,19 @@ pub(crate) fn metallb_deleted(world: &Installed) -> Result<()> {
         world.kubectl.output(&[&config[..], &merge[..]].concat())
     };
     finalizer(r#"["example.com/keep"]"#)?;
+    // Where upstream's leaves a webhook with nobody behind.
+    let backend = r#"{"spec":{"bgpBackend":"frr-k8s"}}"#;
+    let backend = [
+        "-n",
+        NAMESPACE,
+        "patch",
+        "metallb",
+        "metallb",
+        "--type=merge",
+        "-p",
+        backend,
+    ];
+    world.kubectl.output(&backend)?;
     let delete = [
         "-n",
         NAMESPACE,
@@ -87,6 +100,13 @@ pub(crate) fn metallb_deleted(world: &Installed) -> Result<()> {
     world.kubectl.output(&wait)?;
     let left = product::operands(&world.kubectl)?;
     ensure!(left.is_empty(), "left behind: {left:?}");
+    let hooks = ["get", "validatingwebhookconfigurations", "-o", "name"];
+    let hooks = world.kubectl.output(&hooks)?;
+    let hooks: Vec<&str> = hooks
+        .lines()
+        .filter(|it| !it.ends_with(OPERATORS))
+        .collect();
+    ensure!(hooks.is_empty(), "left behind: {hooks:?}");
     for component in ["controller", "speaker"] {
         eventually(
             &format!("no pod of the {component} is left"),
@@ -139,5 +159,24 @@ pub(crate) fn operator_deleted(world: &Installed) -> Result<()> {
     std::thread::sleep(SOON);
     let left = left()?;
     ensure!(left.is_empty(), "left behind: {left:?}");
+    Ok(())
+}
+
+/// The operator's own, for the `MetalLB` object.
+const OPERATORS: &str = "/metallb-operator-webhook-configuration";
+
+/// Somebody deletes the namespace with everything in it, the operator too: it goes, and leaves
+/// nothing of the cluster's behind that was made for the `MetalLB` object.
+pub(crate) fn namespace_deleted(world: &Installed) -> Result<()> {
+    let delete = ["delete", "namespace", NAMESPACE, "--timeout=120s"];
+    let taken = within("the namespace is gone", SOON * 8, || {
+        world.kubectl.output(&delete).map(drop)
+    })?;
+    println!("  gone after {taken:.1?}");
+    let left = product::operands(&world.kubectl)?;
+    ensure!(left.is_empty(), "left behind: {left:?}");
+    let hooks = ["get", "validatingwebhookconfigurations", "-o", "name"];
+    let hooks = world.kubectl.output(&hooks)?;
+    ensure!(!hooks.contains("metallb"), "{hooks}");
     Ok(())
 }

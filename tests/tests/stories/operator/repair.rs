@@ -8,6 +8,7 @@ use metallb_tests::{
     product::{self, NAMESPACE},
 };
 
+use super::is_long;
 use crate::world::{Installed, SOON, within};
 
 /// The Secret is made anew, with the key that the speakers use, and they go on.
@@ -111,6 +112,35 @@ pub(crate) fn edited_by_hand(world: &Installed) -> Result<()> {
 /// While nothing changes, nothing is written.
 pub(crate) fn idle(world: &Installed) -> Result<()> {
     product::available(&world.kubectl)?;
+    let time = if is_long() { LONG } else { IDLE };
+    quiet(world, time)?;
+    println!("  in {time:?} of rest nothing was written");
+    Ok(())
+}
+
+/// Upstream's FRR mode makes the ConfigMap `frr-startup` anew with each look. Here none is needed
+/// with any backend, and nothing is written there either.
+pub(crate) fn idle_with_frr(world: &Installed) -> Result<()> {
+    let backend = |value: &str| -> Result<()> {
+        let patch = format!(r#"{{"spec":{{"bgpBackend":{value}}}}}"#);
+        let metallb = ["-n", NAMESPACE, "patch", "metallb", "metallb"];
+        let merge = ["--type=merge", "-p", &patch];
+        world.kubectl.output(&[&metallb[..], &merge[..]].concat())?;
+        for workload in ["deployment/controller", "daemonset/speaker"] {
+            product::rolled_out(&world.kubectl, NAMESPACE, workload)?;
+        }
+        eventually("all is as asked", SOON * 4, || world.is_said("Ready", ""))
+    };
+    backend(r#""frr""#)?;
+    quiet(world, IDLE / 3)?;
+    let maps = ["-n", NAMESPACE, "get", "configmaps", "-o", "name"];
+    let maps = world.kubectl.output(&maps)?;
+    ensure!(!maps.contains("frr-startup"), "{maps}");
+    backend("null")
+}
+
+/// Waits for the last write, and then sees none for so long.
+pub(crate) fn quiet(world: &Installed, time: Duration) -> Result<()> {
     let writes = || -> Result<Vec<String>> {
         let audited = world.cluster.audit()?.into_iter();
         let ours = audited.filter(|it| it.user.username.ends_with(":manager-account"));
@@ -139,14 +169,15 @@ pub(crate) fn idle(world: &Installed) -> Result<()> {
     })?;
     let before = writes()?.len();
     // So long is the rest that is looked at.
-    std::thread::sleep(IDLE);
+    std::thread::sleep(time);
     let since = writes()?.split_off(before);
-    ensure!(since.is_empty(), "in {IDLE:?} of rest: {since:?}");
+    ensure!(since.is_empty(), "in {time:?} of rest: {since:?}");
     Ok(())
 }
 
 /// How long nothing may be written.
 const IDLE: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_mins(10);
 /// What is applied comes one write after the other, closer than this.
 const QUIET: Duration = Duration::from_secs(2);
 

@@ -136,7 +136,7 @@ fn set_env(world: &Installed, variables: &[&str]) -> Result<()> {
     product::rolled_out(&world.kubectl, NAMESPACE, &deployment)
 }
 
-fn set_log_level(world: &Installed, level: &str) -> Result<()> {
+pub(super) fn set_log_level(world: &Installed, level: &str) -> Result<()> {
     let patch = format!(r#"{{"spec":{{"logLevel":{level}}}}}"#);
     let metallb = ["-n", NAMESPACE, "patch", "metallb", "metallb"];
     let merge = ["--type=merge", "-p", &patch];
