@@ -9,6 +9,7 @@ use metallb_crds::v1beta1::{MetalLB, MetalLBSpec};
 use metallb_crds::v1beta2::BGPPeer;
 use metallb_kit::watch::{Change, ObjectKey};
 
+use crate::api_server::{ApiServer, Told};
 use crate::frr_k8s::{FrrK8s, FrrNews};
 use crate::object::{Key, Kind};
 use crate::observed::{Fingerprint, Operand, Pod, Registration};
@@ -22,6 +23,8 @@ pub(crate) enum Source {
     Peers,
     FrrK8s,
     Extras,
+    ApiService,
+    ApiEndpoints,
 }
 
 /// One piece of news from a watch.
@@ -29,11 +32,17 @@ pub(crate) enum Source {
 pub(crate) enum News {
     MetalLB(Box<Change<MetalLB>>),
     Operand(Kind, Change<Operand>),
+    /// Whether the cluster has the definition of a kind that it may do without.
+    Served(Kind, bool),
     Pod(Change<Pod>),
     Peer(Box<Change<BGPPeer>>),
     FrrK8s(FrrNews),
     /// The ConfigMap with users' own lines for FRR, and whether there are any in it.
     Extras(Change<bool>),
+    /// Where the API server is, as its Service says.
+    ApiService(Change<Told>),
+    /// The same, as its endpoints say.
+    ApiEndpoints(Change<Told>),
 }
 
 /// All that decisions are made from.
@@ -47,6 +56,9 @@ pub(crate) struct Index {
     passwords: BTreeMap<ObjectKey, String>,
     pub(crate) memberlist: Memberlist,
     pub(crate) frr_k8s: FrrK8s,
+    pub(crate) api_server: ApiServer,
+    /// The kinds that the cluster has, of those that it may do without.
+    served: BTreeSet<Kind>,
     /// Since when the webhooks can be called, as far as this operator has seen.
     pub(crate) callable_since: Option<Instant>,
     /// The last spec that was valid, which stays in effect when an edit makes it invalid.
@@ -121,6 +133,8 @@ impl Source {
             Self::Peers,
             Self::FrrK8s,
             Self::Extras,
+            Self::ApiService,
+            Self::ApiEndpoints,
         ];
         others.into_iter().chain(operands)
     }
@@ -148,6 +162,13 @@ impl Index {
                 self.operands.remove(&Key::new(kind, key.name()));
             }
             News::Operand(kind, Change::Synced) => self.synced(Source::Operands(kind)),
+            News::Served(kind, true) => drop(self.served.insert(kind)),
+            News::Served(kind, false) => {
+                // They went with it.
+                self.served.remove(&kind);
+                self.operands.retain(|key, _| key.kind != kind);
+                self.attempts.retain(|key, _| key.kind != kind);
+            }
             News::Pod(Change::Apply(pod)) => {
                 self.pods.insert(pod.name.clone(), pod);
             }
@@ -180,7 +201,22 @@ impl Index {
                 Change::Listing => {}
                 Change::Synced => self.synced(Source::Extras),
             },
+            News::ApiService(change) => {
+                if self.api_server.handle(change) {
+                    self.synced(Source::ApiService);
+                }
+            }
+            News::ApiEndpoints(change) => {
+                if self.api_server.handle(change) {
+                    self.synced(Source::ApiEndpoints);
+                }
+            }
         }
+    }
+
+    /// Whether the cluster has the kind.
+    pub(crate) fn serves(&self, kind: Kind) -> bool {
+        kind.definition().is_none() || self.served.contains(&kind)
     }
 
     /// The Secrets that BGPPeers name.
@@ -467,6 +503,8 @@ mod tests {
         index.handle(News::Peer(Box::new(Change::Synced)));
         index.handle(News::FrrK8s(FrrNews::Synced));
         index.handle(News::Extras(Change::Synced));
+        index.handle(News::ApiService(Change::Synced));
+        index.handle(News::ApiEndpoints(Change::Synced));
         for kind in Kind::ALL {
             assert!(index.missing().contains(&Source::Operands(kind)));
             index.handle(News::Operand(kind, Change::Synced));

@@ -1,5 +1,6 @@
 //! The operator: turns the `MetalLB` object into everything that runs it, and keeps it so.
 
+mod api_server;
 mod apply;
 mod args;
 mod bundle;
@@ -8,6 +9,7 @@ mod collect;
 mod conditions;
 mod counters;
 mod decide;
+mod defined;
 mod frr_k8s;
 mod index;
 mod object;

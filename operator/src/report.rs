@@ -11,15 +11,15 @@ use metallb_crds::v1beta1::{ComponentStatus, MetalLB, MetalLBStatus, Versions};
 use metallb_kit::watch::ObjectKey;
 
 use crate::conditions::{
-    AVAILABLE, BY_ANNOTATION, DEGRADED, Health, PAUSED, READY, Standing, conditions, is_true,
+    AVAILABLE, BY_ANNOTATION, DEGRADED, Health, NOT_INSTALLED, PAUSED, READY, Standing, conditions,
+    is_true,
 };
 use crate::decide::{Outlook, is_leaving, is_protected};
 use crate::frr_k8s;
 use crate::index::Index;
 use crate::object::{Key, Kind};
 use crate::observed::{Workload, foreign_finalizers};
-use crate::platform::backend;
-use crate::settings::Settings;
+use crate::settings::{Images, Settings};
 
 /// A status to write, because it differs from the one that is there.
 #[derive(Debug)]
@@ -46,6 +46,8 @@ pub(crate) fn reports(
     wall: Timestamp,
 ) -> Vec<Report> {
     let unmanaged = index.unmanaged();
+    let spec = index.last_valid.as_ref();
+    let in_effect = spec.map_or_else(|| settings.clone(), |spec| settings.under(spec));
     let mut reports = Vec::new();
     for (key, metallb) in &index.metallbs {
         let before = metallb.status.clone().unwrap_or_default();
@@ -63,9 +65,9 @@ pub(crate) fn reports(
             Standing::Leaving { .. } => what_is_left(index, &before),
             Standing::InEffect(health) => MetalLBStatus {
                 versions: Some(versions(index, health, before.versions.as_ref())),
-                bgp_backend: Some(backend(&metallb.spec, settings.platform).to_owned()),
+                bgp_backend: Some(settings.backend(&metallb.spec).to_owned()),
                 platform: Some(settings.platform.to_string()),
-                components: components(settings, health, outlook),
+                components: components(&in_effect.images, health, outlook),
                 unmanaged: unmanaged.clone(),
                 ..MetalLBStatus::default()
             },
@@ -168,6 +170,7 @@ fn health<'a>(
     };
     let status = metallb.status.as_ref();
     let before = status.map(|status| status.conditions.as_slice());
+    let asked = metallb.spec.bgp_backend.as_deref();
     Health {
         invalid: validate(&metallb.spec, settings.frr_k8s_namespace.as_deref())
             .err()
@@ -178,10 +181,13 @@ fn health<'a>(
             .collect(),
         workloads: COMPONENTS.map(|(kind, name)| workload(kind, name)),
         pods: &index.pods,
-        bgp_backend: metallb.spec.bgp_backend.as_deref(),
+        bgp_backend: asked.or(settings
+            .is_external(&metallb.spec)
+            .then(|| settings.backend(&metallb.spec))),
         frr_k8s_namespace: frr_k8s::namespace(&metallb.spec, settings.frr_k8s_namespace.as_deref()),
-        lacks_frr_k8s: frr_k8s::is_external(&metallb.spec) && !index.frr_k8s.defined,
-        unused: frr_k8s::unused(&index.frr_k8s, metallb),
+        lacks_frr_k8s: settings.is_external(&metallb.spec) && !index.frr_k8s.defined,
+        unserved: &outlook.unserved,
+        unused: frr_k8s::unused(&index.frr_k8s, metallb, settings.backend(&metallb.spec)),
         waits: outlook
             .waits
             .iter()
@@ -213,8 +219,8 @@ fn versions(index: &Index, health: &Health<'_>, before: Option<&Versions>) -> Ve
     }
 }
 
-fn components(settings: &Settings, health: &Health<'_>, outlook: &Outlook) -> Vec<ComponentStatus> {
-    let images = [&settings.images.controller, &settings.images.speaker];
+fn components(images: &Images, health: &Health<'_>, outlook: &Outlook) -> Vec<ComponentStatus> {
+    let images = [&images.controller, &images.speaker];
     let all = COMPONENTS.into_iter().zip(images).zip(health.workloads);
     all.map(|(((kind, name), image), (_, workload))| {
         let waits = outlook.waits.iter().find(|(key, _)| key.name == name);
@@ -242,7 +248,7 @@ fn turns(before: &MetalLBStatus, after: &MetalLBStatus) -> Vec<Turn> {
             .find(|c| c.type_ == condition.type_);
         same.is_none_or(|b| b.status != condition.status || b.reason != condition.reason)
     };
-    let told = [AVAILABLE, DEGRADED, PAUSED];
+    let told = [AVAILABLE, DEGRADED, PAUSED, NOT_INSTALLED];
     let mut turns: Vec<Turn> = after
         .conditions
         .iter()
@@ -250,7 +256,7 @@ fn turns(before: &MetalLBStatus, after: &MetalLBStatus) -> Vec<Turn> {
         .filter(|condition| told.contains(&condition.type_.as_str()))
         .filter(is_new)
         .map(|condition| Turn {
-            is_warning: condition.type_ == DEGRADED,
+            is_warning: [DEGRADED, NOT_INSTALLED].contains(&condition.type_.as_str()),
             reason: condition.reason.clone(),
             message: condition.message.clone(),
         })
