@@ -88,23 +88,20 @@ fn of_service(service: &Service) -> BTreeSet<SocketAddr> {
     let ips = spec.and_then(|it| it.cluster_ips.as_ref());
     let ports = spec.and_then(|it| it.ports.as_ref());
     let ports = ports.into_iter().flatten().map(|it| it.port);
-    each(ips.into_iter().flatten(), ports)
+    each(ips.into_iter().flatten(), &ports.collect::<Vec<_>>())
 }
 
 fn of_endpoints(slice: &EndpointSlice) -> BTreeSet<SocketAddr> {
     let ips = slice.endpoints.iter().flat_map(|it| &it.addresses);
     let ports = slice.ports.iter().flatten().filter_map(|it| it.port);
-    each(ips, ports)
+    each(ips, &ports.collect::<Vec<_>>())
 }
 
 /// Each port at each address.
-fn each<'a>(
-    ips: impl Iterator<Item = &'a String>,
-    ports: impl Iterator<Item = i32> + Clone,
-) -> BTreeSet<SocketAddr> {
+fn each<'a>(ips: impl Iterator<Item = &'a String>, ports: &[i32]) -> BTreeSet<SocketAddr> {
     let ips = ips.filter_map(|it| it.parse::<IpAddr>().ok());
     ips.flat_map(|ip| {
-        let ports = ports.clone().filter_map(|port| u16::try_from(port).ok());
+        let ports = ports.iter().filter_map(|&port| u16::try_from(port).ok());
         ports.map(move |port| SocketAddr::new(ip, port))
     })
     .collect()

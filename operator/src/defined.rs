@@ -37,7 +37,7 @@ struct Definition {
 struct Watch<K, W> {
     definition: BoxStream<'static, Change<Definition>>,
     /// Starts to watch the objects.
-    watch: W,
+    begin: W,
     /// While there is a definition.
     objects: Option<BoxStream<'static, Change<K>>>,
     /// Until when [`Defined::Synced`] is held back; nothing once it was said.
@@ -57,7 +57,7 @@ where
     let this = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let watch = Watch {
         definition: watch_with(Api::all(client.clone()), this),
-        watch,
+        begin: watch,
         objects: None,
         patience: Some(Instant::now() + PATIENCE),
     };
@@ -95,7 +95,7 @@ impl<K, W: Fn() -> BoxStream<'static, Change<K>>> Watch<K, W> {
         match change {
             Change::Apply(definition) if is_established(definition) => {
                 if self.objects.is_none() {
-                    self.objects = Some((self.watch)());
+                    self.objects = Some((self.begin)());
                 }
                 Some(Defined::Definition(true))
             }

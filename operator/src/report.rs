@@ -170,7 +170,7 @@ fn health<'a>(
     };
     let status = metallb.status.as_ref();
     let before = status.map(|status| status.conditions.as_slice());
-    let asked = metallb.spec.bgp_backend.as_deref();
+    let backend = settings.backend(&metallb.spec);
     Health {
         invalid: validate(&metallb.spec, settings.frr_k8s_namespace.as_deref())
             .err()
@@ -181,13 +181,15 @@ fn health<'a>(
             .collect(),
         workloads: COMPONENTS.map(|(kind, name)| workload(kind, name)),
         pods: &index.pods,
-        bgp_backend: asked.or(settings
-            .is_external(&metallb.spec)
-            .then(|| settings.backend(&metallb.spec))),
+        bgp_backend: if settings.is_external(&metallb.spec) {
+            Some(backend)
+        } else {
+            metallb.spec.bgp_backend.as_deref()
+        },
         frr_k8s_namespace: frr_k8s::namespace(&metallb.spec, settings.frr_k8s_namespace.as_deref()),
         lacks_frr_k8s: settings.is_external(&metallb.spec) && !index.frr_k8s.defined,
         unserved: &outlook.unserved,
-        unused: frr_k8s::unused(&index.frr_k8s, metallb, settings.backend(&metallb.spec)),
+        unused: frr_k8s::unused(&index.frr_k8s, metallb, backend),
         waits: outlook
             .waits
             .iter()

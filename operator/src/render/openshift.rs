@@ -37,9 +37,9 @@ pub(super) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
     vec![inputs.object(kind, Component::Speaker, SCC, body)]
 }
 
-/// The SecurityContextConstraints of speakers.
+/// The `SecurityContextConstraints` of speakers.
 pub(super) const SCC: &str = "metallb-speaker";
-/// On pods: which SecurityContextConstraints they want.
+/// On pods: which `SecurityContextConstraints` they want.
 pub(super) const REQUIRED_SCC: &str = "openshift.io/required-scc";
 
 pub(super) fn is_it(inputs: &Inputs<'_>) -> bool {

@@ -35,7 +35,7 @@ pub(crate) struct Rule {
 pub(crate) const MEMBERLIST_SECRET: &str = "metallb-memberlist";
 /// The Secret with the certificates of the operators' webhooks.
 pub(crate) const OPERATOR_SECRET: &str = "metallb-operator-webhook-server-cert";
-/// The Secret with the token that Prometheus shows where there are PodMonitors.
+/// The Secret with the token that Prometheus shows where there are `PodMonitors`.
 pub(crate) const METRICS_TOKEN: &str = "metrics-token";
 /// The Lease of the operators.
 pub(crate) const OPERATOR_LEASE: &str = "metallb.io.metallboperator";
@@ -178,7 +178,7 @@ pub(crate) fn reads_metrics() -> Rule {
     }
 }
 
-/// On OpenShift: pods of an account may be as these SecurityContextConstraints say.
+/// On OpenShift: pods of an account may be as these `SecurityContextConstraints` say.
 pub(crate) fn uses(constraints: &str) -> Rule {
     rule(SECURITY, &[CONSTRAINTS], &["use"]).named(constraints)
 }

@@ -9,7 +9,6 @@ fn openshift() -> Settings {
     }
 }
 
-/// As strictly as the SecurityContextConstraints have it.
 #[test]
 fn what_is_otherwise_on_openshift() {
     let spec = json!({ "bgpBackend": "frr", "monitoring": { "type": "ServiceMonitor" } });
