@@ -153,7 +153,7 @@ fn title(name: &str) -> String {
 }
 
 /// Words that are not written as others are, as names of fields and kinds have them.
-const WORDS: [(&str, &str); 22] = [
+const WORDS: [(&str, &str); 25] = [
     ("MetalLB", "MetalLB"),
     ("frrk8s", "FRR-K8s"),
     ("frrK8s", "FRR-K8s"),
@@ -176,6 +176,9 @@ const WORDS: [(&str, &str); 22] = [
     ("vrf", "VRF"),
     ("ebgp", "EBGP"),
     ("TTL", "TTL"),
+    ("LB", "LB"),
+    ("api", "API"),
+    ("wan", "WAN"),
 ];
 /// Fields whose types are Kubernetes' own, and described there.
 const KUBERNETES_OWN: [&str; 4] = ["affinity", "conditions", "resources", "claims"];
@@ -188,6 +191,7 @@ mod tests {
     fn names_become_titles() {
         for (name, expected) in [
             ("bgpBackend", "BGP backend"),
+            ("ignoreExcludeLB", "Ignore exclude LB"),
             ("frrk8sConfig", "FRR-K8s config"),
             ("IPAddressPool", "IP address pool"),
             ("BGPPeer", "BGP peer"),
