@@ -93,7 +93,7 @@ fn policies_let_out_to_the_api_server(world: &Installed) -> Result<()> {
     Ok(())
 }
 
-/// As Prometheus would by the PodMonitors: with the token that they name, which opens nothing else.
+/// As Prometheus would by the `PodMonitors`: with the token that they name, which opens nothing else.
 fn scraped(world: &Installed) -> Result<()> {
     let token = eventually("the token is made", SOON, || {
         let data = "go-template={{if .data.token}}{{.data.token | base64decode}}{{end}}";
