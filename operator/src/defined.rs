@@ -127,3 +127,57 @@ fn is_established(definition: &Definition) -> bool {
 
 /// How long another's objects may take to come before we go on without.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn definition(established: &str) -> Change<Definition> {
+        let definition = json!({
+            "metadata": { "name": "a" },
+            "status": { "conditions": [{ "type": "Established", "status": established }] },
+        });
+        Change::Apply(serde_json::from_value(definition).expect("a definition"))
+    }
+
+    /// What is told, in words, of a definition to which all this happens while there is one object.
+    async fn told(happens: Vec<Change<Definition>>, count: usize) -> Vec<String> {
+        let mut watch = Watch {
+            definition: stream::iter(happens).chain(stream::pending()).boxed(),
+            begin: || {
+                let all = stream::iter([Change::Listing, Change::Apply(7), Change::Synced]);
+                all.chain(stream::pending()).boxed()
+            },
+            objects: None,
+            patience: Some(Instant::now() + PATIENCE),
+        };
+        let mut told = Vec::new();
+        for _ in 0..count {
+            told.push(format!("{:?}", watch.next().await));
+        }
+        told
+    }
+
+    #[tokio::test]
+    async fn without_a_definition_all_has_been_told_at_once() {
+        let none = vec![Change::Listing, Change::Synced];
+        assert_eq!(told(none, 1).await, ["Synced"]);
+    }
+
+    #[tokio::test]
+    async fn objects_are_told_while_there_is_a_definition() {
+        let later = vec![Change::Listing, Change::Synced, definition("True")];
+        let there = ["Definition(true)", "Object(Apply(7))"];
+        assert_eq!(told(later, 3).await, ["Synced", there[0], there[1]]);
+        // It takes a moment until it is in effect.
+        let soon = vec![definition("False"), definition("True")];
+        let told = told(soon, 4).await;
+        assert_eq!(
+            told,
+            ["Definition(false)", there[0], there[1], "Synced"],
+            "all has been told when the objects have"
+        );
+    }
+}
