@@ -34,15 +34,21 @@ pub(crate) fn monitors_and_policies(world: &Installed) -> Result<()> {
     }
     let of_services = ["controller-monitor", "speaker-monitor"];
     there(world, "servicemonitors", &of_services)?;
-    let service = world.kubectl.json(&[
-        "-n",
-        NAMESPACE,
-        "get",
-        "endpoints",
-        "speaker-monitor-service",
-    ])?;
-    let found = service["subsets"][0]["addresses"].as_array().map(Vec::len);
-    ensure!(found == Some(3), "the Service finds {service}");
+    eventually("the Service of speakers finds three", SOON, || {
+        let endpoints = [
+            "-n",
+            NAMESPACE,
+            "get",
+            "endpoints",
+            "speaker-monitor-service",
+        ];
+        let endpoints = world.kubectl.json(&endpoints)?;
+        let found = endpoints["subsets"][0]["addresses"].as_array();
+        Ok(match found.map(Vec::len) {
+            Some(3) => Ok(()),
+            _ => Err(endpoints["subsets"].to_string()),
+        })
+    })?;
 
     want(world, r#"{"monitoring":{"type":"PodMonitor"}}"#)?;
     there(world, "podmonitors", &["controller", "speaker"])?;
