@@ -65,22 +65,19 @@ fn read<K: kube::Resource>(
     addresses: impl Fn(&K) -> BTreeSet<SocketAddr>,
 ) -> Change<Told> {
     match change {
-        Change::Apply(object) => {
-            let mut by = ObjectKey::of(&object);
-            // A Service and a slice of endpoints may have one name.
-            by.namespace = std::any::type_name::<K>().into();
-            Change::Apply(Told {
-                by,
-                addresses: addresses(&object),
-            })
-        }
-        Change::Delete(mut by) => {
-            by.namespace = std::any::type_name::<K>().into();
-            Change::Delete(by)
-        }
+        Change::Apply(object) => Change::Apply(Told {
+            by: key::<K>(object.meta().name.as_deref().unwrap_or_default()),
+            addresses: addresses(&object),
+        }),
+        Change::Delete(gone) => Change::Delete(key::<K>(gone.name())),
         Change::Listing => Change::Listing,
         Change::Synced => Change::Synced,
     }
+}
+
+/// A Service and a slice of endpoints may have one name.
+fn key<K>(name: &str) -> ObjectKey {
+    ObjectKey::new(std::any::type_name::<K>(), name)
 }
 
 fn of_service(service: &Service) -> BTreeSet<SocketAddr> {
