@@ -31,6 +31,7 @@ pub fn rules() -> Vec<Rule> {
         bgp_advertisements(),
         peers(),
         communities(),
+        metallbs(),
     ]
     .concat()
 }
@@ -143,6 +144,17 @@ fn bgp_advertisements() -> Vec<Rule> {
         rules.extend(selector_list(kind, "spec", list));
     }
     rules
+}
+
+fn metallbs() -> Vec<Rule> {
+    ["controllerConfig", "speakerConfig"]
+        .map(|config| {
+            let field = format!("spec.{config}.labels");
+            let rule = "!('app' in self) && !('component' in self)".to_owned();
+            let message = "labels app and component are what the pods are found by";
+            new("MetalLB", &field, rule, message)
+        })
+        .into()
 }
 
 fn communities() -> Vec<Rule> {

@@ -34,6 +34,15 @@ pub(crate) fn optional<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema
     T::json_schema(generator)
 }
 
+/// A number, or a percentage, of things of which there is at least one.
+pub(crate) fn some_of_all(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "x-kubernetes-int-or-string": true,
+        "minimum": 1,
+        "pattern": "^(100|[1-9][0-9]?)%$",
+    })
+}
+
 /// A list of label selectors. The API server checks neither keys nor operators here.
 pub(crate) fn label_selectors(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "array", "items": label_selector(generator)})
@@ -235,13 +244,16 @@ fn tidy(schema: &mut Value) {
         *text = unwrapped(text);
     }
     if schema.contains_key("x-kubernetes-int-or-string") {
-        // After kube's rewriting, which would lift `type` out of `anyOf`. All of ours are quantities.
-        schema.remove("description");
+        // After kube's rewriting, which would lift `type` out of `anyOf`. Kubernetes' own types have
+        // quantities alone.
+        if !schema.contains_key("pattern") {
+            schema.remove("description");
+            schema.insert("pattern".to_owned(), QUANTITY.into());
+        }
         schema.insert(
             "anyOf".to_owned(),
             json!([{"type": "integer"}, {"type": "string"}]),
         );
-        schema.insert("pattern".to_owned(), QUANTITY.into());
     }
     whole_numbers(schema);
     signed_format(schema);

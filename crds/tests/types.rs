@@ -212,7 +212,17 @@ fn the_metallb_object_survives_reading_and_writing() {
         ]}},
         "annotations": {"a": "b"},
         "resources": {"limits": {"cpu": "1"}, "claims": [{"name": "c"}]},
+        "labels": {"a": "b"},
+        "image": "i",
+        "livenessProbe": {"initialDelaySeconds": 1, "periodSeconds": 2},
+        "readinessProbe": {"timeoutSeconds": 3, "failureThreshold": 4},
     });
+    let with = |more: Value| {
+        let mut config = config.clone();
+        let fields = config.as_object_mut().expect("an object");
+        fields.extend(more.as_object().expect("an object").clone());
+        config
+    };
     let toleration =
         json!({"key": "k", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5});
     let mut metallb = with_spec(
@@ -226,8 +236,25 @@ fn the_metallb_object_survives_reading_and_writing() {
             "loadBalancerClass": "example.com/metallb",
             "controllerNodeSelector": {"c": "d"},
             "controllerTolerations": [toleration],
-            "controllerConfig": config,
-            "speakerConfig": config,
+            "controllerConfig": with(json!({"replicas": 3})),
+            "speakerConfig": with(json!({
+                "updateStrategy": {
+                    "type": "RollingUpdate",
+                    "rollingUpdate": {"maxUnavailable": "10%"},
+                },
+                "excludeInterfaces": [],
+                "ignoreExcludeLB": true,
+                "memberlist": {"bindPort": 9122, "wanConfig": true},
+            })),
+            "imageRegistry": "r",
+            "imagePullSecrets": [{"name": "s"}],
+            "monitoring": {
+                "type": "PodMonitor",
+                "labels": {"a": "b"},
+                "interval": "1m",
+                "prometheus": {"namespace": "n", "serviceAccountName": "p"},
+            },
+            "networkPolicies": {"enabled": true, "apiServer": "Addresses"},
             "bgpBackend": "frr-k8s",
             "frrk8sConfig": {"alwaysBlock": ["10.0.0.0/8"], "namespace": "n", "secretPassthrough": true},
         }),

@@ -89,13 +89,14 @@ impl Classes {
 
     /// A line for each class that `spec` names and that there is not.
     pub(crate) fn missing(&self, spec: &MetalLBSpec) -> Vec<String> {
+        let (controller, speaker) = (&spec.controller_config, &spec.speaker_config);
         let configs = [
-            ("controllerConfig", &spec.controller_config),
-            ("speakerConfig", &spec.speaker_config),
+            ("controllerConfig", controller.as_ref().map(|it| &it.pods)),
+            ("speakerConfig", speaker.as_ref().map(|it| &it.pods)),
         ];
         let configs = configs
             .into_iter()
-            .filter_map(|(field, it)| Some((field, it.as_ref()?)));
+            .filter_map(|(field, it)| Some((field, it?)));
         let named = configs.flat_map(
             |(
                 field,

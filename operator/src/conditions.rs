@@ -5,7 +5,7 @@ mod trouble;
 
 pub(crate) use trouble::older;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use metallb_config::Advice;
 
 use crate::frr_k8s::Unused;
+use crate::object::Kind;
 use crate::observed::{Pod, Workload};
 
 /// How things stand with one `MetalLB` object.
@@ -59,6 +60,8 @@ pub(crate) struct Health<'a> {
     pub(crate) frr_k8s_namespace: Option<&'a str>,
     /// It is to speak BGP, and is not there.
     pub(crate) lacks_frr_k8s: bool,
+    /// What was asked for and cannot be made, since the cluster does not have its kind.
+    pub(crate) unserved: &'a BTreeSet<Kind>,
     /// What users wrote and has no effect.
     pub(crate) unused: Unused,
     /// Steps of a rollout that wait for others, in words.
@@ -96,6 +99,9 @@ pub(crate) const RECONCILING: &str = "Reconciling";
 pub(crate) const STALLED: &str = "Stalled";
 /// Nothing is changed. Only while that is so.
 pub(crate) const PAUSED: &str = "Paused";
+/// Something that others have to install first was asked for. Nothing waits for it. Only while that
+/// is so.
+pub(crate) const NOT_INSTALLED: &str = "NotInstalled";
 
 /// It works, and does not do what somebody may expect. Only while that is so.
 pub(crate) const WARNING: &str = "Warning";
@@ -178,6 +184,7 @@ impl Standing<'_> {
 
     /// Each condition with what is to be said of it, in order.
     fn verdicts(&self) -> Vec<(&'static str, Verdict)> {
+        let mut not_installed = None;
         let (legacy, ready, paused, warning) = match self {
             Self::Ignored { reason, message } => (
                 [
@@ -220,6 +227,7 @@ impl Standing<'_> {
             Self::InEffect(health) => {
                 let legacy = health.verdicts();
                 let ready = health.ready(&legacy);
+                not_installed = health.not_installed();
                 (legacy, ready, health.paused(), health.warning())
             }
         };
@@ -238,6 +246,7 @@ impl Standing<'_> {
             .chain(more)
             .chain(paused.map(|it| (PAUSED, it)))
             .chain(warning.map(|it| (WARNING, it)))
+            .chain(not_installed.map(|it| (NOT_INSTALLED, it)))
             .collect()
     }
 }
@@ -327,10 +336,35 @@ impl Health<'_> {
         ))
     }
 
+    /// What the cluster has to have first.
+    fn not_installed(&self) -> Option<Verdict> {
+        let of_prometheus = [Kind::ServiceMonitor, Kind::PodMonitor];
+        let (kind, reason, what_to_do) = match self.unserved.first()? {
+            kind if of_prometheus.contains(kind) => (
+                kind,
+                "PrometheusOperatorNotInstalled",
+                "install the Prometheus operator, or do without (spec.monitoring.type: None)",
+            ),
+            kind => (
+                kind,
+                "DefinitionNotInstalled",
+                "this is no OpenShift as it should be",
+            ),
+        };
+        let message = format!(
+            "no {} is made, since the cluster has no definition {}: {what_to_do}. All else goes on, \
+             and it is made as soon as there is one",
+            kind.names().1,
+            kind.definition().unwrap_or_default(),
+        );
+        Some(Verdict::yes(reason, &message))
+    }
+
     /// What is no trouble and should be known.
     fn notes(&self) -> String {
         let alone = (!self.unmanaged.is_empty()).then(|| unmanaged(self.unmanaged));
-        let notes = self.unused.notes.iter().chain(&alone);
+        let missing = self.not_installed().map(|it| it.message);
+        let notes = self.unused.notes.iter().chain(&alone).chain(&missing);
         notes.fold(String::new(), |all, note| all + "; " + note)
     }
 

@@ -5,7 +5,7 @@ mod age;
 mod leftovers;
 mod rollout;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,6 @@ use metallb_crds::v1beta1::{MetalLB, MetalLBSpec};
 use metallb_kit::watch::ObjectKey;
 use serde_json::Value;
 
-use crate::frr_k8s;
 use crate::index::{Due, Index};
 use crate::object::{Key, Kind, Object};
 use crate::observed::{FINALIZER, Operand, Workload, is_switched_on};
@@ -37,6 +36,8 @@ pub(crate) struct Plan {
 pub(crate) struct Outlook {
     /// The form that each object is to have, as a hash.
     pub(crate) wanted: BTreeMap<Key, u64>,
+    /// The kinds of what cannot be made, since the cluster does not have them.
+    pub(crate) unserved: BTreeSet<Kind>,
     /// What waits for another step of a rollout, and for which.
     pub(crate) waits: Vec<(Key, String)>,
     /// The version of a newer operator that was at work here: nothing is done.
@@ -103,7 +104,10 @@ pub(crate) fn valid_spec<'a>(index: &'a Index, settings: &Settings) -> Option<&'
 pub(crate) fn speakers_write(index: &Index, settings: &Settings) -> bool {
     let metallb = index.metallbs.get(&own_key(settings));
     metallb.is_some_and(|it| !is_leaving(it))
-        && index.last_valid.as_ref().is_some_and(frr_k8s::is_external)
+        && index
+            .last_valid
+            .as_ref()
+            .is_some_and(|spec| settings.is_external(spec))
 }
 
 /// What to do about objects.
@@ -189,8 +193,8 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
     if leftovers::look_for_predecessors(index, metallb, plan) {
         return;
     }
-    let external = frr_k8s::is_external(spec);
-    if !external {
+    let settings = &settings.under(spec);
+    if !settings.is_external(spec) {
         leftovers::look(index, plan);
     }
     let objects = wanted(index, settings, metallb, spec, plan, now);
@@ -201,6 +205,11 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
         })
         .collect::<Vec<_>>();
     for mut object in objects {
+        // It is made as soon as there is a definition of it.
+        if !index.serves(object.key.kind) {
+            plan.outlook.unserved.insert(object.key.kind);
+            continue;
+        }
         // Pods without their account could not start. When it is there, that is news, and all is
         // decided anew.
         if !complete(index, &mut object) {
@@ -219,7 +228,7 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
     // What is not wanted goes last: what replaces it is there by then.
     plan.actions.extend(stale);
     leftovers::predecessors_replaced(index, plan);
-    if !external {
+    if !settings.is_external(spec) {
         leftovers::replaced(index, plan);
     }
 }
@@ -235,13 +244,10 @@ pub(crate) fn wanted(
 ) -> Vec<Object> {
     render(&Inputs {
         spec,
-        namespace: &settings.namespace,
+        settings,
         uid: Some(metallb.meta().uid.as_deref().unwrap_or_default()),
-        images: &settings.images,
-        ports: settings.ports,
-        platform: settings.platform,
-        frr_k8s_namespace: settings.frr_k8s_namespace.as_deref(),
-        writes_for_frr_k8s: frr_k8s::is_external(spec)
+        api_server: &index.api_server.addresses(),
+        writes_for_frr_k8s: settings.is_external(spec)
             || index.frr_k8s.must_look()
             || index.frr_k8s.leftovers().next().is_some(),
         existing_memberlist_key: index.memberlist.existing.as_deref(),

@@ -70,12 +70,16 @@ async fn differences(args: &DiffArgs) -> Result<Vec<String>> {
     let now = Instant::now();
     index.note(now);
     let mut plan = Plan::default();
+    let settings = settings.under(&metallb.spec);
     let objects = wanted(&index, &settings, &metallb, &metallb.spec, &mut plan, now);
     let stale: Vec<Key> = stale(&index, &objects)
         .map(|(key, _)| key.clone())
         .collect();
     let mut all = Vec::new();
     for mut object in objects {
+        if !index.serves(object.key.kind) {
+            continue;
+        }
         // Of an account that is to be made the uid is not known.
         complete(&index, &mut object);
         let seen = index.operands.get(&object.key);

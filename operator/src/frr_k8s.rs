@@ -77,12 +77,7 @@ impl FrrK8s {
     }
 }
 
-/// Whether speakers write for an FRR-K8s that somebody else runs.
-pub(crate) fn is_external(spec: &MetalLBSpec) -> bool {
-    spec.bgp_backend.as_deref() == Some("frr-k8s-external")
-}
-
-/// Where that FRR-K8s is: as the object says or, unless it does, as the operator was told.
+/// Where the FRR-K8s is that speakers write for: as the object says or, unless it does, as the operator was told.
 pub(crate) fn namespace<'a>(spec: &'a MetalLBSpec, default: Option<&'a str>) -> Option<&'a str> {
     let config = spec.frrk8s_config.as_ref();
     let named = config.and_then(|config| config.namespace.as_deref());

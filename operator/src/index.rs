@@ -10,6 +10,7 @@ use metallb_crds::v1beta1::{MetalLB, MetalLBSpec};
 use metallb_crds::v1beta2::BGPPeer;
 use metallb_kit::watch::{Change, ObjectKey};
 
+use crate::api_server::{ApiServer, Told};
 use crate::classes::{Class, Classes};
 use crate::frr_k8s::{FrrK8s, FrrNews};
 use crate::object::{Key, Kind};
@@ -26,6 +27,8 @@ pub(crate) enum Source {
     Peers,
     FrrK8s,
     Extras,
+    ApiService,
+    ApiEndpoints,
 }
 
 /// One piece of news from a watch.
@@ -33,6 +36,8 @@ pub(crate) enum Source {
 pub(crate) enum News {
     MetalLB(Box<Change<MetalLB>>),
     Operand(Kind, Change<Operand>),
+    /// Whether the cluster has the definition of a kind that it may do without.
+    Served(Kind, bool),
     Pod(Change<Pod>),
     Peer(Box<Change<BGPPeer>>),
     FrrK8s(FrrNews),
@@ -44,6 +49,10 @@ pub(crate) enum News {
     Advice(Vec<Advice>),
     /// A class of pods.
     Class(Class, Change<String>),
+    /// Where the API server is, as its Service says.
+    ApiService(Change<Told>),
+    /// The same, as its endpoints say.
+    ApiEndpoints(Change<Told>),
 }
 
 /// All that decisions are made from.
@@ -63,6 +72,9 @@ pub(crate) struct Index {
     pub(crate) rights: Rights,
     /// What MetalLB's own operator left, once that was looked for.
     pub(crate) predecessors: Option<Leftovers>,
+    pub(crate) api_server: ApiServer,
+    /// The kinds that the cluster has, of those that it may do without.
+    served: BTreeSet<Kind>,
     /// Since when the webhooks can be called, as far as this operator has seen.
     pub(crate) callable_since: Option<Instant>,
     /// The last spec that was valid, which stays in effect when an edit makes it invalid.
@@ -158,6 +170,8 @@ impl Source {
             Self::Peers,
             Self::FrrK8s,
             Self::Extras,
+            Self::ApiService,
+            Self::ApiEndpoints,
         ];
         others.into_iter().chain(operands)
     }
@@ -185,6 +199,13 @@ impl Index {
                 self.operands.remove(&Key::new(kind, key.name()));
             }
             News::Operand(kind, Change::Synced) => self.synced(Source::Operands(kind)),
+            News::Served(kind, true) => drop(self.served.insert(kind)),
+            News::Served(kind, false) => {
+                // They went with it.
+                self.served.remove(&kind);
+                self.operands.retain(|key, _| key.kind != kind);
+                self.attempts.retain(|key, _| key.kind != kind);
+            }
             News::Pod(Change::Apply(pod)) => {
                 self.pods.insert(pod.name.clone(), pod);
             }
@@ -220,7 +241,22 @@ impl Index {
             },
             News::Advice(advice) => self.advice = Some(advice),
             News::Class(class, change) => self.classes.handle(class, change),
+            News::ApiService(change) => {
+                if self.api_server.handle(change) {
+                    self.synced(Source::ApiService);
+                }
+            }
+            News::ApiEndpoints(change) => {
+                if self.api_server.handle(change) {
+                    self.synced(Source::ApiEndpoints);
+                }
+            }
         }
+    }
+
+    /// Whether the cluster has the kind.
+    pub(crate) fn serves(&self, kind: Kind) -> bool {
+        kind.definition().is_none() || self.served.contains(&kind)
     }
 
     /// The Secrets that BGPPeers name.
@@ -521,6 +557,8 @@ mod tests {
         index.handle(News::Peer(Box::new(Change::Synced)));
         index.handle(News::FrrK8s(FrrNews::Synced));
         index.handle(News::Extras(Change::Synced));
+        index.handle(News::ApiService(Change::Synced));
+        index.handle(News::ApiEndpoints(Change::Synced));
         for kind in Kind::ALL {
             assert!(index.missing().contains(&Source::Operands(kind)));
             index.handle(News::Operand(kind, Change::Synced));

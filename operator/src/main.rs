@@ -1,5 +1,6 @@
 //! The operator: turns the `MetalLB` object into everything that runs it, and keeps it so.
 
+mod api_server;
 mod apply;
 mod args;
 mod bundle;
@@ -9,6 +10,7 @@ mod collect;
 mod conditions;
 mod counters;
 mod decide;
+mod defined;
 mod definitions;
 mod diff;
 mod export;

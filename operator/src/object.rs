@@ -12,11 +12,17 @@ pub(crate) enum Kind {
     ClusterRoleBinding,
     Role,
     RoleBinding,
+    /// OpenShift's: what pods may be like. Without it no speaker is let in.
+    SecurityContextConstraints,
     Secret,
     ConfigMap,
     Service,
+    NetworkPolicy,
     Deployment,
     DaemonSet,
+    /// The Prometheus operator's, as the next one.
+    ServiceMonitor,
+    PodMonitor,
     /// Sends the API server to the controller's pods, so it comes after them and goes before.
     ValidatingWebhookConfiguration,
 }
@@ -36,17 +42,21 @@ pub(crate) struct Object {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::ServiceAccount,
         Self::ClusterRole,
         Self::ClusterRoleBinding,
         Self::Role,
         Self::RoleBinding,
+        Self::SecurityContextConstraints,
         Self::Secret,
         Self::ConfigMap,
         Self::Service,
+        Self::NetworkPolicy,
         Self::Deployment,
         Self::DaemonSet,
+        Self::ServiceMonitor,
+        Self::PodMonitor,
         Self::ValidatingWebhookConfiguration,
     ];
 
@@ -69,8 +79,23 @@ impl Kind {
     pub(crate) fn is_namespaced(self) -> bool {
         !matches!(
             self,
-            Self::ClusterRole | Self::ClusterRoleBinding | Self::ValidatingWebhookConfiguration
+            Self::ClusterRole
+                | Self::ClusterRoleBinding
+                | Self::SecurityContextConstraints
+                | Self::ValidatingWebhookConfiguration
         )
+    }
+
+    /// The definition of a kind that a cluster may do without; none of those that all have.
+    pub(crate) fn definition(self) -> Option<&'static str> {
+        match self {
+            Self::SecurityContextConstraints => {
+                Some("securitycontextconstraints.security.openshift.io")
+            }
+            Self::ServiceMonitor => Some("servicemonitors.monitoring.coreos.com"),
+            Self::PodMonitor => Some("podmonitors.monitoring.coreos.com"),
+            _ => None,
+        }
     }
 
     /// Whether objects of this kind run pods.
@@ -81,17 +106,26 @@ impl Kind {
     /// Group, kind and plural; every kind here is served as `v1`.
     pub(crate) fn names(self) -> (&'static str, &'static str, &'static str) {
         const RBAC: &str = "rbac.authorization.k8s.io";
+        const PROMETHEUS: &str = "monitoring.coreos.com";
         match self {
             Self::ServiceAccount => ("", "ServiceAccount", "serviceaccounts"),
             Self::ClusterRole => (RBAC, "ClusterRole", "clusterroles"),
             Self::ClusterRoleBinding => (RBAC, "ClusterRoleBinding", "clusterrolebindings"),
             Self::Role => (RBAC, "Role", "roles"),
             Self::RoleBinding => (RBAC, "RoleBinding", "rolebindings"),
+            Self::SecurityContextConstraints => (
+                "security.openshift.io",
+                "SecurityContextConstraints",
+                "securitycontextconstraints",
+            ),
             Self::Secret => ("", "Secret", "secrets"),
             Self::ConfigMap => ("", "ConfigMap", "configmaps"),
             Self::Service => ("", "Service", "services"),
+            Self::NetworkPolicy => ("networking.k8s.io", "NetworkPolicy", "networkpolicies"),
             Self::Deployment => ("apps", "Deployment", "deployments"),
             Self::DaemonSet => ("apps", "DaemonSet", "daemonsets"),
+            Self::ServiceMonitor => (PROMETHEUS, "ServiceMonitor", "servicemonitors"),
+            Self::PodMonitor => (PROMETHEUS, "PodMonitor", "podmonitors"),
             Self::ValidatingWebhookConfiguration => (
                 "admissionregistration.k8s.io",
                 "ValidatingWebhookConfiguration",

@@ -1,10 +1,9 @@
-//! What the cluster is, and what follows from that where the `MetalLB` object says nothing.
+//! What the cluster is.
 
 use std::fmt;
 use std::time::Duration;
 
 use kube::Client;
-use metallb_crds::v1beta1::MetalLBSpec;
 
 /// What the cluster is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,15 +42,6 @@ impl fmt::Display for Platform {
             Self::OpenShift => "OpenShift",
         })
     }
-}
-
-/// The BGP backend in effect: the chosen one or, without a choice, that of the platform.
-pub(crate) fn backend(spec: &MetalLBSpec, platform: Platform) -> &str {
-    let chosen = spec.bgp_backend.as_deref().filter(|it| !it.is_empty());
-    chosen.unwrap_or(match platform {
-        Platform::Kubernetes => "frr",
-        Platform::OpenShift => "frr-k8s",
-    })
 }
 
 const ROUTES: &str = "route.openshift.io";

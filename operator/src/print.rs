@@ -10,10 +10,9 @@ use rand::random;
 
 use crate::args::BundleArgs;
 use crate::bundle::{self, Bundle, File};
-use crate::platform::Platform;
 use crate::render::{Inputs, Install, Part, Standalone, Webhooks, install, render};
-use crate::settings::{Images, Ports};
-use crate::{VERSION, frr_k8s, yaml};
+use crate::settings::Settings;
+use crate::{VERSION, yaml};
 
 /// What installs the operator.
 pub(crate) fn manifests(image: &str, namespace: &str) {
@@ -75,22 +74,15 @@ pub(crate) fn bundle(args: &BundleArgs) {
 /// What the `MetalLB` object in `file` is turned into.
 pub(crate) fn operands(file: &Path, image: &str) -> anyhow::Result<()> {
     let metallb = read(file)?;
+    let namespace = metallb.metadata.namespace.as_deref();
+    let settings =
+        Settings::new(namespace.unwrap_or(DEFAULT_NAMESPACE), image).under(&metallb.spec);
     let objects = render(&Inputs {
         spec: &metallb.spec,
-        namespace: metallb
-            .metadata
-            .namespace
-            .as_deref()
-            .unwrap_or(DEFAULT_NAMESPACE),
+        settings: &settings,
         uid: Some(metallb.metadata.uid.as_deref().unwrap_or_default()),
-        images: &Images {
-            controller: image.to_owned(),
-            speaker: image.to_owned(),
-        },
-        ports: Ports::default(),
-        platform: Platform::default(),
-        frr_k8s_namespace: None,
-        writes_for_frr_k8s: frr_k8s::is_external(&metallb.spec),
+        api_server: &BTreeSet::new(),
+        writes_for_frr_k8s: settings.is_external(&metallb.spec),
         existing_memberlist_key: None,
         fresh_memberlist_key: random(),
         password_secrets: &BTreeSet::new(),

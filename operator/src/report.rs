@@ -6,22 +6,21 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource as _;
 use metallb_admission::{Misplaced, placed, validate};
-use metallb_config::Advice;
+use metallb_config::{ALL_NODES_EXCLUDED, Advice};
 use metallb_crds::names::PROTECT_ADDRESSES;
-use metallb_crds::v1beta1::{ComponentStatus, MetalLB, MetalLBStatus, Versions};
+use metallb_crds::v1beta1::{ComponentStatus, MetalLB, MetalLBSpec, MetalLBStatus, Versions};
 use metallb_kit::watch::ObjectKey;
 
 use crate::conditions::{
-    AVAILABLE, BY_ANNOTATION, DEGRADED, Health, PAUSED, READY, Standing, WARNING, conditions,
-    is_true, lacks,
+    AVAILABLE, BY_ANNOTATION, DEGRADED, Health, NOT_INSTALLED, PAUSED, READY, Standing, WARNING,
+    conditions, is_true, lacks,
 };
 use crate::decide::{Outlook, is_leaving, is_protected};
 use crate::frr_k8s;
 use crate::index::Index;
 use crate::object::{Key, Kind};
 use crate::observed::{Workload, foreign_finalizers};
-use crate::platform::backend;
-use crate::settings::Settings;
+use crate::settings::{Images, Settings};
 
 /// A status to write, because it differs from the one that is there.
 #[derive(Debug)]
@@ -48,6 +47,8 @@ pub(crate) fn reports(
     wall: Timestamp,
 ) -> Vec<Report> {
     let unmanaged = index.unmanaged();
+    let spec = index.last_valid.as_ref();
+    let in_effect = spec.map_or_else(|| settings.clone(), |spec| settings.under(spec));
     let mut reports = Vec::new();
     for (key, metallb) in &index.metallbs {
         let before = metallb.status.clone().unwrap_or_default();
@@ -70,9 +71,9 @@ pub(crate) fn reports(
             Standing::Leaving { .. } => what_is_left(index, &before),
             Standing::InEffect(health) => MetalLBStatus {
                 versions: Some(versions(index, health, before.versions.as_ref())),
-                bgp_backend: Some(backend(&metallb.spec, settings.platform).to_owned()),
+                bgp_backend: Some(settings.backend(&metallb.spec).to_owned()),
                 platform: Some(settings.platform.to_string()),
-                components: components(settings, health, outlook),
+                components: components(&in_effect.images, health, outlook),
                 unmanaged: unmanaged.clone(),
                 ..MetalLBStatus::default()
             },
@@ -101,15 +102,18 @@ fn locked(index: &Index, before: &MetalLBStatus) -> Standing<'static> {
 }
 
 /// What the operator may not look at counts as well.
-fn advice(index: &Index) -> Option<Vec<Advice>> {
+fn advice(index: &Index, spec: &MetalLBSpec) -> Option<Vec<Advice>> {
     let blind = &index.rights.blind;
     let lacks = (!blind.is_empty()).then(|| Advice {
         about: None,
         reason: "RightsMissing",
         text: format!("not all is looked at: {}", lacks(blind)),
     });
-    let known = index.advice.as_ref()?.iter().cloned();
-    Some(known.chain(lacks).collect())
+    let speaker = spec.speaker_config.as_ref();
+    let excluded_count = speaker.and_then(|it| it.ignore_exclude_lb) == Some(true);
+    let known = index.advice.as_ref()?.iter();
+    let known = known.filter(|it| !(excluded_count && it.reason == ALL_NODES_EXCLUDED));
+    Some(known.cloned().chain(lacks).collect())
 }
 
 /// Of workloads that are gone there is nothing to say.
@@ -195,6 +199,7 @@ fn health<'a>(
     };
     let status = metallb.status.as_ref();
     let before = status.map(|status| status.conditions.as_slice());
+    let backend = settings.backend(&metallb.spec);
     Health {
         yields_to: outlook.yields_to.as_deref(),
         invalid: validate(&metallb.spec, settings.frr_k8s_namespace.as_deref())
@@ -202,17 +207,22 @@ fn health<'a>(
             .map(|invalid| invalid.to_string()),
         forbidden: &index.rights.missing,
         missing_classes: index.classes.missing(&metallb.spec),
-        advice: advice(index),
+        advice: advice(index, &metallb.spec),
         failures: index
             .failures(&outlook.wanted)
             .map(|(key, failure)| format!("{key}: {}", failure.message))
             .collect(),
         workloads: COMPONENTS.map(|(kind, name)| workload(kind, name)),
         pods: &index.pods,
-        bgp_backend: metallb.spec.bgp_backend.as_deref(),
+        bgp_backend: if settings.is_external(&metallb.spec) {
+            Some(backend)
+        } else {
+            metallb.spec.bgp_backend.as_deref()
+        },
         frr_k8s_namespace: frr_k8s::namespace(&metallb.spec, settings.frr_k8s_namespace.as_deref()),
-        lacks_frr_k8s: frr_k8s::is_external(&metallb.spec) && !index.frr_k8s.defined,
-        unused: frr_k8s::unused(&index.frr_k8s, metallb),
+        lacks_frr_k8s: settings.is_external(&metallb.spec) && !index.frr_k8s.defined,
+        unserved: &outlook.unserved,
+        unused: frr_k8s::unused(&index.frr_k8s, metallb, backend),
         waits: outlook
             .waits
             .iter()
@@ -245,8 +255,8 @@ fn versions(index: &Index, health: &Health<'_>, before: Option<&Versions>) -> Ve
     }
 }
 
-fn components(settings: &Settings, health: &Health<'_>, outlook: &Outlook) -> Vec<ComponentStatus> {
-    let images = [&settings.images.controller, &settings.images.speaker];
+fn components(images: &Images, health: &Health<'_>, outlook: &Outlook) -> Vec<ComponentStatus> {
+    let images = [&images.controller, &images.speaker];
     let all = COMPONENTS.into_iter().zip(images).zip(health.workloads);
     all.map(|(((kind, name), image), (_, workload))| {
         let waits = outlook.waits.iter().find(|(key, _)| key.name == name);
@@ -274,7 +284,7 @@ fn turns(before: &MetalLBStatus, after: &MetalLBStatus) -> Vec<Turn> {
             .find(|c| c.type_ == condition.type_);
         same.is_none_or(|b| b.status != condition.status || b.reason != condition.reason)
     };
-    let told = [AVAILABLE, DEGRADED, PAUSED, WARNING];
+    let told = [AVAILABLE, DEGRADED, PAUSED, NOT_INSTALLED, WARNING];
     let mut turns: Vec<Turn> = after
         .conditions
         .iter()
@@ -282,7 +292,7 @@ fn turns(before: &MetalLBStatus, after: &MetalLBStatus) -> Vec<Turn> {
         .filter(|condition| told.contains(&condition.type_.as_str()))
         .filter(is_new)
         .map(|condition| Turn {
-            is_warning: [DEGRADED, WARNING].contains(&&*condition.type_),
+            is_warning: [DEGRADED, NOT_INSTALLED, WARNING].contains(&&*condition.type_),
             reason: condition.reason.clone(),
             message: condition.message.clone(),
         })

@@ -101,6 +101,7 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
             webhook::serve(source, &client, &settings, &metrics, &ready, &shutdown).await?;
         let platform = shutdown.run_until_cancelled(Platform::detect(&client));
         settings.platform = platform.await.unwrap_or_default();
+        settings.metrics = metrics_addr.map(|addr| addr.port());
         if let Some(addr) = metrics_addr {
             let endpoint = Endpoint {
                 addr,

@@ -1,5 +1,10 @@
-//! What the operator is told by its environment, with upstream's names.
+//! What the operator is told by its environment, with upstream's names; and what of it a `MetalLB`
+//! object says otherwise.
 
+mod image;
+
+use metallb_crds::v1beta1::{MetalLBSpec, MonitorType};
+use metallb_kit::tls::{self, TlsOptions};
 use thiserror::Error;
 
 use crate::platform::Platform;
@@ -13,6 +18,17 @@ pub(crate) struct Settings {
     pub(crate) ports: Ports,
     /// Where an FRR-K8s that somebody else runs is found, unless the object says.
     pub(crate) frr_k8s_namespace: Option<String>,
+    /// On OpenShift: the cluster's network operator runs an FRR-K8s, which is to be used unless the
+    /// object says otherwise.
+    pub(crate) frr_k8s_from_cno: bool,
+    /// Which monitors there are to be.
+    pub(crate) monitors: MonitorType,
+    /// Whether there are to be network policies.
+    pub(crate) network_policies: bool,
+    /// How operands serve TLS.
+    pub(crate) tls: Tls,
+    /// Where metrics of the operator are served, if at all.
+    pub(crate) metrics: Option<u16>,
     /// What the cluster is; found out, not told.
     pub(crate) platform: Platform,
     /// The Service that the API server is to ask about `MetalLB` objects; none where somebody else
@@ -48,8 +64,16 @@ pub(crate) struct Ports {
     pub(crate) bgp: Option<u16>,
 }
 
+/// What operands are told of TLS, as they are told; an empty text leaves it to them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tls {
+    pub(crate) min_version: String,
+    pub(crate) cipher_suites: String,
+    pub(crate) curve_preferences: String,
+}
+
 /// Why the environment cannot be used.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Debug, Error)]
 pub(crate) enum SettingsError {
     #[error("environment variable {0} is not set: {1}")]
     Missing(&'static str, &'static str),
@@ -59,9 +83,78 @@ pub(crate) enum SettingsError {
     Bool { name: &'static str, value: String },
     #[error("DEPLOY_PODMONITORS and DEPLOY_SERVICEMONITORS are both true: choose one")]
     BothMonitors,
+    #[error("environment variables TLS_MIN_VERSION, TLS_CIPHER_SUITES, TLS_CURVE_PREFERENCES: {0}")]
+    Tls(#[from] tls::Error),
 }
 
 impl Settings {
+    /// With one image and no environment.
+    pub(crate) fn new(namespace: &str, image: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            images: Images {
+                controller: image.to_owned(),
+                speaker: image.to_owned(),
+            },
+            ports: Ports::default(),
+            frr_k8s_namespace: None,
+            frr_k8s_from_cno: false,
+            monitors: MonitorType::None,
+            network_policies: true,
+            tls: Tls::default(),
+            metrics: None,
+            platform: Platform::default(),
+            webhook_service: None,
+            operator_condition: None,
+            without_effect: Vec::new(),
+        }
+    }
+
+    /// With what `spec` says in the place of what the environment says.
+    pub(crate) fn under(&self, spec: &MetalLBSpec) -> Self {
+        let mut settings = self.clone();
+        let (controller, speaker) = (&spec.controller_config, &spec.speaker_config);
+        let images = &mut settings.images;
+        for (image, named) in [
+            (
+                &mut images.controller,
+                controller.as_ref().and_then(|it| it.pods.image.as_ref()),
+            ),
+            (
+                &mut images.speaker,
+                speaker.as_ref().and_then(|it| it.pods.image.as_ref()),
+            ),
+        ] {
+            *image = image::chosen(image, named, spec.image_registry.as_deref());
+        }
+        let memberlist = speaker.as_ref().and_then(|it| it.memberlist.as_ref());
+        if let Some(port) = memberlist.and_then(|it| it.bind_port) {
+            settings.ports.memberlist = port;
+        }
+        if let Some(monitors) = spec.monitoring.as_ref().and_then(|it| it.type_) {
+            settings.monitors = monitors;
+        }
+        if let Some(enabled) = spec.network_policies.as_ref().and_then(|it| it.enabled) {
+            settings.network_policies = enabled;
+        }
+        settings
+    }
+
+    /// The BGP backend in effect: the chosen one or, without a choice, that of the platform.
+    pub(crate) fn backend<'a>(&self, spec: &'a MetalLBSpec) -> &'a str {
+        let chosen = spec.bgp_backend.as_deref().filter(|it| !it.is_empty());
+        chosen.unwrap_or(match self.platform {
+            Platform::Kubernetes => "frr",
+            Platform::OpenShift if self.frr_k8s_from_cno => EXTERNAL,
+            Platform::OpenShift => "frr-k8s",
+        })
+    }
+
+    /// Whether speakers write for an FRR-K8s that somebody else runs.
+    pub(crate) fn is_external(&self, spec: &MetalLBSpec) -> bool {
+        self.backend(spec) == EXTERNAL
+    }
+
     /// Parses what `variable` answers for each name; an empty value counts as not set.
     pub(crate) fn parse(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
@@ -91,33 +184,30 @@ impl Settings {
         if pod_monitors && service_monitors {
             return Err(SettingsError::BothMonitors);
         }
+        let text = |name| variable(name).unwrap_or_default();
+        let tls = Tls {
+            min_version: text("TLS_MIN_VERSION"),
+            cipher_suites: text("TLS_CIPHER_SUITES"),
+            curve_preferences: text("TLS_CURVE_PREFERENCES"),
+        };
+        TlsOptions::parse(&tls.min_version, &tls.cipher_suites, &tls.curve_preferences)?;
+        let frr_k8s_from_cno = switch("DEPLOY_FRRK8S_FROM_CNO")?;
+
         let mut without_effect = Vec::new();
-        for (asked, name) in [
-            (pod_monitors, "DEPLOY_PODMONITORS"),
-            (service_monitors, "DEPLOY_SERVICEMONITORS"),
-            (switch("DEPLOY_FRRK8S_FROM_CNO")?, "DEPLOY_FRRK8S_FROM_CNO"),
-        ] {
-            if asked {
-                without_effect.push(format!("environment variable {name} has no effect yet"));
-            }
-        }
-
-        for name in [
-            "TLS_CIPHER_SUITES",
-            "TLS_CURVE_PREFERENCES",
-            "TLS_MIN_VERSION",
-        ] {
-            if variable(name).is_some() {
-                without_effect.push(format!("environment variable {name} has no effect yet"));
-            }
-        }
-
         for name in OF_FRR {
             if variable(name).is_some() {
                 without_effect.push(format!(
                     "environment variable {name} has no effect: no FRR is run beside the speakers"
                 ));
             }
+        }
+
+        if variable("CNO_MIN_FRRK8S_VERSION").is_some() {
+            without_effect.push(
+                "environment variable CNO_MIN_FRRK8S_VERSION has no effect: what speakers write, \
+                 every FRR-K8s reads"
+                    .to_owned(),
+            );
         }
 
         Ok(Self {
@@ -142,7 +232,17 @@ impl Settings {
                     .map(|_| port("BGP_LISTEN_PORT", 0))
                     .transpose()?,
             },
-            frr_k8s_namespace: variable("FRRK8S_EXTERNAL_NAMESPACE"),
+            frr_k8s_namespace: variable("FRRK8S_EXTERNAL_NAMESPACE")
+                .or_else(|| frr_k8s_from_cno.then(|| OF_CNO.to_owned())),
+            frr_k8s_from_cno,
+            monitors: match (service_monitors, pod_monitors) {
+                (true, _) => MonitorType::ServiceMonitor,
+                (_, true) => MonitorType::PodMonitor,
+                _ => MonitorType::None,
+            },
+            network_policies: !switch("DISABLE_NETWORK_POLICIES")?,
+            tls,
+            metrics: None,
             platform: Platform::default(),
             webhook_service: None,
             operator_condition: variable("OPERATOR_CONDITION_NAME"),
@@ -160,6 +260,11 @@ const OF_FRR: [&str; 5] = [
     "FRRK8S_HTTPS_METRICS_PORT",
 ];
 
+/// The backend that speaks no BGP itself.
+const EXTERNAL: &str = "frr-k8s-external";
+/// Where OpenShift's network operator runs FRR-K8s.
+const OF_CNO: &str = "openshift-frr-k8s";
+
 impl Default for Ports {
     fn default() -> Self {
         Self {
@@ -174,116 +279,4 @@ impl Default for Ports {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-        Settings::parse(|name| {
-            variables
-                .iter()
-                .rfind(|(n, _)| *n == name)
-                .map(|(_, value)| (*value).to_owned())
-        })
-    }
-
-    const REQUIRED: [(&str, &str); 3] = [
-        ("OPERATOR_NAMESPACE", "metallb-system"),
-        ("CONTROLLER_IMAGE", "metallb:dev"),
-        ("SPEAKER_IMAGE", "metallb:dev"),
-    ];
-
-    fn parse_with(more: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-        parse(&[&REQUIRED, more].concat())
-    }
-
-    #[test]
-    fn the_required_three_are_enough() {
-        let settings = parse(&REQUIRED).unwrap();
-        assert_eq!(
-            settings.ports,
-            Ports {
-                metrics: 9120,
-                probes: 17472,
-                memberlist: 7946,
-                frr_metrics: 9121,
-                frr_k8s_metrics: 9141,
-                bgp: None,
-            }
-        );
-        assert_eq!(settings.frr_k8s_namespace, None);
-        assert!(settings.without_effect.is_empty());
-    }
-
-    #[test]
-    fn each_required_one_is_missed_by_name() {
-        for (name, _) in REQUIRED {
-            let others: Vec<_> = REQUIRED.into_iter().filter(|(n, _)| *n != name).collect();
-            let error = parse(&others).unwrap_err().to_string();
-            assert!(
-                error.starts_with(&format!("environment variable {name} is not set")),
-                "{error}"
-            );
-            assert!(
-                parse_with(&[(name, "")]).is_err(),
-                "an empty {name} counts as not set"
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_said_of_frr_is_answered() {
-        let settings = parse_with(&[
-            ("FRR_IMAGE", "frr:10"),
-            ("FRRK8S_EXTERNAL_NAMESPACE", "frr-k8s-system"),
-        ]);
-        let settings = settings.unwrap();
-        let namespace = settings.frr_k8s_namespace.as_deref();
-        assert_eq!(namespace, Some("frr-k8s-system"));
-        let [line] = &settings.without_effect[..] else {
-            panic!("{:?}", settings.without_effect);
-        };
-        assert!(line.starts_with("environment variable FRR_IMAGE has no effect: no FRR is run"));
-    }
-
-    #[test]
-    fn ports_are_ports() {
-        assert_eq!(
-            parse_with(&[("METRICS_PORT", "29150")])
-                .unwrap()
-                .ports
-                .metrics,
-            29150
-        );
-        let off = parse_with(&[("FRR_METRICS_PORT", "0")]).unwrap();
-        assert_eq!(off.ports.frr_metrics, 0, "there need not be one");
-        let bgp = parse_with(&[("BGP_LISTEN_PORT", "179")]);
-        assert_eq!(bgp.unwrap().ports.bgp, Some(179));
-        assert!(parse_with(&[("BGP_LISTEN_PORT", "bgp")]).is_err());
-        for bad in ["0", "65536", "-1", "http"] {
-            let error = parse_with(&[("MEMBER_LIST_BIND_PORT", bad)])
-                .unwrap_err()
-                .to_string();
-            assert_eq!(
-                error,
-                format!(
-                    "environment variable MEMBER_LIST_BIND_PORT is {bad:?}: it must be a port, 1 to 65535"
-                )
-            );
-        }
-    }
-
-    #[test]
-    fn monitors_are_of_one_kind() {
-        let both = [
-            ("DEPLOY_PODMONITORS", "true"),
-            ("DEPLOY_SERVICEMONITORS", "true"),
-        ];
-        assert_eq!(parse_with(&both), Err(SettingsError::BothMonitors));
-        let one = parse_with(&both[..1]).unwrap();
-        assert_eq!(
-            one.without_effect,
-            ["environment variable DEPLOY_PODMONITORS has no effect yet"]
-        );
-        assert!(parse_with(&[("DEPLOY_PODMONITORS", "yes")]).is_err());
-    }
-}
+mod tests;

@@ -13,11 +13,12 @@ use metallb_crds::v1beta1::MetalLB;
 use metallb_crds::v1beta2::BGPPeer;
 use metallb_kit::watch::{Change, watch, watch_with};
 
+use crate::defined::{Defined, while_defined};
 use crate::index::News;
 use crate::object::Kind;
 use crate::observed::{Operand, PlainObject, Pod, PodObject, WorkloadObject};
-use crate::render::{INVENTORY_LABEL, MEMBERLIST_SECRET};
-use crate::{classes, definitions, frr_k8s, surroundings};
+use crate::render::{INVENTORY_LABEL, MEMBERLIST_SECRET, METRICS_TOKEN};
+use crate::{api_server, classes, definitions, frr_k8s, surroundings};
 
 /// All news, as they come.
 pub(crate) type Feed = SelectAll<BoxStream<'static, News>>;
@@ -43,6 +44,12 @@ pub(crate) fn news(client: &Client, namespace: &str) -> Feed {
     all.push(
         classes::news(client)
             .map(|(class, change)| News::Class(class, change))
+            .boxed(),
+    );
+    all.push(api_server::service(client).map(News::ApiService).boxed());
+    all.push(
+        api_server::endpoints(client)
+            .map(News::ApiEndpoints)
             .boxed(),
     );
     all
@@ -85,22 +92,33 @@ fn operands(client: &Client, namespace: &str, kind: Kind) -> BoxStream<'static, 
     } else {
         Api::all_with(client.clone(), &resource)
     };
+    if let Some(definition) = kind.definition() {
+        let watch = move || watch_with(api.clone(), config.clone());
+        return while_defined(client, definition, watch)
+            .map(move |news| match news {
+                Defined::Definition(is_there) => News::Served(kind, is_there),
+                Defined::Object(change) => News::Operand(kind, map(change, read)),
+                Defined::Synced => News::Operand(kind, Change::Synced),
+            })
+            .boxed();
+    }
     let changes = match kind {
         // The only ones that the operator may read.
-        Kind::Secret => together([MEMBERLIST_SECRET, WEBHOOK_SECRET].map(|name| {
-            let this = config.clone().fields(&format!("metadata.name={name}"));
-            watch_with(api.clone(), this)
-        })),
+        Kind::Secret => together(
+            [MEMBERLIST_SECRET, WEBHOOK_SECRET, METRICS_TOKEN].map(|name| {
+                let this = config.clone().fields(&format!("metadata.name={name}"));
+                watch_with(api.clone(), this)
+            }),
+        ),
         _ => watch_with(api, config),
     };
     changes
-        .map(move |change| {
-            News::Operand(
-                kind,
-                map(change, |object| Operand::of(&object.metadata, None)),
-            )
-        })
+        .map(move |change| News::Operand(kind, map(change, read)))
         .boxed()
+}
+
+fn read(object: &PlainObject) -> Operand {
+    Operand::of(&object.metadata, None)
 }
 
 /// Several watches of one kind as one, which is in sync once all of them are.

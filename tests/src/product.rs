@@ -228,7 +228,18 @@ pub fn metrics_at(
         kubectl.apply(&object.to_string())?;
     }
     let token = kubectl.output(&["-n", NAMESPACE, "create", "token", METRICS_READER])?;
-    let header = format!("Authorization: Bearer {}", token.trim());
+    metrics_by(cluster, kubectl, component, port, token.trim())
+}
+
+/// The same, as somebody reads them who has this token.
+pub fn metrics_by(
+    cluster: &Cluster,
+    kubectl: &Kubectl,
+    component: &str,
+    port: u16,
+    token: &str,
+) -> Result<Vec<String>> {
+    let header = format!("Authorization: Bearer {token}");
     let label = format!("component={component}");
     let pods = kubectl.json(&["-n", NAMESPACE, "get", "pods", "-l", &label])?;
     let pods = pods["items"].as_array().cloned().unwrap_or_default();

@@ -30,8 +30,8 @@ const TABLES: &[(&str, u32)] = &[
     // Known oddities.
     ("Q", 30),
     // What is refused of the MetalLB object, and how the operator behaves.
-    ("V", 9),
-    ("D", 23),
+    ("V", 11),
+    ("D", 27),
     // What it says.
     ("S", 5),
 ];

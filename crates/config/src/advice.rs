@@ -115,7 +115,7 @@ impl Config {
         let excluded = nodes.all(|node| node.labels.value(label).is_some());
         (announces && excluded && !around.nodes.is_empty()).then(|| Advice {
             about: None,
-            reason: "AllNodesExcluded",
+            reason: ALL_NODES_EXCLUDED,
             text: format!(
                 "every node has the label {label}: none announces. Take it off the nodes \
                  that are to announce"
@@ -219,6 +219,9 @@ fn about(kind: Kind, name: &str, reason: &'static str, text: &str) -> Advice {
         text: text.to_owned(),
     }
 }
+
+/// The reason of the advice that is none where speakers do not heed the label.
+pub const ALL_NODES_EXCLUDED: &str = "AllNodesExcluded";
 
 #[cfg(test)]
 mod tests {

@@ -31,7 +31,7 @@ mod scope;
 mod selector;
 mod timers;
 
-pub use advice::{Advice, Node, Surroundings};
+pub use advice::{ALL_NODES_EXCLUDED, Advice, Node, Surroundings};
 pub use bfd::{BfdProfile, BfdProfileError};
 pub use bgp::{BgpAdvertisement, BgpAdvertisementError};
 pub use community::{Community, CommunityError, CommunityNames, CommunityNamesError};

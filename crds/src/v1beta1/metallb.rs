@@ -1,13 +1,23 @@
 //! MetalLB: the one object that the operator turns into a running MetalLB.
 
+mod around;
+mod pods;
+
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Affinity, ResourceRequirements, Toleration};
+use k8s_openapi::api::core::v1::Toleration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::around::{
+    ApiServerEgress, MonitorType, Monitoring, NetworkPolicies, PrometheusAccount,
+};
+pub use self::pods::{
+    Config, ControllerConfig, ImagePullSecret, MemberlistConfig, ProbeConfig, RollingUpdate,
+    SpeakerConfig, UpdateStrategy, UpdateStrategyType,
+};
 use crate::{null, schema};
 
 /// How MetalLB is to run. Left empty, everything has its default.
@@ -128,11 +138,11 @@ pub struct MetalLBSpec {
 
     /// Settings of the controller's pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub controller_config: Option<Config>,
+    pub controller_config: Option<ControllerConfig>,
 
     /// Settings of the speakers' pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub speaker_config: Option<Config>,
+    pub speaker_config: Option<SpeakerConfig>,
 
     /// How to speak BGP: native, frr, frr-k8s or frr-k8s-external. The first three are the
     /// same built-in engine with the defaults of that backend; the last one configures an
@@ -147,6 +157,30 @@ pub struct MetalLBSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub frrk8s_config: Option<FrrK8sConfig>,
+
+    /// The registry, with a path if there is one, to pull images from instead of the one in their
+    /// names: with registry.example.com/mirror, quay.io/metallb/speaker:v1 is pulled as
+    /// registry.example.com/mirror/metallb/speaker:v1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[a-zA-Z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$"))]
+    pub image_registry: Option<String>,
+
+    /// Secrets in the operator's namespace to pull images with.
+    #[serde(
+        default,
+        deserialize_with = "null::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub image_pull_secrets: Vec<ImagePullSecret>,
+
+    /// What tells a Prometheus operator to scrape controller and speakers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitoring: Option<Monitoring>,
+
+    /// Who may reach the pods of controller and operator, and whom they may reach. Speakers are on
+    /// their nodes' networks, which no policy is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_policies: Option<NetworkPolicies>,
 }
 
 /// How much is logged: each level with all that are more important than it.
@@ -165,37 +199,6 @@ pub enum LogLevel {
     Error,
     /// Nothing.
     None,
-}
-
-/// Settings of pods.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Config {
-    /// Name of the PriorityClass of the pods. Default: that of the cluster.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub priority_class_name: Option<String>,
-
-    /// Name of the RuntimeClass of the pods. Default: that of the cluster.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub runtime_class_name: Option<String>,
-
-    /// On which nodes the pods should or must run. Default: anywhere.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::core_type::<Affinity>")]
-    pub affinity: Option<Affinity>,
-
-    /// Annotations to put on the pods.
-    #[serde(
-        default,
-        deserialize_with = "null::or_default",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
-    pub annotations: BTreeMap<String, String>,
-
-    /// CPU and memory that the main container asks for and may use at most.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::core_type::<ResourceRequirements>")]
-    pub resources: Option<ResourceRequirements>,
 }
 
 /// Settings of the backends frr-k8s and frr-k8s-external.

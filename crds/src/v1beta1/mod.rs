@@ -33,7 +33,10 @@ pub use l2_advertisement::{
     L2Advertisement, L2AdvertisementSpec, L2AdvertisementStatus, PreferredNodeSelector,
 };
 pub use metallb::{
-    ComponentStatus, Config, FrrK8sConfig, LogLevel, MetalLB, MetalLBSpec, MetalLBStatus, Versions,
+    ApiServerEgress, ComponentStatus, Config, ControllerConfig, FrrK8sConfig, ImagePullSecret,
+    LogLevel, MemberlistConfig, MetalLB, MetalLBSpec, MetalLBStatus, MonitorType, Monitoring,
+    NetworkPolicies, ProbeConfig, PrometheusAccount, RollingUpdate, SpeakerConfig, UpdateStrategy,
+    UpdateStrategyType, Versions,
 };
 pub use service_bgp_status::{ServiceBGPStatus, ServiceBGPStatusSpec, ServiceBGPStatusStatus};
 pub use service_l2_status::{

@@ -6,9 +6,8 @@ use metallb_crds::v1beta1::MetalLBSpec;
 use serde_json::{Value, json};
 
 use super::definitions;
-use crate::platform::Platform;
 use crate::render::{Inputs, Webhooks, render};
-use crate::settings::{Images, Ports};
+use crate::settings::Settings;
 
 /// One entry a kind, in its newest version. An older one is not listed: OLM would wait for it to
 /// be served, and it is served once an operator runs that converts it.
@@ -111,15 +110,9 @@ fn resources(kind: &str) -> Vec<Value> {
 fn operands() -> Vec<Value> {
     let objects = render(&Inputs {
         spec: &MetalLBSpec::default(),
-        namespace: "",
+        settings: &Settings::new("", ""),
         uid: Some(""),
-        images: &Images {
-            controller: String::new(),
-            speaker: String::new(),
-        },
-        ports: Ports::default(),
-        platform: Platform::default(),
-        frr_k8s_namespace: None,
+        api_server: &BTreeSet::new(),
         writes_for_frr_k8s: false,
         existing_memberlist_key: None,
         fresh_memberlist_key: [0; 16],
@@ -160,7 +153,7 @@ fn title(name: &str) -> String {
 }
 
 /// Words that are not written as others are, as names of fields and kinds have them.
-const WORDS: [(&str, &str); 22] = [
+const WORDS: [(&str, &str); 25] = [
     ("MetalLB", "MetalLB"),
     ("frrk8s", "FRR-K8s"),
     ("frrK8s", "FRR-K8s"),
@@ -183,6 +176,9 @@ const WORDS: [(&str, &str); 22] = [
     ("vrf", "VRF"),
     ("ebgp", "EBGP"),
     ("TTL", "TTL"),
+    ("LB", "LB"),
+    ("api", "API"),
+    ("wan", "WAN"),
 ];
 /// Fields whose types are Kubernetes' own, and described there.
 const KUBERNETES_OWN: [&str; 4] = ["affinity", "conditions", "resources", "claims"];
@@ -195,6 +191,7 @@ mod tests {
     fn names_become_titles() {
         for (name, expected) in [
             ("bgpBackend", "BGP backend"),
+            ("ignoreExcludeLB", "Ignore exclude LB"),
             ("frrk8sConfig", "FRR-K8s config"),
             ("IPAddressPool", "IP address pool"),
             ("BGPPeer", "BGP peer"),

@@ -3,6 +3,8 @@
 use super::*;
 use crate::observed::Problem;
 
+static NONE: BTreeSet<Kind> = BTreeSet::new();
+
 fn workload(ready: i32, desired: i32) -> Workload {
     Workload {
         observed: true,
@@ -63,6 +65,7 @@ fn health<'a>(
         held_back: None,
         unmanaged: &[],
         missing_definitions: &[],
+        unserved: &NONE,
         definition_is_old: false,
         was_available: false,
         now: Timestamp::UNIX_EPOCH,

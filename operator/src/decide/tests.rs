@@ -7,6 +7,7 @@ mod operands;
 mod paused;
 mod predecessor;
 mod removal;
+mod requests;
 mod rollout;
 mod statuses;
 mod webhooks;
@@ -21,10 +22,8 @@ use super::*;
 use crate::frr_k8s::FrrNews;
 use crate::index::News;
 use crate::observed::{Fingerprint, Operand, Registration, TEMPLATE_HASH};
-use crate::platform::Platform;
 use crate::predecessor::Leftovers;
 use crate::report::{Report, reports};
-use crate::settings::{Images, Ports};
 
 /// An index in sync, and a server that does as it is told.
 struct World {
@@ -58,25 +57,14 @@ impl World {
         index.handle(News::Peer(Box::new(Change::Synced)));
         index.handle(News::FrrK8s(FrrNews::Synced));
         index.handle(News::Extras(Change::Synced));
+        index.handle(News::ApiService(Change::Synced));
+        index.handle(News::ApiEndpoints(Change::Synced));
         for kind in Kind::ALL {
             index.handle(News::Operand(kind, Change::Synced));
         }
         assert_eq!(index.missing(), []);
         index.predecessors = Some(Leftovers::new());
-        let image = "metallb:dev".to_owned();
-        let settings = Settings {
-            namespace: "metallb-system".to_owned(),
-            images: Images {
-                controller: image.clone(),
-                speaker: image,
-            },
-            ports: Ports::default(),
-            frr_k8s_namespace: None,
-            platform: Platform::Kubernetes,
-            webhook_service: None,
-            operator_condition: None,
-            without_effect: Vec::new(),
-        };
+        let settings = Settings::new("metallb-system", "metallb:dev");
         let wall = Timestamp::from_second(1_000).expect("a time");
         Self {
             index,

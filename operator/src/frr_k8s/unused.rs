@@ -9,8 +9,8 @@ use metallb_crds::v1beta1::MetalLB;
 use metallb_kit::watch::{Change, ObjectKey};
 use serde_json::Value;
 
+use super::FrrK8s;
 use super::watch::{EXTRAS, Written};
-use super::{FrrK8s, is_external};
 
 /// An FRRConfiguration of a user's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,14 +87,13 @@ impl fmt::Display for Config {
     }
 }
 
-/// What users wrote that has no effect with the backend that `metallb` asks for.
-pub(crate) fn unused(known: &FrrK8s, metallb: &MetalLB) -> Unused {
+/// What users wrote that has no effect with the backend that is in effect for `metallb`.
+pub(crate) fn unused(known: &FrrK8s, metallb: &MetalLB, backend: &str) -> Unused {
     let mut unused = Unused::default();
     let spec = &metallb.spec;
-    let backend = spec.bgp_backend.as_deref().unwrap_or_default();
     let config = spec.frrk8s_config.as_ref();
     if config.is_some_and(|it| !it.always_block.is_empty()) {
-        unused.notes.push(if is_external(spec) {
+        unused.notes.push(if backend == "frr-k8s-external" {
             "frrk8sConfig.alwaysBlock is for the FRR-K8s that somebody else runs: set \
              --always-block there"
                 .to_owned()
@@ -104,7 +103,7 @@ pub(crate) fn unused(known: &FrrK8s, metallb: &MetalLB) -> Unused {
         });
     }
     // With native nobody reads them, with frr-k8s-external its FRR-K8s does.
-    if !matches!(backend, "" | "frr" | "frr-k8s") {
+    if !matches!(backend, "frr" | "frr-k8s") {
         return unused;
     }
     let (acknowledged, all) = acknowledged(metallb);

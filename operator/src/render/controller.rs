@@ -3,7 +3,7 @@
 use metallb_admission::PORT;
 use serde_json::{Value, json};
 
-use super::{Component, Inputs, pod, rules};
+use super::{Component, Inputs, openshift, pod, rules};
 use crate::object::{Kind, Object};
 
 pub(super) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
@@ -15,11 +15,15 @@ pub(super) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
     }
     let mut objects =
         Vec::from(inputs.account(Component::Controller, "controller", &cluster, &namespaced));
-    objects.push(inputs.object(
-        Kind::Deployment,
-        Component::Controller,
-        DEPLOYMENT,
-        deployment(inputs),
+    let config = inputs.spec.controller_config.as_ref();
+    objects.push(pod::labelled(
+        inputs.object(
+            Kind::Deployment,
+            Component::Controller,
+            DEPLOYMENT,
+            deployment(inputs),
+        ),
+        config.map(|config| &config.pods),
     ));
     objects
 }
@@ -27,12 +31,13 @@ pub(super) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
 const DEPLOYMENT: &str = "controller";
 
 /// Two replicas: one leads, the other takes over without waiting for an image or a node.
-const REPLICAS: u32 = 2;
+const REPLICAS: i32 = 2;
 
 fn deployment(inputs: &Inputs<'_>) -> Value {
     let spec = inputs.spec;
-    let config = spec.controller_config.as_ref();
-    let mut template = pod::template(Component::Controller, config);
+    let own = spec.controller_config.as_ref();
+    let config = own.map(|own| &own.pods);
+    let mut template = pod::template(inputs, Component::Controller, config);
     pod::merge(
         &mut template["spec"],
         json!({
@@ -47,28 +52,33 @@ fn deployment(inputs: &Inputs<'_>) -> Value {
                 "whenUnsatisfiable": "ScheduleAnyway",
                 "labelSelector": { "matchLabels": pod::labels(Component::Controller) },
             }],
-            "securityContext": pod::as_nobody(),
+            "securityContext": if openshift::is_it(inputs) {
+                openshift::as_nobody()
+            } else {
+                pod::as_nobody()
+            },
             "containers": [{
                 "name": "controller",
-                "image": inputs.images.controller,
+                "image": inputs.settings.images.controller,
                 "terminationMessagePolicy": pod::LAST_WORDS,
                 "command": ["/controller"],
                 "args": args(inputs),
                 "env": env(inputs),
                 "ports": [
-                    { "name": "metricshttps", "containerPort": inputs.ports.metrics },
+                    { "name": "metricshttps", "containerPort": inputs.settings.ports.metrics },
                     { "name": "webhook-server", "containerPort": PORT },
                 ],
-                "livenessProbe": pod::liveness(inputs.ports.probes, None),
-                "readinessProbe": pod::readiness(inputs.ports.probes, None),
+                "livenessProbe": pod::liveness(inputs.settings.ports.probes, None, config),
+                "readinessProbe": pod::readiness(inputs.settings.ports.probes, None, config),
                 "resources": pod::resources(config, &json!({ "cpu": "10m", "memory": "20Mi" })),
                 "securityContext": pod::confined(&[]),
             }],
         }),
     );
+    openshift::serve(inputs, Component::Controller, &mut template);
     json!({
         "spec": {
-            "replicas": REPLICAS,
+            "replicas": own.and_then(|own| own.replicas).unwrap_or(REPLICAS),
             "revisionHistoryLimit": 3,
             // Then what does not come up is told of, and not before.
             "progressDeadlineSeconds": 120,

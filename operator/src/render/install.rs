@@ -3,7 +3,7 @@
 use metallb_admission::{METALLB_PATH, METALLB_WEBHOOK, OPERATOR_CONFIGURATION, PORT, Webhook};
 use serde_json::{Value, json};
 
-use super::{FIELD_MANAGER, pod, rules};
+use super::{FIELD_MANAGER, openshift, pod, rules};
 use crate::object::{Kind, Object};
 
 /// What the install manifest depends on.
@@ -152,7 +152,7 @@ impl Install<'_> {
                 "revisionHistoryLimit": 3,
                 "selector": { "matchLabels": labels },
                 "template": {
-                    "metadata": { "labels": labels },
+                    "metadata": { "labels": labels_of_pods() },
                     "spec": {
                         "serviceAccountName": ACCOUNT,
                         "terminationGracePeriodSeconds": 30,
@@ -163,7 +163,8 @@ impl Install<'_> {
                             "whenUnsatisfiable": "ScheduleAnyway",
                             "labelSelector": { "matchLabels": labels },
                         }],
-                        "securityContext": pod::as_nobody(),
+                        // The image names its user, and OpenShift has one of its own for each namespace.
+                        "securityContext": openshift::as_nobody(),
                         "containers": [{
                             "name": "manager",
                             "image": self.image,
@@ -180,8 +181,8 @@ impl Install<'_> {
                                 { "name": "probes", "containerPort": PROBES },
                                 { "name": "webhook-server", "containerPort": PORT },
                             ],
-                            "livenessProbe": pod::liveness(PROBES, None),
-                            "readinessProbe": pod::readiness(PROBES, None),
+                            "livenessProbe": pod::liveness(PROBES, None, None),
+                            "readinessProbe": pod::readiness(PROBES, None, None),
                             "resources": { "requests": { "cpu": "10m", "memory": "20Mi" } },
                             "securityContext": pod::confined(&[]),
                         }],
@@ -194,4 +195,12 @@ impl Install<'_> {
 
 fn labels() -> Value {
     json!({ "control-plane": "controller-manager" })
+}
+
+/// Many operators have that label. By this one, which no selector could be given any more, network
+/// policies mean ours alone.
+pub(super) fn labels_of_pods() -> Value {
+    let mut labels = labels();
+    labels["app.kubernetes.io/name"] = FIELD_MANAGER.into();
+    labels
 }

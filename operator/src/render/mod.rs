@@ -3,7 +3,9 @@
 mod controller;
 mod install;
 mod monitors;
+mod openshift;
 mod pod;
+mod policies;
 mod rules;
 mod shared;
 mod speaker;
@@ -15,8 +17,8 @@ pub(crate) use install::{
     registration,
 };
 pub(crate) use rules::{
-    KUBE_PROXY, MEMBERLIST_SECRET, OPERATOR_LEASE, OPERATOR_SECRET, Rule, operator_cluster,
-    operator_namespaced, operator_needs, operator_observes,
+    KUBE_PROXY, MEMBERLIST_SECRET, METRICS_TOKEN, OPERATOR_LEASE, OPERATOR_SECRET, Rule,
+    operator_cluster, operator_namespaced, operator_needs, operator_observes,
 };
 pub(crate) use shared::MEMBERLIST_KEY;
 pub(crate) use standalone::{MEMBERLIST_SECRET as STANDALONE_MEMBERLIST_SECRET, Part, Standalone};
@@ -26,26 +28,22 @@ use metallb_crds::names::METALLB_NAME;
 use metallb_crds::v1beta1::MetalLBSpec;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use crate::object::{Kind, Object};
-use crate::platform::Platform;
-use crate::settings::{Images, Ports};
+use crate::settings::Settings;
 
 /// All that rendering depends on. The same inputs give the same objects.
 #[derive(Clone, Debug)]
 pub(crate) struct Inputs<'a> {
     pub(crate) spec: &'a MetalLBSpec,
-    /// Where the `MetalLB` object and its operands live.
-    pub(crate) namespace: &'a str,
+    /// Those in effect: what the spec says has taken the place of what the environment says.
+    pub(crate) settings: &'a Settings,
     /// The `MetalLB` object's, to which namespaced operands belong; none where no operator runs,
     /// and whoever applies the objects keeps them.
     pub(crate) uid: Option<&'a str>,
-    pub(crate) images: &'a Images,
-    pub(crate) ports: Ports,
-    /// What the cluster is.
-    pub(crate) platform: Platform,
-    /// Where an FRR-K8s that somebody else runs is found, unless the spec says.
-    pub(crate) frr_k8s_namespace: Option<&'a str>,
+    /// Where the API server is; nothing where that is not known.
+    pub(crate) api_server: &'a BTreeSet<SocketAddr>,
     /// Speakers write for it, or something that they wrote is left.
     pub(crate) writes_for_frr_k8s: bool,
     /// The key in the memberlist Secret, if the Secret has one; it wins.
@@ -82,6 +80,9 @@ pub(crate) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
     objects.extend(speaker::render(inputs));
     objects.extend(shared::render(inputs));
     objects.extend(webhooks::render(inputs));
+    objects.extend(openshift::render(inputs));
+    objects.extend(policies::render(inputs));
+    objects.extend(monitors::render(inputs));
     objects.sort_by(|a, b| a.key.cmp(&b.key));
     objects
 }
@@ -103,7 +104,7 @@ impl Inputs<'_> {
             "labels": { "app": "metallb", "component": component.name() },
         });
         if kind.is_namespaced() {
-            metadata["namespace"] = self.namespace.into();
+            metadata["namespace"] = self.settings.namespace.as_str().into();
         }
         if let Some(uid) = self.uid {
             self.belongs_to_the_operator(kind, uid, &mut metadata);
@@ -117,7 +118,7 @@ impl Inputs<'_> {
             json!({
                 "app.kubernetes.io/managed-by": FIELD_MANAGER,
                 "app.kubernetes.io/version": self.version,
-                INVENTORY_LABEL: self.namespace,
+                INVENTORY_LABEL: self.settings.namespace,
             }),
         );
         if kind.is_namespaced() {
@@ -165,7 +166,7 @@ impl Inputs<'_> {
                 "subjects": [{
                     "kind": "ServiceAccount",
                     "name": name,
-                    "namespace": self.namespace,
+                    "namespace": self.settings.namespace,
                 }],
             })
         };

@@ -1,48 +1,71 @@
-//! What stands around MetalLB on request: what tells the Prometheus operator to scrape, and network
-//! policies.
+//! What tells the Prometheus operator to scrape MetalLB, on request.
 
-use metallb_admission::PORT;
-use metallb_crds::v1beta1::MetalLBSpec;
+use metallb_crds::v1beta1::MonitorType;
 use serde_json::{Value, json};
 
-use super::{Component, pod};
-use crate::platform::{Platform, backend};
-use crate::settings::Ports;
+use super::rules::{METRICS_TOKEN, cluster_name, finds_pods, reads_metrics};
+use super::{Component, Inputs, openshift, pod};
+use crate::object::{Kind, Object};
+use crate::platform::Platform;
 
-/// For each component a headless Service and a `ServiceMonitor` of it, and the right of the usual
-/// Prometheus to find its pods.
-pub(super) fn monitors(spec: &MetalLBSpec, namespace: &str, ports: &Ports) -> Vec<Value> {
-    let metrics = Scraped {
-        port: "metricshttps",
-        number: ports.metrics,
-        relabelings: Value::Null,
-    };
-    let mut of_speakers = vec![metrics.clone()];
-    of_speakers.extend(of_bgp(spec, ports));
-    let mut documents = Vec::from(prometheus(namespace));
-    for (component, scraped) in [
-        (Component::Controller, &[metrics][..]),
-        (Component::Speaker, &of_speakers),
-    ] {
-        documents.push(service(component, namespace, scraped));
-        documents.push(monitor(component, namespace, scraped));
+/// Monitors of both components, what they need, and the right of one Prometheus to find the pods.
+pub(super) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
+    let of_pods = inputs.settings.monitors == MonitorType::PodMonitor;
+    let mut objects = Vec::new();
+    if inputs.settings.monitors != MonitorType::None {
+        objects.extend(prometheus(inputs));
+        if of_pods {
+            objects.extend(reader(inputs));
+        }
     }
-    documents
+    for component in [Component::Controller, Component::Speaker] {
+        let scraped = scraped(inputs, component);
+        let by_service = inputs.settings.monitors == MonitorType::ServiceMonitor;
+        // On OpenShift certificates are made for Services.
+        if by_service || openshift::certifies(inputs) {
+            objects.push(service(inputs, component, &scraped));
+        }
+        match inputs.settings.monitors {
+            MonitorType::None => {}
+            MonitorType::ServiceMonitor => {
+                objects.push(service_monitor(inputs, component, &scraped));
+            }
+            MonitorType::PodMonitor => objects.push(pod_monitor(inputs, component, &scraped)),
+        }
+    }
+    objects
 }
 
 /// A port with metrics.
-#[derive(Clone, Debug)]
 struct Scraped {
     port: &'static str,
     number: u16,
+    /// Pods say that they have it.
+    is_said: bool,
     /// Other names for what is scraped.
     relabelings: Value,
 }
 
+/// The ports of one component.
+fn scraped(inputs: &Inputs<'_>, component: Component) -> Vec<Scraped> {
+    let ports = inputs.settings.ports;
+    let mut all = vec![Scraped {
+        port: "metricshttps",
+        number: ports.metrics,
+        is_said: true,
+        relabelings: Value::Null,
+    }];
+    if component == Component::Speaker {
+        all.extend(of_bgp(inputs));
+    }
+    all
+}
+
 /// The port that metrics of BGP sessions have of their own. Those of frr-k8s are stored by the names
 /// of MetalLB's, as upstream's manifests have it.
-fn of_bgp(spec: &MetalLBSpec, ports: &Ports) -> Option<Scraped> {
-    let (number, relabelings) = match backend(spec, Platform::default()) {
+fn of_bgp(inputs: &Inputs<'_>) -> Option<Scraped> {
+    let ports = inputs.settings.ports;
+    let (number, relabelings) = match inputs.settings.backend(inputs.spec) {
         "native" | "frr-k8s-external" => return None,
         "frr-k8s" => {
             let renamed = ["bgp", "bfd"].map(|protocol| {
@@ -57,139 +80,187 @@ fn of_bgp(spec: &MetalLBSpec, ports: &Ports) -> Option<Scraped> {
         }
         _ => (ports.frr_metrics, Value::Null),
     };
-    Some(Scraped {
+    // Without a port of its own it is on the other one.
+    (number != 0).then_some(Scraped {
         port: "frrmetricshttps",
         number,
+        is_said: relabelings.is_null(),
         relabelings,
     })
 }
 
-fn service(component: Component, namespace: &str, scraped: &[Scraped]) -> Value {
+fn service(inputs: &Inputs<'_>, component: Component, scraped: &[Scraped]) -> Object {
     let name = service_name(component);
     let ports = scraped
         .iter()
         .map(|it| json!({ "name": it.port, "port": it.number, "targetPort": it.number }));
-    json!({
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "labels": { "app": "metallb", "name": name },
-        },
+    let body = json!({
         "spec": {
             "selector": pod::labels(component),
             "clusterIP": "None",
             "ports": ports.collect::<Vec<_>>(),
         },
-    })
+    });
+    let mut service = inputs.object(Kind::Service, component, &name, body);
+    service.manifest["metadata"]["labels"]["name"] = name.as_str().into();
+    openshift::certify(inputs, component, &mut service);
+    service
 }
 
-fn monitor(component: Component, namespace: &str, scraped: &[Scraped]) -> Value {
-    let component = component.name().unwrap_or_default();
+fn service_monitor(inputs: &Inputs<'_>, component: Component, scraped: &[Scraped]) -> Object {
     let endpoints = scraped.iter().map(|it| {
-        let mut endpoint = json!({
-            "port": it.port,
-            "interval": "30s",
-            "honorLabels": true,
-            "bearerTokenFile": "/var/run/secrets/kubernetes.io/serviceaccount/token",
-            "scheme": "https",
-            "tlsConfig": { "insecureSkipVerify": true },
-        });
-        if !it.relabelings.is_null() {
-            endpoint["metricRelabelings"] = it.relabelings.clone();
-        }
+        let mut endpoint = endpoint(inputs, component, it);
+        let token = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+        endpoint["bearerTokenFile"] = token.into();
+        endpoint["honorLabels"] = true.into();
         endpoint
     });
-    json!({
-        "apiVersion": "monitoring.coreos.com/v1",
-        "kind": "ServiceMonitor",
-        "metadata": {
-            "name": format!("{component}-monitor"),
-            "namespace": namespace,
-            "labels": { "app": "metallb", "component": component },
-        },
+    let body = json!({
         "spec": {
             "endpoints": endpoints.collect::<Vec<_>>(),
             "jobLabel": "component",
-            "namespaceSelector": { "matchNames": [namespace] },
-            "selector": { "matchLabels": { "name": format!("{component}-monitor-service") } },
+            "namespaceSelector": { "matchNames": [inputs.settings.namespace] },
+            "selector": { "matchLabels": { "name": service_name(component) } },
         },
+    });
+    let name = format!("{}-monitor", component.name().unwrap_or_default());
+    labelled(
+        inputs,
+        inputs.object(Kind::ServiceMonitor, component, &name, body),
+    )
+}
+
+/// Prometheus shows a token of ours: of its own file it can be forbidden to make use here.
+fn pod_monitor(inputs: &Inputs<'_>, component: Component, scraped: &[Scraped]) -> Object {
+    let endpoints = scraped.iter().map(|it| {
+        let mut endpoint = endpoint(inputs, component, it);
+        endpoint["path"] = "/metrics".into();
+        if !it.is_said {
+            // By the port that is, since Prometheus finds no other.
+            endpoint["port"] = "metricshttps".into();
+            endpoint["relabelings"] = json!([{
+                "sourceLabels": ["__address__"],
+                "regex": "(.*):[0-9]+",
+                "targetLabel": "__address__",
+                "replacement": format!("$1:{}", it.number),
+            }]);
+        }
+        endpoint["authorization"] = json!({
+            "credentials": { "name": METRICS_TOKEN, "key": "token" },
+        });
+        endpoint
+    });
+    let body = json!({
+        "spec": {
+            "jobLabel": "component",
+            "namespaceSelector": { "matchNames": [inputs.settings.namespace] },
+            "podMetricsEndpoints": endpoints.collect::<Vec<_>>(),
+            "selector": { "matchLabels": pod::labels(component) },
+        },
+    });
+    let name = component.name().unwrap_or_default();
+    labelled(
+        inputs,
+        inputs.object(Kind::PodMonitor, component, name, body),
+    )
+}
+
+fn endpoint(inputs: &Inputs<'_>, component: Component, scraped: &Scraped) -> Value {
+    let asked = inputs.spec.monitoring.as_ref();
+    let interval = asked.and_then(|it| it.interval.as_deref());
+    json!({
+        "port": scraped.port,
+        "interval": interval.filter(|it| !it.is_empty()).unwrap_or("30s"),
+        "scheme": "https",
+        "tlsConfig": openshift::trusted(inputs, &service_name(component))
+            .unwrap_or_else(|| json!({ "insecureSkipVerify": true })),
+        "metricRelabelings": scraped.relabelings,
     })
 }
 
-fn service_name(component: Component) -> String {
+/// With the labels that a Prometheus chooses monitors by.
+fn labelled(inputs: &Inputs<'_>, mut monitor: Object) -> Object {
+    let labels = inputs.spec.monitoring.iter().flat_map(|it| &it.labels);
+    for (key, value) in labels {
+        let all = &mut monitor.manifest["metadata"]["labels"];
+        if all[key].is_null() {
+            all[key] = value.as_str().into();
+        }
+    }
+    monitor
+}
+
+pub(super) fn service_name(component: Component) -> String {
     let component = component.name().unwrap_or_default();
     format!("{component}-monitor-service")
 }
 
-/// The Prometheus that kube-prometheus installs.
+/// The Prometheus that kube-prometheus and OpenShift install, unless another one is named.
 const PROMETHEUS: &str = "prometheus-k8s";
 
-fn prometheus(namespace: &str) -> [Value; 2] {
-    let rbac = "rbac.authorization.k8s.io";
-    let metadata = json!({
-        "name": PROMETHEUS,
-        "namespace": namespace,
-        "labels": { "app": "metallb" },
-    });
-    [
-        json!({
-            "apiVersion": format!("{rbac}/v1"),
-            "kind": "Role",
-            "metadata": metadata,
-            "rules": [{
-                "apiGroups": [""],
-                "resources": ["services", "endpoints", "pods"],
-                "verbs": ["get", "list", "watch"],
-            }],
-        }),
-        json!({
-            "apiVersion": format!("{rbac}/v1"),
-            "kind": "RoleBinding",
-            "metadata": metadata,
-            "roleRef": { "apiGroup": rbac, "kind": "Role", "name": PROMETHEUS },
-            "subjects": [{
-                "kind": "ServiceAccount",
-                "name": PROMETHEUS,
-                "namespace": "monitoring",
-            }],
-        }),
-    ]
-}
-
-/// Nothing into the namespace and nothing out, but what the controller needs. Speakers are on their
-/// nodes' networks, which no policy is about.
-pub(super) fn network_policies(namespace: &str) -> Vec<Value> {
-    let policy = |name: &str, spec: Value| {
-        json!({
-            "apiVersion": "networking.k8s.io/v1",
-            "kind": "NetworkPolicy",
-            "metadata": {
-                "name": name,
-                "namespace": namespace,
-                "labels": { "app": "metallb" },
-            },
-            "spec": spec,
-        })
+fn prometheus(inputs: &Inputs<'_>) -> [Object; 2] {
+    let account = inputs
+        .spec
+        .monitoring
+        .as_ref()
+        .and_then(|it| it.prometheus.as_ref());
+    let name = account.and_then(|it| it.service_account_name.as_deref());
+    let namespace = account.and_then(|it| it.namespace.as_deref());
+    let usual = match inputs.settings.platform {
+        Platform::Kubernetes => "monitoring",
+        Platform::OpenShift => "openshift-monitoring",
     };
-    let tcp = |port: Value| json!({ "protocol": "TCP", "port": port });
-    vec![
-        policy(
-            "default-deny",
-            json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"] }),
-        ),
-        policy(
-            "controller",
+    let (group, role, _) = Kind::Role.names();
+    let object = |kind, body| inputs.object(kind, Component::Shared, PROMETHEUS, body);
+    [
+        object(Kind::Role, json!({ "rules": [finds_pods()] })),
+        object(
+            Kind::RoleBinding,
             json!({
-                "podSelector": { "matchLabels": pod::labels(Component::Controller) },
-                "policyTypes": ["Ingress", "Egress"],
-                "ingress": [{ "ports": [tcp("metricshttps".into()), tcp(PORT.into())] }],
-                "egress": [{ "ports": [tcp(API_SERVER.into())] }],
+                "roleRef": { "apiGroup": group, "kind": role, "name": PROMETHEUS },
+                "subjects": [{
+                    "kind": "ServiceAccount",
+                    "name": name.unwrap_or(PROMETHEUS),
+                    "namespace": namespace.unwrap_or(usual),
+                }],
             }),
         ),
     ]
 }
 
-/// Where API servers usually listen.
-const API_SERVER: u16 = 6443;
+/// An account that may read metrics and nothing else, with a token that does not end.
+fn reader(inputs: &Inputs<'_>) -> [Object; 4] {
+    let cluster_role = cluster_name(READER);
+    let (group, role, _) = Kind::ClusterRole.names();
+    let object = |kind, name: &str, body| inputs.object(kind, Component::Shared, name, body);
+    let mut token = object(
+        Kind::Secret,
+        METRICS_TOKEN,
+        json!({ "type": "kubernetes.io/service-account-token" }),
+    );
+    token.manifest["metadata"]["annotations"] =
+        json!({ "kubernetes.io/service-account.name": READER });
+    [
+        object(Kind::ServiceAccount, READER, json!({})),
+        object(
+            Kind::ClusterRole,
+            &cluster_role,
+            json!({ "rules": [reads_metrics()] }),
+        ),
+        object(
+            Kind::ClusterRoleBinding,
+            &cluster_role,
+            json!({
+                "roleRef": { "apiGroup": group, "kind": role, "name": cluster_role },
+                "subjects": [{
+                    "kind": "ServiceAccount",
+                    "name": READER,
+                    "namespace": inputs.settings.namespace,
+                }],
+            }),
+        ),
+        token,
+    ]
+}
+
+const READER: &str = "metrics-reader";

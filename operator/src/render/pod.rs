@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use metallb_crds::names::HEARTBEATS;
-use metallb_crds::v1beta1::{Config, LogLevel};
+use metallb_crds::v1beta1::{Config, LogLevel, ProbeConfig};
 use serde_json::{Value, json};
 
 use super::{Component, Inputs};
+use crate::object::Object;
 
 /// The labels that a component's selector picks its pods by. Selectors are immutable: these are
 /// upstream's, and stay.
@@ -18,7 +19,11 @@ pub(super) fn labels(component: Component) -> Value {
 pub(super) const LAST_WORDS: &str = "FallbackToLogsOnError";
 
 /// A pod template with what the user sets by [`Config`]; the component adds the rest.
-pub(super) fn template(component: Component, config: Option<&Config>) -> Value {
+pub(super) fn template(
+    inputs: &Inputs<'_>,
+    component: Component,
+    config: Option<&Config>,
+) -> Value {
     let mut annotations = config.map(|c| c.annotations.clone()).unwrap_or_default();
     if component == Component::Speaker {
         annotations.insert(HEARTBEATS.to_owned(), "ring".to_owned());
@@ -27,9 +32,13 @@ pub(super) fn template(component: Component, config: Option<&Config>) -> Value {
     let priority = config.and_then(|c| non_empty(c.priority_class_name.as_deref()));
     // A node under pressure shall not lose its addresses first. Upstream gives no class.
     let usual = (component == Component::Speaker).then_some("system-node-critical");
+    let mut all = json!(config.map(|c| c.labels.clone()).unwrap_or_default());
+    merge(&mut all, labels(component));
+    let secrets = &inputs.spec.image_pull_secrets;
     json!({
-        "metadata": { "labels": labels(component), "annotations": annotations },
+        "metadata": { "labels": all, "annotations": annotations },
         "spec": {
+            "imagePullSecrets": Some(secrets).filter(|all| !all.is_empty()),
             // Enough to hand over the addresses, the Lease and what is being written.
             "terminationGracePeriodSeconds": 30,
             "priorityClassName": priority.or(usual),
@@ -37,6 +46,15 @@ pub(super) fn template(component: Component, config: Option<&Config>) -> Value {
             "affinity": config.and_then(|c| c.affinity.as_ref()),
         },
     })
+}
+
+/// A workload with the labels that the user wants on it, too; ours win.
+pub(super) fn labelled(mut workload: Object, config: Option<&Config>) -> Object {
+    let mut labels = json!(config.map(|c| c.labels.clone()).unwrap_or_default());
+    let own = &mut workload.manifest["metadata"]["labels"];
+    merge(&mut labels, own.take());
+    *own = labels;
+    workload
 }
 
 /// Adds the fields of `more` to `object`.
@@ -57,12 +75,22 @@ pub(super) fn resources(config: Option<&Config>, requests: &Value) -> Value {
 /// The flags that controller and speaker share.
 pub(super) fn common_args(inputs: &Inputs<'_>) -> Vec<String> {
     let mut args = vec![
-        format!("--port={}", inputs.ports.metrics),
-        format!("--health-probe-port={}", inputs.ports.probes),
+        format!("--port={}", inputs.settings.ports.metrics),
+        format!("--health-probe-port={}", inputs.settings.ports.probes),
         format!("--log-level={}", log_level(inputs.spec.log_level)),
     ];
     let class = non_empty(inputs.spec.load_balancer_class.as_deref());
     args.extend(class.map(|class| format!("--lb-class={class}")));
+    let tls = &inputs.settings.tls;
+    for (flag, value) in [
+        ("--tls-min-version", &tls.min_version),
+        ("--tls-cipher-suites", &tls.cipher_suites),
+        ("--tls-curve-preferences", &tls.curve_preferences),
+    ] {
+        if !value.is_empty() {
+            args.push(format!("{flag}={value}"));
+        }
+    }
     args
 }
 
@@ -78,7 +106,7 @@ pub(super) fn field_env(name: &str, path: &str) -> Value {
 }
 
 /// A process that does not answer for half a minute is started anew.
-pub(super) fn liveness(port: u16, host: Option<&str>) -> Value {
+pub(super) fn liveness(port: u16, host: Option<&str>, config: Option<&Config>) -> Value {
     let mut probe = get("/healthz", port, host);
     merge(
         &mut probe,
@@ -89,16 +117,28 @@ pub(super) fn liveness(port: u16, host: Option<&str>) -> Value {
             "failureThreshold": 3,
         }),
     );
-    probe
+    asked(
+        probe,
+        config.and_then(|config| config.liveness_probe.as_ref()),
+    )
 }
 
 /// Asked every second: a rollout waits for this, and nobody should wait for longer than needed.
-pub(super) fn readiness(port: u16, host: Option<&str>) -> Value {
+pub(super) fn readiness(port: u16, host: Option<&str>, config: Option<&Config>) -> Value {
     let mut probe = get("/readyz", port, host);
     merge(
         &mut probe,
         json!({ "periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 3 }),
     );
+    asked(
+        probe,
+        config.and_then(|config| config.readiness_probe.as_ref()),
+    )
+}
+
+/// `probe` with what the user wants of it otherwise; the API has the same names for that.
+fn asked(mut probe: Value, config: Option<&ProbeConfig>) -> Value {
+    merge(&mut probe, json!(config));
     probe
 }
 

@@ -11,6 +11,7 @@ use metallb_crds::names::{CONTROLLER_LEASE, DEFAULT_NAMESPACE};
 use serde::Serialize;
 
 use super::install::WEBHOOK_SERVICE;
+use super::openshift::SCC;
 use crate::object::Kind;
 use crate::predecessor::{FRR_K8S_CONFIGURATION, FRR_K8S_SECRET};
 
@@ -18,8 +19,13 @@ use crate::predecessor::{FRR_K8S_CONFIGURATION, FRR_K8S_SECRET};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Rule {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) api_groups: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) resources: Vec<&'static str>,
+    /// Paths that are no objects'.
+    #[serde(rename = "nonResourceURLs", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) non_resource_urls: Vec<&'static str>,
     /// Which objects; empty means all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) resource_names: Vec<String>,
@@ -32,6 +38,8 @@ pub(crate) const MEMBERLIST_SECRET: &str = "metallb-memberlist";
 pub(crate) const OPERATOR_SECRET: &str = "metallb-operator-webhook-server-cert";
 /// What kubeadm tells kube-proxy: a ConfigMap in the namespace kube-system.
 pub(crate) const KUBE_PROXY: &str = "kube-proxy";
+/// The Secret with the token that Prometheus shows where there are `PodMonitors`.
+pub(crate) const METRICS_TOKEN: &str = "metrics-token";
 /// The Lease of the operators.
 pub(crate) const OPERATOR_LEASE: &str = "metallb.io.metallboperator";
 
@@ -146,6 +154,27 @@ pub(crate) fn any_password() -> Rule {
     rule("", &["secrets"], &["get"])
 }
 
+/// Prometheus finds what it scrapes.
+pub(crate) fn finds_pods() -> Rule {
+    let resources = &["services", "endpoints", "pods"];
+    rule("", resources, &["get", "list", "watch"])
+}
+
+/// Metrics are read and nothing else.
+pub(crate) fn reads_metrics() -> Rule {
+    Rule {
+        api_groups: Vec::new(),
+        resources: Vec::new(),
+        non_resource_urls: vec!["/metrics"],
+        ..rule("", &[], &["get"])
+    }
+}
+
+/// On OpenShift: pods of an account may be as these `SecurityContextConstraints` say.
+pub(crate) fn uses(constraints: &str) -> Rule {
+    rule(SECURITY, &[CONSTRAINTS], &["use"]).named(constraints)
+}
+
 /// What the operator does itself in the whole cluster.
 pub(crate) fn operator_own_cluster() -> Vec<Rule> {
     let (group, _, _) = Kind::ClusterRole.names();
@@ -159,7 +188,10 @@ pub(crate) fn operator_own_cluster() -> Vec<Rule> {
         rule(group, &roles, &["list", "watch", "create"]),
         rule(group, &roles, &["get", "patch", "delete"])
             .named(cluster_name("controller"))
-            .named(cluster_name("speaker")),
+            .named(cluster_name("speaker"))
+            .named(cluster_name("metrics-reader")),
+        rule(SECURITY, &[CONSTRAINTS], &["list", "watch", "create"]),
+        rule(SECURITY, &[CONSTRAINTS], &["get", "patch", "delete"]).named(SCC),
         rule(ADMISSION, &[CONFIGURATIONS], &["list", "watch", "create"]),
         rule(ADMISSION, &[CONFIGURATIONS], &["get", "patch", "delete"])
             .named(CONFIGURATION)
@@ -172,7 +204,8 @@ pub(crate) fn operator_own_cluster() -> Vec<Rule> {
             &["customresourcedefinitions"],
             WATCH,
         )
-        .named(FRR_CONFIGURATIONS),
+        .named(FRR_CONFIGURATIONS)
+        .each_named(Kind::ALL.into_iter().filter_map(Kind::definition)),
         rule(
             FRR_K8S,
             &["frrconfigurations"],
@@ -202,6 +235,12 @@ pub(crate) fn operator_own_namespaced() -> Vec<Rule> {
             MAKE,
         ),
         rule("apps", &["deployments", "daemonsets"], MAKE),
+        rule("networking.k8s.io", &["networkpolicies"], MAKE),
+        rule(
+            "monitoring.coreos.com",
+            &["servicemonitors", "podmonitors"],
+            MAKE,
+        ),
         rule("", &["secrets"], &["create"]),
         rule(
             "",
@@ -209,7 +248,8 @@ pub(crate) fn operator_own_namespaced() -> Vec<Rule> {
             &["get", "list", "watch", "patch", "delete"],
         )
         .named(MEMBERLIST_SECRET)
-        .named(WEBHOOK_SECRET),
+        .named(WEBHOOK_SECRET)
+        .named(METRICS_TOKEN),
         // Which Secrets BGPPeers will name is not known beforehand, and only what is held can be
         // granted to speakers.
         rule("", &["secrets"], &["get"]),
@@ -236,6 +276,7 @@ pub(crate) fn operator_needs() -> Vec<Rule> {
         operator_own_cluster(),
         controller_cluster(),
         speaker_cluster(true),
+        vec![reads_metrics()],
     ])
 }
 
@@ -245,6 +286,7 @@ pub(crate) fn operator_namespaced() -> Vec<Rule> {
         operator_own_namespaced(),
         controller_namespaced(),
         speaker_namespaced(&BTreeSet::new()),
+        vec![finds_pods(), uses(SCC)],
     ])
 }
 
@@ -255,6 +297,8 @@ pub(crate) fn cluster_name(component: &str) -> String {
 }
 
 const FRR_K8S: &str = "frrk8s.metallb.io";
+const SECURITY: &str = "security.openshift.io";
+const CONSTRAINTS: &str = "securitycontextconstraints";
 const ADMISSION: &str = "admissionregistration.k8s.io";
 const CONFIGURATIONS: &str = "validatingwebhookconfigurations";
 const WATCH: &[&str] = &["list", "watch"];
@@ -306,6 +350,7 @@ fn rule(group: &'static str, resources: &[&'static str], verbs: &[&'static str])
     Rule {
         api_groups: vec![group],
         resources: resources.to_vec(),
+        non_resource_urls: Vec::new(),
         resource_names: Vec::new(),
         verbs: verbs.to_vec(),
     }
@@ -325,6 +370,10 @@ impl Rule {
     fn named(mut self, name: impl Into<String>) -> Self {
         self.resource_names.push(name.into());
         self
+    }
+
+    fn each_named(self, names: impl Iterator<Item = &'static str>) -> Self {
+        names.fold(self, Self::named)
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
         Kind::ConfigMap,
         Component::Shared,
         EXCLUDE_L2,
-        json!({ "data": { "excludel2.yaml": excluded_interfaces() } }),
+        json!({ "data": { "excludel2.yaml": excluded_interfaces(inputs) } }),
     )];
     // Without an operator the controller makes the Secret: a manifest cannot have a random key.
     if inputs.uid.is_some() {
@@ -65,10 +65,15 @@ const EXCLUDED: [&str; 14] = [
     "^lxc.*",
 ];
 
-fn excluded_interfaces() -> String {
-    let lines: Vec<String> = EXCLUDED
-        .iter()
-        .map(|regex| format!("- {regex}\n"))
-        .collect();
+fn excluded_interfaces(inputs: &Inputs<'_>) -> String {
+    let own = inputs.spec.speaker_config.as_ref();
+    let lines: Vec<String> = match own.and_then(|own| own.exclude_interfaces.as_ref()) {
+        // As JSON, which is YAML whatever is in it.
+        Some(asked) => asked
+            .iter()
+            .map(|it| format!("- {}\n", json!(it)))
+            .collect(),
+        None => EXCLUDED.iter().map(|it| format!("- {it}\n")).collect(),
+    };
     format!("announcedInterfacesToExclude:\n{}", lines.concat())
 }

@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 
 use clap::ValueEnum;
 use metallb_admission::{CONVERT_PATH, CONVERTED, SERVICE};
-use metallb_crds::v1beta1::MetalLBSpec;
+use metallb_crds::v1beta1::{MetalLBSpec, MonitorType};
 use serde_json::{Value, json};
 
 use super::install::namespace_of_speakers;
-use super::{Inputs, Webhooks, monitors, render};
-use crate::platform::Platform;
-use crate::settings::{Images, Ports};
+use super::{Inputs, Webhooks, monitors, policies, render};
+use crate::object::Object;
+use crate::settings::Settings;
 
 /// What the manifests depend on.
 #[derive(Clone, Debug)]
@@ -50,35 +50,39 @@ impl Standalone<'_> {
     pub(crate) fn part(&self, part: Part) -> Vec<Value> {
         match part {
             Part::Crds => definitions(self.namespace),
-            Part::Programs => self.programs(),
-            Part::Monitors => monitors::monitors(self.spec, self.namespace, &Ports::default()),
-            Part::NetworkPolicies => monitors::network_policies(self.namespace),
+            Part::Programs => {
+                let programs = self.objects(MonitorType::None, render);
+                let namespace = std::iter::once(namespace_of_speakers(self.namespace));
+                namespace.chain(programs).collect()
+            }
+            Part::Monitors => self.objects(MonitorType::ServiceMonitor, monitors::render),
+            Part::NetworkPolicies => self.objects(MonitorType::None, policies::standalone),
         }
     }
 
-    fn programs(&self) -> Vec<Value> {
-        let images = Images {
-            controller: self.image.to_owned(),
-            speaker: self.image.to_owned(),
-        };
+    /// What is rendered of what has a part of its own is not in the other ones.
+    fn objects(
+        &self,
+        monitors: MonitorType,
+        render: impl Fn(&Inputs<'_>) -> Vec<Object>,
+    ) -> Vec<Value> {
+        let mut settings = Settings::new(self.namespace, self.image).under(self.spec);
+        settings.frr_k8s_namespace = Some("frr-k8s-system".to_owned());
+        settings.monitors = monitors;
+        settings.network_policies = false;
         let objects = render(&Inputs {
             spec: self.spec,
-            namespace: self.namespace,
+            settings: &settings,
             uid: None,
-            images: &images,
-            ports: Ports::default(),
-            platform: Platform::default(),
-            frr_k8s_namespace: Some("frr-k8s-system"),
-            writes_for_frr_k8s: crate::frr_k8s::is_external(self.spec),
+            api_server: &BTreeSet::new(),
+            writes_for_frr_k8s: settings.is_external(self.spec),
             existing_memberlist_key: None,
             fresh_memberlist_key: [0; 16],
             password_secrets: &BTreeSet::new(),
             webhooks: Webhooks::Required,
             version: self.version,
         });
-        std::iter::once(namespace_of_speakers(self.namespace))
-            .chain(objects.into_iter().map(|object| object.manifest))
-            .collect()
+        objects.into_iter().map(|object| object.manifest).collect()
     }
 }
 

@@ -3,25 +3,36 @@
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
+mod openshift;
+mod options;
+
 use super::*;
+use crate::platform::Platform;
+use crate::settings::Ports;
 use crate::yaml;
 
 /// What differs between the cases; all else is as in production.
 fn render_spec(spec: Value) -> Vec<Object> {
+    render_with(&settings(), spec)
+}
+
+fn settings() -> Settings {
+    let mut settings = Settings::new("metallb-system", "metallb:dev");
+    settings.frr_k8s_namespace = Some("frr-k8s-system".to_owned());
+    settings
+}
+
+/// The same in another environment.
+fn render_with(settings: &Settings, spec: Value) -> Vec<Object> {
     let spec: MetalLBSpec = serde_json::from_value(spec).expect("the spec parses");
-    let images = Images {
-        controller: "metallb:dev".to_owned(),
-        speaker: "metallb:dev".to_owned(),
-    };
+    let settings = settings.under(&spec);
+    let api_server = ["10.96.0.1:443", "192.0.2.1:6443", "[2001:db8::1]:6443"];
     render(&Inputs {
         spec: &spec,
-        namespace: "metallb-system",
+        settings: &settings,
         uid: Some("00000000-0000-0000-0000-000000000001"),
-        images: &images,
-        ports: Ports::default(),
-        platform: Platform::Kubernetes,
-        writes_for_frr_k8s: crate::frr_k8s::is_external(&spec),
-        frr_k8s_namespace: Some("frr-k8s-system"),
+        api_server: &api_server.map(|it| it.parse().expect("an address")).into(),
+        writes_for_frr_k8s: settings.is_external(&spec),
         existing_memberlist_key: None,
         fresh_memberlist_key: *b"0123456789abcdef",
         password_secrets: &BTreeSet::new(),
@@ -47,7 +58,14 @@ fn everything_set() -> Value {
                 "requests": { "cpu": "100m", "memory": "64Mi" },
                 "limits": { "cpu": "1", "memory": "128Mi" },
             },
+            "labels": { "example.com/team": name },
+            "livenessProbe": { "initialDelaySeconds": 60 },
+            "readinessProbe": { "periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 5 },
         })
+    };
+    let with = |mut config: Value, more: Value| {
+        pod::merge(&mut config, more);
+        config
     };
     json!({
         "image": "of no effect",
@@ -60,8 +78,25 @@ fn everything_set() -> Value {
         "loadBalancerClass": "example.com/metallb",
         "controllerNodeSelector": { "example.com/infra": "true" },
         "controllerTolerations": [{ "key": "example.com/infra", "operator": "Exists" }],
-        "controllerConfig": config("controller"),
-        "speakerConfig": config("speaker"),
+        "controllerConfig": with(config("controller"), json!({
+            "replicas": 3,
+            "image": "example.com/controller:v1",
+        })),
+        "speakerConfig": with(config("speaker"), json!({
+            "updateStrategy": { "rollingUpdate": { "maxUnavailable": "10%" } },
+            "excludeInterfaces": ["^docker.*", "^eth[1-9]$"],
+            "ignoreExcludeLB": true,
+            "memberlist": { "bindPort": 9122, "wanConfig": true },
+        })),
+        "imageRegistry": "mirror.example.com/metallb",
+        "imagePullSecrets": [{ "name": "pull" }],
+        "monitoring": {
+            "type": "PodMonitor",
+            "labels": { "release": "prometheus" },
+            "interval": "1m",
+            "prometheus": { "namespace": "prometheus", "serviceAccountName": "prometheus" },
+        },
+        "networkPolicies": { "enabled": true, "apiServer": "Addresses" },
         "bgpBackend": "frr-k8s-external",
         "frrk8sConfig": {
             "alwaysBlock": ["10.0.0.0/8"],
@@ -178,9 +213,15 @@ fn assert_selects_its_pods(workload: &Value) {
     }
 }
 
-/// Both extremes of the spec: nothing set, and everything.
-fn extremes() -> [Vec<Object>; 2] {
-    [render_spec(json!({})), render_spec(everything_set())]
+/// The extremes: nothing set, everything, and everything on OpenShift.
+fn extremes() -> [Vec<Object>; 3] {
+    let mut openshift = settings();
+    openshift.platform = Platform::OpenShift;
+    [
+        render_spec(json!({})),
+        render_spec(everything_set()),
+        render_with(&openshift, everything_set()),
+    ]
 }
 
 #[test]
@@ -256,8 +297,10 @@ fn what_pods_refer_to_is_rendered() {
             let pod = &object.manifest["spec"]["template"]["spec"];
             has(Kind::ServiceAccount, &pod["serviceAccountName"]);
             for volume in pod["volumes"].as_array().into_iter().flatten() {
-                if let Some(secret) = volume.get("secret") {
-                    has(Kind::Secret, &secret["secretName"]);
+                // On OpenShift the cluster makes those with certificates.
+                let secret = volume.get("secret").map(|it| &it["secretName"]);
+                if let Some(secret) = secret.filter(|it| !is_certificate(it)) {
+                    has(Kind::Secret, secret);
                 }
                 let config_map = volume.get("configMap");
                 if let Some(config_map) = config_map.filter(|it| it["optional"] != true) {
@@ -274,6 +317,13 @@ fn what_pods_refer_to_is_rendered() {
             }
         }
     }
+}
+
+/// One that OpenShift makes for a Service.
+fn is_certificate(secret: &Value) -> bool {
+    secret
+        .as_str()
+        .is_some_and(|it| it.ends_with("-certs-secret"))
 }
 
 #[test]
@@ -294,19 +344,14 @@ fn pods_hold_no_more_than_they_need() {
 
 /// What is rendered on these ports, with the key of this Secret.
 fn rendered(ports: Ports, existing_memberlist_key: Option<&[u8]>) -> Vec<Object> {
-    let images = Images {
-        controller: "c".to_owned(),
-        speaker: "s".to_owned(),
-    };
+    let mut settings = settings();
+    settings.ports = ports;
     render(&Inputs {
         spec: &MetalLBSpec::default(),
-        namespace: "metallb-system",
+        settings: &settings,
         uid: Some("1"),
-        images: &images,
-        ports,
-        platform: Platform::Kubernetes,
+        api_server: &BTreeSet::new(),
         writes_for_frr_k8s: false,
-        frr_k8s_namespace: None,
         existing_memberlist_key,
         fresh_memberlist_key: [0xff; 16],
         password_secrets: &BTreeSet::new(),

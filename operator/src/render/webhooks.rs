@@ -47,7 +47,7 @@ pub(super) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
     };
     let webhooks: Vec<Value> = WEBHOOKS
         .iter()
-        .map(|it| webhook(it, inputs.namespace, policy))
+        .map(|it| webhook(it, &inputs.settings.namespace, policy))
         .collect();
     objects.push(inputs.object(
         Kind::ValidatingWebhookConfiguration,

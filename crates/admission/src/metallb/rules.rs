@@ -1,8 +1,10 @@
-//! The rules for a `MetalLB` object that its schema cannot say. The words are upstream's.
+//! The rules for a `MetalLB` object that its schema cannot say. The words are upstream's, where
+//! upstream has the field.
 
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{Affinity, Toleration};
 use metallb_crds::v1beta1::{Config, MetalLBSpec};
+use regex::Regex;
 use thiserror::Error;
 
 /// The first rule that a `MetalLB` object breaks.
@@ -31,6 +33,15 @@ pub enum Invalid {
     /// This is no network.
     #[error("invalid CIDR {0} in AlwaysBlock")]
     AlwaysBlock(String),
+    /// A label that says which pods belong to a workload.
+    #[error("{config}: labels app and component are what the pods are found by")]
+    Label {
+        /// `SpeakerConfig` or `ControllerConfig`.
+        config: &'static str,
+    },
+    /// This is no regular expression.
+    #[error("invalid regular expression {0:?} in ExcludeInterfaces")]
+    ExcludeInterfaces(String),
 }
 
 /// Checks `spec` in upstream's order; `frr_k8s_namespace` is the operator's default for it.
@@ -52,8 +63,17 @@ pub fn validate(spec: &MetalLBSpec, frr_k8s_namespace: Option<&str>) -> Result<(
     {
         return Err(Invalid::SpeakerToleration);
     }
-    weights("SpeakerConfig", spec.speaker_config.as_ref())?;
-    weights("ControllerConfig", spec.controller_config.as_ref())?;
+    let speaker = spec.speaker_config.as_ref();
+    let configs = [
+        ("SpeakerConfig", speaker.map(|it| &it.pods)),
+        (
+            "ControllerConfig",
+            spec.controller_config.as_ref().map(|it| &it.pods),
+        ),
+    ];
+    for (name, config) in configs {
+        weights(name, config)?;
+    }
 
     let backend = spec.bgp_backend.as_deref().unwrap_or_default();
     if !matches!(
@@ -72,6 +92,19 @@ pub fn validate(spec: &MetalLBSpec, frr_k8s_namespace: Option<&str>) -> Result<(
     for cidr in frr_k8s.iter().flat_map(|config| &config.always_block) {
         if cidr.trim().parse::<IpNet>().is_err() {
             return Err(Invalid::AlwaysBlock(cidr.clone()));
+        }
+    }
+    // What upstream does not have comes last, so that its words come first.
+    for (config, pods) in configs {
+        let labels = pods.map(|it| &it.labels);
+        if labels.is_some_and(|it| it.contains_key("app") || it.contains_key("component")) {
+            return Err(Invalid::Label { config });
+        }
+    }
+    let excluded = speaker.and_then(|it| it.exclude_interfaces.as_ref());
+    for expression in excluded.into_iter().flatten() {
+        if Regex::new(expression).is_err() {
+            return Err(Invalid::ExcludeInterfaces(expression.clone()));
         }
     }
     Ok(())
@@ -215,6 +248,19 @@ mod tests {
             (
                 json!({ "frrk8sConfig": { "alwaysBlock": ["10.0.0.0/8", "10.0.0.0/33"] } }),
                 "invalid CIDR 10.0.0.0/33 in AlwaysBlock".to_owned(),
+            ),
+            (
+                json!({ "controllerConfig": { "labels": { "component": "a" } } }),
+                "ControllerConfig: labels app and component are what the pods are found by"
+                    .to_owned(),
+            ),
+            (
+                json!({ "speakerConfig": { "labels": { "team": "a" }, "excludeInterfaces": [] } }),
+                "valid".to_owned(),
+            ),
+            (
+                json!({ "speakerConfig": { "excludeInterfaces": ["^eth0$", "(br"] } }),
+                "invalid regular expression \"(br\" in ExcludeInterfaces".to_owned(),
             ),
         ] {
             assert_eq!(words(spec.clone()), expected, "{spec}");

@@ -97,7 +97,7 @@ fn an_installation_is_finished_by_the_next_operator() {
             assert!(world.index.operands.contains_key(&secret()));
         }
     });
-    assert_eq!(operands.len(), 16, "{operands:?}");
+    assert_eq!(operands.len(), 18, "{operands:?}");
 }
 
 #[test]

@@ -37,6 +37,8 @@ fn a_new_object_is_held_then_turned_into_operands_in_order() {
             "apply Secret metallb-webhook-cert",
             "apply ConfigMap metallb-excludel2",
             "apply Service metallb-webhook-service",
+            "apply NetworkPolicy controller",
+            "apply NetworkPolicy operator",
         ]
     );
     // Pods are told by uid which account is theirs, so the accounts are there first.

@@ -27,6 +27,8 @@ fn removal_stops_the_workloads_first_and_takes_the_rights_last() {
     assert_eq!(
         world.done(),
         [
+            "delete NetworkPolicy operator",
+            "delete NetworkPolicy controller",
             "delete Service metallb-webhook-service",
             "delete ConfigMap metallb-excludel2",
             "delete Secret metallb-webhook-cert",
@@ -169,7 +171,7 @@ fn pods_that_never_report_their_end_do_not_hold_up_removal() {
     world.see_leaving();
     assert_eq!(world.done().len(), 2);
     world.wall = Timestamp::from_second(1_000 + PATIENCE).expect("a time");
-    assert_eq!(world.done().len(), 16);
+    assert_eq!(world.done().len(), 18);
     assert_eq!(world.plan().wake_at, Some(world.now + LOOK_AGAIN));
 }
 
@@ -180,7 +182,7 @@ fn leftovers_of_an_object_that_was_torn_out_are_removed() {
     world
         .index
         .handle(News::MetalLB(Box::new(Change::Delete(own))));
-    assert_eq!(world.done().len(), 16);
+    assert_eq!(world.done().len(), 18);
 }
 
 #[test]

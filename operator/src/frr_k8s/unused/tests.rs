@@ -27,6 +27,14 @@ fn metallb(spec: Value, acknowledged: &str) -> MetalLB {
     serde_json::from_value(object).expect("a MetalLB")
 }
 
+/// With the backend that the object asks for, or else Kubernetes' default.
+fn look(known: &FrrK8s, metallb: &MetalLB) -> Unused {
+    let backend = crate::settings::Settings::new("", "")
+        .backend(&metallb.spec)
+        .to_owned();
+    unused(known, metallb, &backend)
+}
+
 fn backend(name: &str) -> MetalLB {
     metallb(json!({ "bgpBackend": name }), "")
 }
@@ -48,7 +56,7 @@ fn user_spec() -> Value {
 fn with_frr_k8s_a_users_own_is_named_with_what_it_asks_for() {
     let mut known = FrrK8s::default();
     see(&mut known, "receive", user_spec());
-    let unused = unused(&known, &backend("frr-k8s"));
+    let unused = look(&known, &backend("frr-k8s"));
     assert_eq!(
         unused.stops[0],
         "FRRConfiguration frr-k8s-system/receive (neighbors, prefixes, received routes, imports \
@@ -72,13 +80,13 @@ fn what_is_acknowledged_is_told_without_alarm() {
     let spec = json!({ "bgpBackend": "frr-k8s" });
     let of_one = "frrconfiguration/frr-k8s-system/one";
     for words in [of_one, "*", "other, frrconfiguration/frr-k8s-system/one"] {
-        let unused = unused(&known, &metallb(spec.clone(), words));
+        let unused = look(&known, &metallb(spec.clone(), words));
         assert_eq!(unused.stops, [""; 0], "{words}");
         let note = "FRRConfiguration frr-k8s-system/one has no effect";
         assert_eq!(unused.notes, [note]);
     }
     see(&mut known, "two", json!({}));
-    let unused = unused(&known, &metallb(spec, of_one));
+    let unused = look(&known, &metallb(spec, of_one));
     assert_eq!(unused.stops[0], "FRRConfiguration frr-k8s-system/two");
     let both = format!("={of_one},frrconfiguration/frr-k8s-system/two");
     assert!(unused.stops[1].ends_with(&both), "{:?}", unused.stops);
@@ -97,7 +105,7 @@ fn what_would_stop_depends_on_the_backend() {
         ("native", vec![], vec![]),
         ("frr-k8s-external", vec![], vec![]),
     ] {
-        let unused = unused(&known, &backend(name));
+        let unused = look(&known, &backend(name));
         let first = |lines: &[String]| -> Vec<String> {
             let named = lines.iter().filter(|it| !it.starts_with("the speaker"));
             named
@@ -114,9 +122,9 @@ fn what_speakers_of_metallb_wrote_is_no_users() {
     let mut known = FrrK8s::default();
     let of = |node: &str| json!({ "nodeSelector": { "matchLabels": { "kubernetes.io/hostname": node } } });
     see(&mut known, "metallb-n1", of("n1"));
-    assert_eq!(unused(&known, &backend("frr-k8s")), Unused::default());
+    assert_eq!(look(&known, &backend("frr-k8s")), Unused::default());
     see(&mut known, "metallb-n1", of("n2"));
-    assert_eq!(unused(&known, &backend("frr-k8s")).stops.len(), 2);
+    assert_eq!(look(&known, &backend("frr-k8s")).stops.len(), 2);
 }
 
 #[test]
@@ -125,21 +133,18 @@ fn many_are_counted_and_acknowledged_together() {
     for nth in 0..9 {
         see(&mut known, &format!("c{nth}"), json!({}));
     }
-    let unused = unused(&known, &backend("frr-k8s"));
+    let unused = look(&known, &backend("frr-k8s"));
     assert_eq!((unused.stops.len(), &*unused.stops[3]), (5, "and 6 more"));
     assert!(unused.stops[4].ends_with("acknowledge-unused='*'"));
     known.handle(FrrNews::Defined(false));
-    assert_eq!(
-        super::unused(&known, &backend("frr-k8s")),
-        Unused::default()
-    );
+    assert_eq!(look(&known, &backend("frr-k8s")), Unused::default());
 }
 
 #[test]
 fn blocks_hold_by_themselves() {
     let blocks = |name: &str| {
         let spec = json!({ "bgpBackend": name, "frrk8sConfig": { "alwaysBlock": ["10.0.0.0/8"] } });
-        let unused = unused(&FrrK8s::default(), &metallb(spec, ""));
+        let unused = look(&FrrK8s::default(), &metallb(spec, ""));
         assert_eq!(unused.stops, [""; 0]);
         unused.notes.concat()
     };
@@ -158,6 +163,6 @@ fn whatever_is_written_is_read() {
     ] {
         let mut known = FrrK8s::default();
         see(&mut known, "odd", spec);
-        assert_eq!(unused(&known, &backend("frr-k8s")).stops.len(), 2);
+        assert_eq!(look(&known, &backend("frr-k8s")).stops.len(), 2);
     }
 }

@@ -61,6 +61,9 @@ fn the_operator_holds_every_right_it_grants() {
         ),
         []
     );
+    let of_others = [finds_pods(), uses(SCC)];
+    assert_eq!(not_covered(&of_others, &[&cluster, &namespaced]), []);
+    assert!(cluster.contains(&reads_metrics()));
 }
 
 #[test]
@@ -76,7 +79,12 @@ fn secrets_are_read_by_name_and_in_one_namespace() {
     let cluster = rights(&operator_cluster());
     assert!(cluster.iter().all(|right| right.1 != "secrets"));
     for (_, resource, name, verb) in rights(&operator_namespaced()) {
-        let ours = [MEMBERLIST_SECRET, WEBHOOK_SECRET, OPERATOR_SECRET];
+        let ours = [
+            MEMBERLIST_SECRET,
+            WEBHOOK_SECRET,
+            METRICS_TOKEN,
+            OPERATOR_SECRET,
+        ];
         let is_granted = name.is_empty() && verb == "get";
         let is_known = ours.contains(&&*name)
             || verb == "create"
@@ -243,7 +251,7 @@ fn every_right_of_the_operator_is_used() {
         (
             "customresourcedefinitions",
             &["list", "watch", "patch"],
-            "kit::webhook: the conversion of BGPPeers; frr_k8s: is it there",
+            "kit::webhook: the conversion of BGPPeers; defined: which kinds are there",
         ),
         (
             "frrconfigurations",
@@ -274,6 +282,10 @@ fn every_right_of_the_operator_is_used() {
         ("priorityclasses", &["list", "watch"], "classes"),
         ("runtimeclasses", &["list", "watch"], "classes"),
         ("serviceaccounts", MAKE, "watches::operands, apply"),
+        ("networkpolicies", MAKE, "watches::operands, apply"),
+        ("servicemonitors", MAKE, "watches::operands, apply"),
+        ("podmonitors", MAKE, "watches::operands, apply"),
+        (CONSTRAINTS, MAKE, "watches::operands, apply: on OpenShift"),
         ("configmaps", MAKE, "watches::operands, apply"),
         ("services", MAKE, "watches::operands, apply"),
         ("roles", MAKE, "watches::operands, apply"),

@@ -9,6 +9,7 @@ mod others;
 mod outage;
 mod removal;
 mod repair;
+mod requests;
 mod rollout;
 mod status;
 
@@ -46,6 +47,10 @@ pub(crate) const STORIES: &[Story<Installed>] = &[
     (
         "operator::a_field_edited_by_hand_is_set_right",
         repair::edited_by_hand,
+    ),
+    (
+        "operator::monitors_and_policies_come_and_go_on_request",
+        requests::monitors_and_policies,
     ),
     ("operator::nothing_is_changed_while_paused", status::paused),
     (
