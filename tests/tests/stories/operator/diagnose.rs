@@ -159,7 +159,7 @@ fn grace(world: &Installed) -> Result<u64> {
 
 const ROLE: &str = "metallb-manager-role";
 /// As kubeadm makes it for a cluster whose kube-proxy balances by IPVS.
-const KUBE_PROXY: &str = r#"
+const KUBE_PROXY: &str = r"
 apiVersion: v1
 kind: ConfigMap
 metadata: { name: kube-proxy, namespace: kube-system }
@@ -170,4 +170,4 @@ data:
     mode: ipvs
     ipvs:
       strictARP: false
-"#;
+";
