@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::apply::Applier;
 use crate::args::{Arguments, Command, Flags};
+use crate::commands::{check, collect, diff, export, print, restore};
 use crate::counters::Counters;
 use crate::decide::Pace;
 use crate::index::Index;
@@ -22,7 +23,7 @@ use crate::operate::Operator;
 use crate::platform::Platform;
 use crate::render::OPERATOR_LEASE;
 use crate::settings::Settings;
-use crate::{VERSION, check, collect, diff, export, print, restore, webhook};
+use crate::{VERSION, webhook};
 
 /// Runs the program to its end.
 pub(crate) fn run() -> ExitCode {

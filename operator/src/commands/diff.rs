@@ -19,6 +19,7 @@ use metallb_kit::events::Events;
 use serde_json::Value;
 use similar::TextDiff;
 
+use super::print;
 use crate::apply::Applier;
 use crate::args::DiffArgs;
 use crate::decide::{Plan, complete, own_key, stale, wanted};
@@ -27,7 +28,7 @@ use crate::object::{Key, Kind, Object};
 use crate::platform::Platform;
 use crate::render::OPERATOR_DEPLOYMENT;
 use crate::settings::Settings;
-use crate::{VERSION, print, watches, yaml};
+use crate::{VERSION, watches, yaml};
 
 /// Prints it. Ends as `kubectl diff` does: with 1 if something differs, with more if that cannot be
 /// told.

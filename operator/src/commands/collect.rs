@@ -12,7 +12,7 @@ use kube::{Client, ResourceExt as _};
 use metallb_kit::client;
 use serde_json::Value;
 
-use crate::listing::{Listing, of_kubernetes, ours};
+use super::listing::{Listing, of_kubernetes, ours};
 use crate::{VERSION, yaml};
 
 /// Prints it. `namespace` is where MetalLB is.

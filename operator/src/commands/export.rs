@@ -11,7 +11,7 @@ use kube::Client;
 use metallb_kit::client;
 use serde_json::{Map, Value};
 
-use crate::listing::{LAST_APPLIED, Listing, of_kubernetes, ours};
+use super::listing::{LAST_APPLIED, Listing, of_kubernetes, ours};
 use crate::{VERSION, yaml};
 
 /// What a configuration consists of, in the order in which it is made.
@@ -123,7 +123,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::check::files::parse;
+    use crate::commands::check::files::parse;
 
     fn objects() -> Vec<Value> {
         let metadata = |name: &str| {

@@ -12,11 +12,11 @@ use metallb_crds::names::DEFAULT_NAMESPACE;
 use metallb_kit::client;
 use serde_json::{Value, json};
 
+use super::check::files::{Document, read};
+use super::check::judge;
+use super::export::KINDS;
+use super::listing::{LAST_APPLIED, Listing};
 use crate::VERSION;
-use crate::check::files::{Document, read};
-use crate::check::judge;
-use crate::export::KINDS;
-use crate::listing::{LAST_APPLIED, Listing};
 use crate::render::FIELD_MANAGER;
 
 /// Does it, or says what is wrong before anything is written.
@@ -163,7 +163,7 @@ mod tests {
     use tower_test::mock;
 
     use super::*;
-    use crate::check::files::parse;
+    use crate::commands::check::files::parse;
 
     #[test]
     fn an_object_becomes_as_its_file_says_and_keeps_its_identity() {
