@@ -55,7 +55,7 @@ pub(crate) fn api_server_away(world: &Installed) -> Result<()> {
     world.page_answers()
 }
 
-/// The operator may not write `ConfigMaps` any more: it says so of the one that it has to repair,
+/// The operator may not write `ConfigMaps` any more: when one is to be repaired it names that right,
 /// and repairs everything else. It may again: that one is repaired, too.
 pub(crate) fn rights_withdrawn(world: &Installed) -> Result<()> {
     let role = ["-n", NAMESPACE, "get", "role", "metallb-manager-role"];
@@ -76,7 +76,7 @@ pub(crate) fn rights_withdrawn(world: &Installed) -> Result<()> {
         world
             .kubectl
             .output(&[&config[..], &["-p", patch]].concat())?;
-        world.says("Degraded", "metallb-excludel2", SOON * 2)?;
+        world.says("Degraded", "configmaps in namespace", SOON * 2)?;
         world.condition(NAMESPACE, "metallb", "Available", "True")?;
         world.delete(NAMESPACE, "daemonset", "speaker")?;
         eventually("the speakers are back", SOON, || {
