@@ -119,8 +119,11 @@ pub(crate) fn echo(world: &World) -> Result<()> {
     // RFC 5880 section 6.8.3: while Echo packets come back, others are few.
     all_are(world, "remote-receive-interval", &json!(1000))?;
     all_are(world, "status", &json!("up"))?;
-    let table = table(world)?;
-    ensure!(table.contains("Up echo "), "{table}");
+    eventually("the speakers say so, too", SOON, || {
+        let table = table(world)?;
+        let is_so = table.contains("Up echo ");
+        Ok(if is_so { Ok(()) } else { Err(table) })
+    })?;
     stay_up(world)?;
     let before = downs(world)?;
 
