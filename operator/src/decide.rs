@@ -3,16 +3,17 @@
 mod account;
 mod age;
 mod leftovers;
+mod plan;
+mod removal;
 mod rollout;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::{Resource as _, ResourceExt as _};
 use metallb_admission::validate;
-use metallb_crds::names::{METALLB_NAME, PAUSED, PROTECT_ADDRESSES};
+use metallb_crds::names::{METALLB_NAME, PAUSED};
 use metallb_crds::v1beta1::{MetalLB, MetalLBSpec};
 use metallb_kit::watch::ObjectKey;
 use serde_json::Value;
@@ -22,70 +23,9 @@ use crate::object::{Key, Kind, Object};
 use crate::observed::{FINALIZER, Operand, Workload, is_switched_on};
 use crate::render::{Inputs, MEMBERLIST_SECRET, Webhooks, registration, render};
 use crate::settings::Settings;
-
-/// What to do, in order, and when to look again without news.
-#[derive(Debug, Default)]
-pub(crate) struct Plan {
-    pub(crate) actions: Vec<Action>,
-    pub(crate) wake_at: Option<Instant>,
-    pub(crate) outlook: Outlook,
-}
-
-/// What is not done now, and why; for the status.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Outlook {
-    /// The form that each object is to have, as a hash.
-    pub(crate) wanted: BTreeMap<Key, u64>,
-    /// The kinds of what cannot be made, since the cluster does not have them.
-    pub(crate) unserved: BTreeSet<Kind>,
-    /// What waits for another step of a rollout, and for which.
-    pub(crate) waits: Vec<(Key, String)>,
-    /// The version of a newer operator that was at work here: nothing is done.
-    pub(crate) yields_to: Option<String>,
-    /// Where the `MetalLB` object is paused: what would be done.
-    pub(crate) held_back: Option<Vec<String>>,
-}
-
-/// How thoroughly to remove what was made for a `MetalLB` object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pace {
-    /// All of it, and in order.
-    Thorough,
-    /// Only what nobody else will remove, and at once: the namespace is going, with the `MetalLB`
-    /// object and the operator in it.
-    Hurried,
-}
-
-/// One write, or the one read that a write needs.
-#[derive(Debug)]
-pub(crate) enum Action {
-    /// Learn the key in the memberlist Secret, if there is one.
-    ReadMemberlistKey,
-    /// Hold the `MetalLB` object back when it is deleted, or let it go.
-    SetFinalizer { metallb: ObjectKey, hold: bool },
-    /// `repairs` says that it was so before and somebody changed it.
-    Apply {
-        object: Object,
-        wanted: u64,
-        repairs: bool,
-    },
-    /// `uid` must still be the same object's.
-    Delete { key: Key, uid: String },
-    /// Learn how many addresses are in use.
-    CountAddresses,
-    /// Learn what speakers have written for an FRR-K8s.
-    LookForFrrConfigurations,
-    /// Delete one of those.
-    DeleteFrrConfiguration { key: ObjectKey, uid: String },
-    /// Learn what MetalLB's own operator left of what it made for the object of this uid.
-    LookForLeftovers { metallb: String },
-    /// Delete one of those.
-    DeleteLeftover { key: Key, uid: String },
-    /// The controllers make their Lease themselves and nobody removes it.
-    DeleteControllerLease,
-    /// Nothing of the `MetalLB` object is left.
-    Forget,
-}
+pub(crate) use plan::{Action, Outlook, Pace, Plan};
+pub(crate) use removal::is_protected;
+use removal::{LOOK_AGAIN, RECOUNT, must_count, remove};
 
 /// The namespace and name of the one `MetalLB` object that counts.
 pub(crate) fn own_key(settings: &Settings) -> ObjectKey {
@@ -338,80 +278,6 @@ fn must_read_memberlist_key(index: &Index) -> bool {
         && index.memberlist.read_at.as_ref() != Some(&seen.fingerprint)
 }
 
-/// Before anything goes; and again from time to time, while it is what everything waits for.
-fn must_count(index: &Index, metallb: &MetalLB, now: Instant) -> bool {
-    match index.in_use {
-        None => true,
-        Some((_, at)) => is_protected(index, metallb) && at + RECOUNT <= now,
-    }
-}
-
-/// Whether it was deleted, and is to stay in effect while addresses are in use, as some are.
-pub(crate) fn is_protected(index: &Index, metallb: &MetalLB) -> bool {
-    is_leaving(metallb)
-        && is_switched_on(metallb.meta(), PROTECT_ADDRESSES)
-        && index.in_use.is_some_and(|(count, _)| count > 0)
-}
-
-/// Nothing of it left. First what sends the API server to the pods; then the workloads, and their
-/// pods with them, so that announcements end in good order while the rights for that are still
-/// there; then the rest, rights last.
-fn remove(
-    index: &Index,
-    metallb: Option<&MetalLB>,
-    pace: Pace,
-    plan: &mut Plan,
-    now: Instant,
-    wall: Timestamp,
-) {
-    let mut left = index
-        .inventory()
-        .filter(|(key, _)| pace.minds(key))
-        .peekable();
-    let since = metallb.and_then(|metallb| metallb.meta().deletion_timestamp.as_ref());
-    // The pods of a node that is down never report their end.
-    let patient = since.is_some_and(|since| wall.as_second() - since.0.as_second() < PATIENCE);
-    if left.peek().is_none() {
-        // Another's API must not hold the object back for ever.
-        let left = leftovers::look(index, plan) || leftovers::remove(index, plan);
-        if metallb.is_some_and(|it| leftovers::look_for_predecessors(index, it, plan)) {
-            return;
-        }
-        leftovers::remove_predecessors(index, plan);
-        if left && (patient || metallb.is_none()) {
-            plan.wake_by(now + LOOK_AGAIN);
-            return;
-        }
-        if let Some(metallb) = metallb.filter(|metallb| is_held(metallb)) {
-            let metallb = ObjectKey::of(metallb);
-            plan.actions.push(Action::DeleteControllerLease);
-            plan.actions.push(Action::SetFinalizer {
-                metallb,
-                hold: false,
-            });
-        }
-        plan.actions.push(Action::Forget);
-        return;
-    }
-    plan.wake_by(now + LOOK_AGAIN);
-    let left: Vec<Kind> = left.map(|(key, _)| key.kind).collect();
-    let stops = left.iter().any(|kind| kind.is_workload());
-    let is_asked = left.contains(&Kind::ValidatingWebhookConfiguration);
-    let of_this_stage = |kind: Kind| match (stops && patient, is_asked) {
-        (false, _) => true,
-        (true, true) => kind == Kind::ValidatingWebhookConfiguration,
-        (true, false) => kind.is_workload(),
-    };
-    for (key, operand) in index.inventory().rev().filter(|(key, _)| pace.minds(key)) {
-        if of_this_stage(key.kind) && !operand.deleting {
-            plan.actions.push(Action::Delete {
-                key: key.clone(),
-                uid: operand.uid.clone(),
-            });
-        }
-    }
-}
-
 /// Whether it was deleted and waits for finalizers.
 pub(crate) fn is_leaving(metallb: &MetalLB) -> bool {
     metallb.meta().deletion_timestamp.is_some()
@@ -431,79 +297,8 @@ fn hash(value: &Value) -> u64 {
     hasher.finish()
 }
 
-impl Action {
-    /// Whether it but learns something, after which all is decided anew.
-    pub(crate) fn is_read(&self) -> bool {
-        matches!(
-            self,
-            Self::ReadMemberlistKey
-                | Self::LookForFrrConfigurations
-                | Self::LookForLeftovers { .. }
-                | Self::CountAddresses
-        )
-    }
-}
-
-impl std::fmt::Display for Action {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::ReadMemberlistKey => f.write_str("read key"),
-            Self::SetFinalizer { metallb, hold } => {
-                let what = if *hold { "hold" } else { "let go" };
-                write!(f, "{what} {metallb}")
-            }
-            Self::Apply {
-                object, repairs, ..
-            } => {
-                let what = if *repairs { "repair" } else { "apply" };
-                write!(f, "{what} {}", object.key)
-            }
-            Self::Delete { key, .. } => write!(f, "delete {key}"),
-            Self::CountAddresses => f.write_str("count addresses"),
-            Self::LookForFrrConfigurations => f.write_str("look for FRRConfigurations"),
-            Self::DeleteFrrConfiguration { key, .. } => {
-                write!(f, "delete FRRConfiguration {key}")
-            }
-            Self::LookForLeftovers { .. } => f.write_str("look for leftovers"),
-            Self::DeleteLeftover { key, .. } => write!(f, "delete leftover {key}"),
-            Self::DeleteControllerLease => f.write_str("delete lease"),
-            Self::Forget => f.write_str("forget"),
-        }
-    }
-}
-
-impl Pace {
-    fn minds(self, key: &Key) -> bool {
-        self == Self::Thorough || !key.kind.is_namespaced()
-    }
-}
-
-impl Plan {
-    /// Leaves only what writes nothing.
-    fn hold_back(&mut self) {
-        let (reads, writes) = std::mem::take(&mut self.actions)
-            .into_iter()
-            .partition(Action::is_read);
-        self.actions = reads;
-        let writes: Vec<Action> = writes;
-        self.outlook.held_back = Some(writes.iter().map(Action::to_string).collect());
-    }
-
-    fn wake_by(&mut self, at: Instant) {
-        self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
-    }
-}
-
 /// How long it takes at most until a pod that has become ready can be reached from every node, the
 /// API server's too.
 const ROUTED: Duration = Duration::from_secs(3);
-/// While something is being removed: how often to look, should a request have failed.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
-/// How often to count the addresses in use, while that is what is waited for.
-const RECOUNT: Duration = Duration::from_secs(5);
-/// How long pods may take to stop before their rights go, in seconds: the time they are given,
-/// and as much again.
-const PATIENCE: i64 = 60;
-
 #[cfg(test)]
 mod tests;

@@ -1,59 +1,29 @@
 //! What the operator knows: the `MetalLB` objects, the operands as they are seen, and what came
 //! of its own writes. Plain maps; nothing here talks to anybody.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::{Duration, Instant};
+mod attempts;
+mod memberlist;
+mod news;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use metallb_admission::{CONFIGURATION, OPERATOR_CONFIGURATION};
 use metallb_config::Advice;
 use metallb_crds::v1beta1::{MetalLB, MetalLBSpec};
-use metallb_crds::v1beta2::BGPPeer;
 use metallb_kit::watch::{Change, ObjectKey};
 
-use crate::api_server::{ApiServer, Told};
-use crate::classes::{Class, Classes};
-use crate::frr_k8s::{FrrK8s, FrrNews};
+use crate::api_server::ApiServer;
+use crate::classes::Classes;
+use crate::frr_k8s::FrrK8s;
 use crate::object::{Key, Kind};
 use crate::observed::{Fingerprint, Operand, Pod, Registration};
 use crate::predecessor::Leftovers;
 use crate::rights::Rights;
-
-/// Where news come from. All must have been in sync once before anything is decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Source {
-    MetalLBs,
-    Operands(Kind),
-    Pods,
-    Peers,
-    FrrK8s,
-    Extras,
-    ApiService,
-    ApiEndpoints,
-}
-
-/// One piece of news from a watch.
-#[derive(Clone, Debug)]
-pub(crate) enum News {
-    MetalLB(Box<Change<MetalLB>>),
-    Operand(Kind, Change<Operand>),
-    /// Whether the cluster has the definition of a kind that it may do without.
-    Served(Kind, bool),
-    Pod(Change<Pod>),
-    Peer(Box<Change<BGPPeer>>),
-    FrrK8s(FrrNews),
-    /// The definitions of MetalLB's that are missing.
-    Definitions(Vec<String>),
-    /// The ConfigMap with users' own lines for FRR, and whether there are any in it.
-    Extras(Change<bool>),
-    /// What somebody should know of the configuration, all of it.
-    Advice(Vec<Advice>),
-    /// A class of pods.
-    Class(Class, Change<String>),
-    /// Where the API server is, as its Service says.
-    ApiService(Change<Told>),
-    /// The same, as its endpoints say.
-    ApiEndpoints(Change<Told>),
-}
+use attempts::Attempts;
+pub(crate) use attempts::{Due, Failure};
+pub(crate) use memberlist::Memberlist;
+pub(crate) use news::{News, Source};
 
 /// All that decisions are made from.
 #[derive(Debug, Default)]
@@ -90,91 +60,6 @@ pub(crate) struct Index {
     foreign: BTreeSet<String>,
     attempts: BTreeMap<Key, Attempts>,
     synced: BTreeSet<Source>,
-}
-
-/// What is known of the key in the memberlist Secret. It outlives the Secret: one that is deleted
-/// by hand comes back with the same key, since speakers with two keys would not hear each other.
-#[derive(Debug, Default)]
-pub(crate) struct Memberlist {
-    /// It was looked for.
-    pub(crate) known: bool,
-    /// The key that was there.
-    pub(crate) existing: Option<Vec<u8>>,
-    /// Randomness for a key, should there be none.
-    pub(crate) fresh: [u8; 16],
-    /// The state of the Secret that was looked at last.
-    pub(crate) read_at: Option<Fingerprint>,
-}
-
-impl Memberlist {
-    /// Takes in what the Secret has, if there is one; `random` is asked once.
-    pub(crate) fn learn(
-        &mut self,
-        read: Option<(Option<Vec<u8>>, Fingerprint)>,
-        random: impl FnOnce() -> [u8; 16],
-    ) {
-        if !std::mem::replace(&mut self.known, true) {
-            self.fresh = random();
-        }
-        if let Some((key, fingerprint)) = read {
-            self.read_at = Some(fingerprint);
-            if key.is_some() {
-                self.existing = key;
-            }
-        }
-    }
-}
-
-/// What came of applying one object.
-#[derive(Debug, Default)]
-struct Attempts {
-    applied: Option<Applied>,
-    failure: Option<Failure>,
-    /// When it was last applied, newest last.
-    recent: VecDeque<Instant>,
-}
-
-#[derive(Debug)]
-struct Applied {
-    /// Hash of what was asked for.
-    wanted: u64,
-    /// What the server had after that.
-    fingerprint: Fingerprint,
-}
-
-/// A write that was refused.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) message: String,
-    wanted: u64,
-    count: u32,
-    retry_at: Instant,
-}
-
-/// Whether an object should be applied now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Due {
-    /// As wanted.
-    Not,
-    Now,
-    /// After a failure, or because somebody else keeps changing it.
-    At(Instant),
-}
-
-impl Source {
-    pub(crate) fn all() -> impl Iterator<Item = Self> {
-        let operands = Kind::ALL.map(Self::Operands);
-        let others = [
-            Self::MetalLBs,
-            Self::Pods,
-            Self::Peers,
-            Self::FrrK8s,
-            Self::Extras,
-            Self::ApiService,
-            Self::ApiEndpoints,
-        ];
-        others.into_iter().chain(operands)
-    }
 }
 
 impl Index {
@@ -287,9 +172,8 @@ impl Index {
 
     /// What was refused is due at once, since the reason is gone.
     pub(crate) fn retry(&mut self, now: Instant) {
-        let all = self.attempts.values_mut();
-        for failure in all.filter_map(|attempts| attempts.failure.as_mut()) {
-            failure.retry_at = now;
+        for attempts in self.attempts.values_mut() {
+            attempts.retry(now);
         }
     }
 
@@ -310,37 +194,18 @@ impl Index {
         let Some(attempts) = self.attempts.get(key) else {
             return Due::Now;
         };
-        if let Some(failure) = attempts.failure.as_ref().filter(|f| f.wanted == wanted) {
-            return later(failure.retry_at, now);
-        }
-        let Some(applied) = attempts.applied.as_ref().filter(|a| a.wanted == wanted) else {
-            return Due::Now;
-        };
-        if seen.is_some_and(|operand| operand.fingerprint == applied.fingerprint) {
-            return Due::Not;
-        }
-        match attempts.recent.front() {
-            Some(first) if attempts.recent.len() == REPAIRS => later(*first + REPAIR_WINDOW, now),
-            _ => Due::Now,
-        }
+        attempts.due(wanted, seen.map(|operand| &operand.fingerprint), now)
     }
 
     /// Whether `key` was as wanted once, so that applying it again repairs what somebody did.
     pub(crate) fn was_applied(&self, key: &Key, wanted: u64) -> bool {
-        let applied = self
-            .attempts
-            .get(key)
-            .and_then(|attempts| attempts.applied.as_ref());
-        applied.is_some_and(|applied| applied.wanted == wanted)
+        self.attempts.get(key).is_some_and(|it| it.had(wanted))
     }
 
     /// Whether `seen` is what the last write to `key` left.
     pub(crate) fn is_as_applied(&self, key: &Key, seen: &Operand) -> bool {
-        let applied = self
-            .attempts
-            .get(key)
-            .and_then(|attempts| attempts.applied.as_ref());
-        applied.is_some_and(|applied| applied.fingerprint == seen.fingerprint)
+        let attempts = self.attempts.get(key);
+        attempts.is_some_and(|it| it.left(&seen.fingerprint))
     }
 
     /// Takes in that the server has `key` as wanted, in the state `fingerprint`.
@@ -352,15 +217,7 @@ impl Index {
         now: Instant,
     ) {
         let attempts = self.attempts.entry(key).or_default();
-        attempts.failure = None;
-        attempts.applied = Some(Applied {
-            wanted,
-            fingerprint,
-        });
-        attempts.recent.push_back(now);
-        if attempts.recent.len() > REPAIRS {
-            attempts.recent.pop_front();
-        }
+        attempts.applied(wanted, fingerprint, now);
     }
 
     /// Takes in that the server refused `key`. `permanent` says that the same request will be
@@ -374,25 +231,7 @@ impl Index {
         now: Instant,
     ) -> Instant {
         let attempts = self.attempts.entry(key).or_default();
-        let before = attempts
-            .failure
-            .take()
-            .filter(|f| f.wanted == wanted)
-            .map_or(0, |f| f.count);
-        let (first, most) = if permanent {
-            PERMANENT_PAUSE
-        } else {
-            TRANSIENT_PAUSE
-        };
-        let pause = first.saturating_mul(1 << before.min(10)).min(most);
-        let retry_at = now + pause;
-        attempts.failure = Some(Failure {
-            message,
-            wanted,
-            count: before + 1,
-            retry_at,
-        });
-        retry_at
+        attempts.failed(wanted, message, permanent, now)
     }
 
     /// What the operator made for the `MetalLB` object and has not seen go.
@@ -439,20 +278,13 @@ impl Index {
     }
 }
 
-fn later(at: Instant, now: Instant) -> Due {
-    if at <= now { Due::Now } else { Due::At(at) }
-}
-
-/// When somebody else keeps undoing what is applied, this many times in a window are enough.
-const REPAIRS: usize = 10;
-const REPAIR_WINDOW: Duration = Duration::from_mins(1);
-/// First and longest pause after a failure.
-const TRANSIENT_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
-const PERMANENT_PAUSE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(5));
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::attempts::{REPAIR_WINDOW, REPAIRS};
     use super::*;
+    use crate::frr_k8s::FrrNews;
 
     fn operand(uid: &str, version: &str) -> Operand {
         Operand {

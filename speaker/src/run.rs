@@ -7,6 +7,9 @@
 //!                                                       └─ metrics
 //! ```
 
+mod outlet;
+mod watches;
+
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
@@ -15,12 +18,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
-use futures::stream::{BoxStream, StreamExt as _};
-use kube::runtime::watcher;
-use kube::{Api, Client};
+use kube::Client;
 use metallb_config::SPEAKER_CONDITION;
 use metallb_crds::names::{COMPONENT_TYPE_LABEL, NODE_NAME_LABEL};
-use metallb_crds::v1beta1::{BGPSessionState, ServiceBGPStatus, ServiceL2Status};
+use metallb_crds::v1beta1::BGPSessionState;
 use metallb_kit::configuration_state::{Identity, Reporter};
 use metallb_kit::events::Events;
 use metallb_kit::metrics::{ClientMetrics, Endpoint, Metrics};
@@ -28,16 +29,12 @@ use metallb_kit::probes::Page;
 use metallb_kit::ready::Ready;
 use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::tls::TlsOptions;
-use metallb_kit::watch::{watch as watch_kind, watch_with};
 use metallb_membership::{Key, Own, Settings};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-use crate::addresses::Command;
-use crate::apply::Apply;
 use crate::args::{self, Args, Memberlist};
-use crate::bgp::frr_k8s::{self, Passwords};
-use crate::bgp::{self, Backend, BgpApply, BgpMetrics, Engine, Routers};
-use crate::brain::{Brain, Kind, News};
+use crate::bgp::{self, Backend, BgpMetrics, Engine, Routers, frr_k8s};
+use crate::brain::Brain;
 use crate::decide;
 use crate::drain::Drain;
 use crate::exclude::Exclude;
@@ -47,7 +44,10 @@ use crate::index::Index;
 use crate::memberlist_file;
 use crate::metrics::{AnnouncedMetric, HeartbeatMetrics, Layer2Metrics};
 use crate::protocol::{self, HeartbeatSetup};
-use crate::statuses::{self, Place, Statuses};
+use crate::statuses::Place;
+use outlet::Outlet;
+pub(crate) use watches::unknown;
+use watches::watches;
 
 /// Reads the command line and runs.
 pub(crate) fn main() -> ExitCode {
@@ -209,86 +209,6 @@ fn tls(args: &Args) -> Result<TlsOptions> {
     Ok(tls?)
 }
 
-/// Where it is told what has become of decisions.
-struct Outlet {
-    client: Client,
-    events: Events,
-    place: Place,
-}
-
-impl Outlet {
-    fn statuses<K: statuses::Kind>(&self) -> Statuses<K> {
-        Statuses::start(self.client.clone(), self.place.clone())
-    }
-
-    fn apply(&self, commands: mpsc::UnboundedSender<Command>, metric: AnnouncedMetric) -> Apply {
-        let (events, node) = (self.events.clone(), self.place.node.clone());
-        let statuses = self.statuses::<ServiceL2Status>();
-        Apply::new(
-            node.clone(),
-            commands,
-            metric,
-            Box::new(move |about, kind, reason, message| {
-                events.publish(about, kind, reason, message);
-            }),
-            Box::new(move |service, interfaces| {
-                statuses.tell(service, interfaces.cloned());
-            }),
-        )
-    }
-
-    /// BGP by the FRR-K8s in that namespace.
-    fn frr_k8s(
-        &self,
-        namespace: &str,
-        args: &Args,
-        index: &mut Index,
-        reporter: Reporter,
-    ) -> Engine {
-        let own_namespace = self.place.namespace.clone();
-        // As upstream: in one namespace with us it can read the Secrets that we mean.
-        let by_name = args.frrk8s_secret_passthrough || namespace == own_namespace;
-        let passwords = if by_name {
-            index.configuration.leave_secrets_to_others();
-            Passwords::ByName
-        } else {
-            Passwords::Told
-        };
-        tracing::info!(
-            op = "startup",
-            namespace,
-            "FRR-K8s speaks BGP for this node"
-        );
-        let place = frr_k8s::Place {
-            namespace: namespace.to_owned(),
-            node: self.place.node.clone(),
-            own_namespace,
-        };
-        Engine::frr_k8s(frr_k8s::start(
-            self.client.clone(),
-            place,
-            passwords,
-            reporter,
-        ))
-    }
-
-    fn routers(&self, engine: Engine, metric: AnnouncedMetric) -> BgpApply {
-        let (events, node) = (self.events.clone(), self.place.node.clone());
-        let statuses = self.statuses::<ServiceBGPStatus>();
-        BgpApply::new(
-            &node,
-            engine,
-            metric,
-            Box::new(move |about, kind, reason, message| {
-                events.publish(about, kind, reason, message);
-            }),
-            Box::new(move |service, peers| {
-                statuses.tell(service, Some(peers).filter(|it| !it.is_empty()));
-            }),
-        )
-    }
-}
-
 /// How often the speakers speak, and how long silence is borne.
 fn settings(args: &Args) -> Result<Settings> {
     let Some(found) = memberlist_file::read(Path::new(MEMBERLIST_FILE))? else {
@@ -433,72 +353,6 @@ async fn serve_metrics(
         .await
         .with_context(|| format!("cannot serve metrics on port {}", args.port))?;
     Ok(BgpMetrics::new(&of_sessions, backend, exporter.prefix))
-}
-
-/// What must be known before anything is decided.
-pub(crate) fn unknown(heartbeats: bool) -> BTreeSet<Kind> {
-    let mut unknown = BTreeSet::from([
-        Kind::Service,
-        Kind::Slice,
-        Kind::Node,
-        Kind::Pool,
-        Kind::L2Advertisement,
-        Kind::BgpAdvertisement,
-        Kind::BgpPeer,
-        Kind::BfdProfile,
-        Kind::Community,
-        Kind::Interfaces,
-    ]);
-    if heartbeats {
-        unknown.extend([Kind::Speakers, Kind::Alive]);
-    }
-    unknown
-}
-
-/// All that the brain learns from the API server. `labels` are those of the speakers' pods.
-fn watches(
-    client: &Client,
-    namespace: &str,
-    labels: Option<&str>,
-    secrets: watch::Receiver<BTreeSet<String>>,
-) -> Vec<BoxStream<'static, News>> {
-    let slices = watcher::Config::default().labels("kubernetes.io/service-name");
-    let mut all = vec![
-        watch_kind(Api::all(client.clone()))
-            .map(News::Service)
-            .boxed(),
-        watch_with(Api::all(client.clone()), slices)
-            .map(News::Slice)
-            .boxed(),
-        watch_kind(Api::all(client.clone())).map(News::Node).boxed(),
-        watch_kind(Api::namespaced(client.clone(), namespace))
-            .map(News::Pool)
-            .boxed(),
-        watch_kind(Api::namespaced(client.clone(), namespace))
-            .map(News::L2Advertisement)
-            .boxed(),
-        watch_kind(Api::namespaced(client.clone(), namespace))
-            .map(News::BgpAdvertisement)
-            .boxed(),
-        watch_kind(Api::namespaced(client.clone(), namespace))
-            .map(News::BgpPeer)
-            .boxed(),
-        watch_kind(Api::namespaced(client.clone(), namespace))
-            .map(News::BfdProfile)
-            .boxed(),
-        watch_kind(Api::namespaced(client.clone(), namespace))
-            .map(News::Community)
-            .boxed(),
-        bgp::secrets(client, namespace, secrets)
-            .map(News::Secrets)
-            .boxed(),
-    ];
-    if let Some(labels) = labels {
-        let pods = watcher::Config::default().labels(labels);
-        let api = Api::namespaced(client.clone(), namespace);
-        all.push(watch_with(api, pods).map(News::Pod).boxed());
-    }
-    all
 }
 
 /// How often what is free is given back.

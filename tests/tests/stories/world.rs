@@ -134,6 +134,16 @@ impl Installed {
         eventually(&what, limit, || self.is_said(condition, words))
     }
 
+    /// Asks for this in the `MetalLB` object's spec, given as JSON.
+    pub(crate) fn want(&self, spec: &str) -> Result<()> {
+        let patch = format!(r#"{{"spec":{spec}}}"#);
+        let metallb = ["-n", product::NAMESPACE, "patch", "metallb", "metallb"];
+        let merge = ["--type=merge", "-p", &patch];
+        self.kubectl
+            .output(&[&metallb[..], &merge[..]].concat())
+            .map(drop)
+    }
+
     /// Whether that condition of the `MetalLB` object is true and has these words in its message.
     pub(crate) fn is_said(&self, condition: &str, words: &str) -> Result<Result<(), String>> {
         let metallb = ["-n", product::NAMESPACE, "get", "metallb", "metallb"];

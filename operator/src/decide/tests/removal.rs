@@ -3,6 +3,7 @@
 use metallb_crds::names::PROTECT_ADDRESSES;
 
 use super::*;
+use crate::decide::removal::PATIENCE;
 
 #[test]
 fn removal_stops_the_workloads_first_and_takes_the_rights_last() {

@@ -46,12 +46,7 @@ fn no_warning(world: &Installed) -> Result<()> {
 
 /// A class that there is not is named, and what runs goes on.
 pub(crate) fn no_such_class(world: &Installed) -> Result<()> {
-    let set = |value: &str| {
-        let patch = format!(r#"{{"spec":{{"controllerConfig":{value}}}}}"#);
-        let metallb = ["-n", NAMESPACE, "patch", "metallb", "metallb"];
-        let merge = ["--type=merge", "-p", &patch];
-        world.kubectl.output(&[&metallb[..], &merge[..]].concat())
-    };
+    let set = |value: &str| world.want(&format!(r#"{{"controllerConfig":{value}}}"#));
     set(r#"{"priorityClassName":"nobody"}"#)?;
     let words = "controllerConfig.priorityClassName is nobody";
     world.says("Degraded", words, SOON)?;

@@ -21,7 +21,7 @@ pub(crate) fn monitors_and_policies(world: &Installed) -> Result<()> {
     there(world, "networkpolicies", &both)?;
     policies_let_out_to_the_api_server(world)?;
 
-    want(world, r#"{"monitoring":{"type":"ServiceMonitor"}}"#)?;
+    world.want(r#"{"monitoring":{"type":"ServiceMonitor"}}"#)?;
     world.says("NotInstalled", "install the Prometheus operator", SOON)?;
     let reason = "PrometheusOperatorNotInstalled";
     world.event("MetalLB/metallb", reason, "")?;
@@ -50,15 +50,12 @@ pub(crate) fn monitors_and_policies(world: &Installed) -> Result<()> {
         })
     })?;
 
-    want(world, r#"{"monitoring":{"type":"PodMonitor"}}"#)?;
+    world.want(r#"{"monitoring":{"type":"PodMonitor"}}"#)?;
     there(world, "podmonitors", &["controller", "speaker"])?;
     there(world, "servicemonitors", &[])?;
     scraped(world)?;
 
-    want(
-        world,
-        r#"{"monitoring":null,"networkPolicies":{"enabled":false}}"#,
-    )?;
+    world.want(r#"{"monitoring":null,"networkPolicies":{"enabled":false}}"#)?;
     for gone in ["podmonitors", "networkpolicies"] {
         there(world, gone, &[])?;
     }
@@ -69,7 +66,7 @@ pub(crate) fn monitors_and_policies(world: &Installed) -> Result<()> {
         .collect();
     ensure!(left.is_empty(), "left behind: {left:?}");
 
-    want(world, r#"{"networkPolicies":null}"#)?;
+    world.want(r#"{"networkPolicies":null}"#)?;
     there(world, "networkpolicies", &both)?;
     for kind in ["ServiceMonitor", "PodMonitor"] {
         world.kubectl.delete(&definition(kind).to_string())?;
@@ -158,16 +155,6 @@ fn there(world: &Installed, kind: &str, names: &[&str]) -> Result<()> {
             Err(format!("{found:?}"))
         })
     })
-}
-
-fn want(world: &Installed, spec: &str) -> Result<()> {
-    let patch = format!(r#"{{"spec":{spec}}}"#);
-    let metallb = ["-n", NAMESPACE, "patch", "metallb", "metallb"];
-    let merge = ["--type=merge", "-p", &patch];
-    world
-        .kubectl
-        .output(&[&metallb[..], &merge[..]].concat())
-        .map(drop)
 }
 
 /// One of the Prometheus operator's, with no more in it than it takes.

@@ -137,13 +137,7 @@ fn set_env(world: &Installed, variables: &[&str]) -> Result<()> {
 }
 
 pub(super) fn set_log_level(world: &Installed, level: &str) -> Result<()> {
-    let patch = format!(r#"{{"spec":{{"logLevel":{level}}}}}"#);
-    let metallb = ["-n", NAMESPACE, "patch", "metallb", "metallb"];
-    let merge = ["--type=merge", "-p", &patch];
-    world
-        .kubectl
-        .output(&[&metallb[..], &merge[..]].concat())
-        .map(drop)
+    world.want(&format!(r#"{{"logLevel":{level}}}"#))
 }
 
 /// Which form the pods are to have.
