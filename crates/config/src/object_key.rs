@@ -31,6 +31,20 @@ impl ObjectKey {
         )
     }
 
+    /// The key as one text, `namespace/name`, for [`from_text`](Self::from_text).
+    pub fn as_text(&self) -> &str {
+        &self.text
+    }
+
+    /// The key that has this [text](Self::as_text).
+    ///
+    /// # Panics
+    /// It is none.
+    pub fn from_text(text: &str) -> Self {
+        assert!(text.contains('/'), "\"{text}\" is no namespace/name");
+        Self { text: text.into() }
+    }
+
     /// The namespace; empty for cluster-scoped objects.
     pub fn namespace(&self) -> &str {
         self.parts().0
@@ -68,6 +82,7 @@ mod tests {
             let key = ObjectKey::new(namespace, name);
             assert_eq!((key.namespace(), key.name()), (namespace, name));
             assert_eq!(key.to_string(), text);
+            assert_eq!(ObjectKey::from_text(key.as_text()), key);
         }
     }
 }

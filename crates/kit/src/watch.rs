@@ -4,6 +4,7 @@
 //! out what vanished meanwhile. Here only the *keys* of known objects are kept for that, so a
 //! program can hold its own compact types, and never needs a second copy of everything.
 
+mod keys;
 mod tracker;
 
 use std::collections::VecDeque;
