@@ -1,6 +1,8 @@
 //! The speaker's metrics, by upstream's names.
 
 mod announced;
+mod labels;
+mod table;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -10,60 +12,66 @@ use metallb_kit::metrics::prometheus::{IntCounterVec, Opts};
 use metallb_membership::Dropped;
 
 pub(crate) use announced::AnnouncedMetric;
+pub(crate) use table::{Column, Rows, Table};
 
 /// What layer 2 counts, by address.
 #[derive(Clone, Debug)]
-pub(crate) struct Layer2Metrics {
-    requests_received: IntCounterVec,
-    responses_sent: IntCounterVec,
-    gratuitous_sent: IntCounterVec,
-    /// Upstream has no such metric.
-    conflicts: IntCounterVec,
+pub(crate) struct Layer2Metrics(Table);
+
+/// The columns of it.
+#[derive(Clone, Copy, Debug)]
+enum Counted {
+    RequestsReceived,
+    ResponsesSent,
+    GratuitousSent,
+    Conflicts,
 }
+
+/// In the order of [`Counted`]. Upstream does not have the last one.
+const LAYER2: [(&str, &str); 4] = [
+    (
+        "metallb_layer2_requests_received",
+        "Number of layer2 requests received for owned IPs",
+    ),
+    (
+        "metallb_layer2_responses_sent",
+        "Number of layer2 responses sent for owned IPs in response to requests",
+    ),
+    (
+        "metallb_layer2_gratuitous_sent",
+        "Number of gratuitous layer2 packets sent for owned IPs as a result of failovers",
+    ),
+    (
+        "metallb_layer2_conflicts_total",
+        "Number of packets in which another station said that it has an owned IP",
+    ),
+];
 
 impl Layer2Metrics {
     pub(crate) fn new(metrics: &Metrics) -> Self {
-        let counter = |name, help| metrics.add(IntCounterVec::new(Opts::new(name, help), &["ip"]));
-        Self {
-            requests_received: counter(
-                "metallb_layer2_requests_received",
-                "Number of layer2 requests received for owned IPs",
-            ),
-            responses_sent: counter(
-                "metallb_layer2_responses_sent",
-                "Number of layer2 responses sent for owned IPs in response to requests",
-            ),
-            gratuitous_sent: counter(
-                "metallb_layer2_gratuitous_sent",
-                "Number of gratuitous layer2 packets sent for owned IPs as a result of failovers",
-            ),
-            conflicts: counter(
-                "metallb_layer2_conflicts_total",
-                "Number of packets in which another station said that it has an owned IP",
-            ),
-        }
+        let labels = &["ip"];
+        let columns = LAYER2.map(|(name, help)| Column::counter(name.to_owned(), help, labels));
+        Self(Table::new(metrics, labels, columns))
     }
 
     pub(crate) fn request_received(&self, ip: IpAddr) {
-        self.requests_received
-            .with_label_values(&[&ip.to_string()])
-            .inc();
+        self.count(ip, Counted::RequestsReceived);
     }
 
     pub(crate) fn conflict(&self, ip: IpAddr) {
-        self.conflicts.with_label_values(&[&ip.to_string()]).inc();
+        self.count(ip, Counted::Conflicts);
     }
 
     pub(crate) fn response_sent(&self, ip: IpAddr) {
-        self.responses_sent
-            .with_label_values(&[&ip.to_string()])
-            .inc();
+        self.count(ip, Counted::ResponsesSent);
     }
 
     pub(crate) fn gratuitous_sent(&self, ip: IpAddr) {
-        self.gratuitous_sent
-            .with_label_values(&[&ip.to_string()])
-            .inc();
+        self.count(ip, Counted::GratuitousSent);
+    }
+
+    fn count(&self, ip: IpAddr, what: Counted) {
+        self.0.count(vec![ip.to_string()], what as usize);
     }
 }
 

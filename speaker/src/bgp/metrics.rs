@@ -1,30 +1,25 @@
 //! Metrics of sessions, by upstream's names, which depend on the backend.
 
-use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use metallb_bfd::{Bfd, State};
 use metallb_bgp::Speaker;
 use metallb_bgp::session::{self, Session};
 use metallb_config::PeerAddress;
 use metallb_kit::metrics::Metrics;
-use metallb_kit::metrics::prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts};
+use metallb_kit::metrics::prometheus::IntCounter;
 use metallb_kit::watch::ObjectKey;
 
 use super::{Backend, Peer, PeerSetup};
+use crate::metrics::{Column, Rows, Table};
 
 /// What is counted of each session.
 #[derive(Clone, Debug)]
 pub(crate) struct BgpMetrics {
     backend: Backend,
-    gauges: Vec<(IntGaugeVec, Gauge)>,
-    counters: Vec<(IntCounterVec, Counter)>,
+    sessions: Table,
+    bfd: Table,
     refused: IntCounter,
-    bfd_up: IntGaugeVec,
-    bfd_counters: Vec<(IntCounterVec, BfdCounter)>,
-    /// The labels of sessions that have a value.
-    shown: BTreeSet<Vec<String>>,
-    bfd_shown: BTreeSet<Vec<String>>,
 }
 
 type Gauge = fn(&Session, usize) -> usize;
@@ -141,34 +136,23 @@ const BFD_COUNTERS: [(&str, &str, BfdCounter); 6] = [
 impl BgpMetrics {
     /// All names begin with `prefix`.
     pub(crate) fn new(metrics: &Metrics, backend: Backend, prefix: &str) -> Self {
-        let labels: &[&str] = match backend {
-            Backend::Native => &["peer"],
-            Backend::Frr | Backend::FrrK8s => &["peer", "vrf"],
-        };
-        let opts = |name: &str, help: &str| Opts::new(format!("{prefix}_{name}"), help);
-        let gauge = |name, help| metrics.add(IntGaugeVec::new(opts(name, help), labels));
-        let counter = |name, help| metrics.add(IntCounterVec::new(opts(name, help), labels));
-        let bfd = |name, help| {
-            let labels = &["peer", "vrf"];
-            metrics.add(IntCounterVec::new(opts(name, help), labels))
-        };
-        let bfd_counters = BFD_COUNTERS.map(|(name, help, of)| (bfd(name, help), of));
-        let bfd_up = opts("bfd_session_up", "BFD session state (1 is up, 0 is down)");
-        let gauges = GAUGES.map(|(name, help, of)| (gauge(name, help), of));
-        let counters = COUNTERS.map(|(name, help, of)| (counter(name, help), of));
+        let name = |name: &str| format!("{prefix}_{name}");
+        let labels = labels_of(backend);
+        let gauges = GAUGES.map(|(it, help, _)| Column::gauge(name(it), help, labels));
+        let counters = COUNTERS.map(|(it, help, _)| Column::counter(name(it), help, labels));
+        let up = "BFD session state (1 is up, 0 is down)";
+        let up = Column::gauge(name("bfd_session_up"), up, WITH_VRF);
+        let bfd = BFD_COUNTERS.map(|(it, help, _)| Column::counter(name(it), help, WITH_VRF));
+        let refused = "Number of incoming connections from addresses of no BGP peer, or of one \
+                       that has a connection";
         Self {
             backend,
-            gauges: gauges.into(),
-            counters: counters.into(),
-            refused: metrics.add(IntCounter::with_opts(opts(
-                "bgp_connections_refused_total",
-                "Number of incoming connections from addresses of no BGP peer, or of one that has \
-                 a connection",
-            ))),
-            bfd_up: metrics.add(IntGaugeVec::new(bfd_up, &["peer", "vrf"])),
-            bfd_counters: bfd_counters.into(),
-            shown: BTreeSet::new(),
-            bfd_shown: BTreeSet::new(),
+            sessions: Table::new(metrics, labels, gauges.into_iter().chain(counters)),
+            bfd: Table::new(metrics, WITH_VRF, std::iter::once(up).chain(bfd)),
+            refused: metrics.add(IntCounter::new(
+                name("bgp_connections_refused_total"),
+                refused,
+            )),
         }
     }
 
@@ -179,91 +163,62 @@ impl BgpMetrics {
 
     /// Shows how things are. `peer` says how one is reached.
     pub(crate) fn show<'a>(
-        &mut self,
+        &self,
         speaker: &Speaker<String, ObjectKey>,
         bfd: &Bfd,
         peer: impl Fn(&str) -> Option<&'a Peer>,
     ) {
-        let (mut shown, mut bfd_shown) = (BTreeSet::new(), BTreeSet::new());
+        let (mut sessions, mut watched) = (Rows::new(), Rows::new());
         for (name, session) in speaker.sessions() {
             let Some(peer) = peer(name) else { continue };
-            let labels = self.labels(&peer.setup);
-            let values: Vec<_> = labels.iter().map(String::as_str).collect();
             let left = session.left(speaker.rib());
-            for (metric, of) in &self.gauges {
-                let value = i64::try_from(of(session, left)).unwrap_or(i64::MAX);
-                metric.with_label_values(&values).set(value);
-            }
+            let gauges =
+                GAUGES.map(|(.., of)| u64::try_from(of(session, left)).unwrap_or(u64::MAX));
             let counts = session.counts();
-            for (metric, of) in &self.counters {
-                raise(&metric.with_label_values(&values), of(&counts));
-            }
-            shown.insert(labels);
+            let counters = COUNTERS.map(|(.., of)| of(&counts));
+            let row = gauges.into_iter().chain(counters).collect();
+            sessions.insert(self.labels(&peer.setup), row);
             if let Some((path, _)) = peer.bfd()
                 && let Some(session) = bfd.session(&path)
             {
-                bfd_shown.insert(self.show_bfd(path.peer, &peer.setup, session));
+                // On an interface, too: what FRR calls its BFD peer there.
+                let labels = vec![path.peer.to_string(), vrf(&peer.setup)];
+                let is_up = session.state() == State::Up;
+                let counts = session.counts();
+                let counters = BFD_COUNTERS.map(|(.., of)| of(&counts));
+                let row = std::iter::once(is_up.into()).chain(counters).collect();
+                watched.insert(labels, row);
             }
         }
-        for gone in self.shown.difference(&shown) {
-            let values: Vec<_> = gone.iter().map(String::as_str).collect();
-            // An error says that it is not there.
-            for (metric, _) in &self.gauges {
-                let _ = metric.remove_label_values(&values);
-            }
-            for (metric, _) in &self.counters {
-                let _ = metric.remove_label_values(&values);
-            }
-        }
-        for gone in self.bfd_shown.difference(&bfd_shown) {
-            let values: Vec<_> = gone.iter().map(String::as_str).collect();
-            let _ = self.bfd_up.remove_label_values(&values);
-            for (metric, _) in &self.bfd_counters {
-                let _ = metric.remove_label_values(&values);
-            }
-        }
-        (self.shown, self.bfd_shown) = (shown, bfd_shown);
-    }
-
-    fn show_bfd(
-        &self,
-        peer: IpAddr,
-        setup: &PeerSetup,
-        session: &metallb_bfd::Session,
-    ) -> Vec<String> {
-        let labels = vec![
-            // On an interface, too: what FRR calls its BFD peer there.
-            peer.to_string(),
-            setup.vrf.clone().unwrap_or_else(|| DEFAULT_VRF.to_owned()),
-        ];
-        let values: Vec<_> = labels.iter().map(String::as_str).collect();
-        let is_up = session.state() == State::Up;
-        self.bfd_up.with_label_values(&values).set(is_up.into());
-        let counts = session.counts();
-        for (metric, of) in &self.bfd_counters {
-            raise(&metric.with_label_values(&values), of(&counts));
-        }
-        labels
+        self.sessions.show(sessions);
+        self.bfd.show(watched);
     }
 
     fn labels(&self, setup: &PeerSetup) -> Vec<String> {
-        let vrf = || setup.vrf.clone().unwrap_or_else(|| DEFAULT_VRF.to_owned());
         let with_port = || match &setup.address {
             PeerAddress::Ip(ip) => SocketAddr::new(*ip, setup.port).to_string(),
             PeerAddress::Interface(name) => format!("{name}:{}", setup.port),
         };
         match self.backend {
             Backend::Native => vec![with_port()],
-            Backend::Frr => vec![with_port(), vrf()],
-            Backend::FrrK8s => vec![setup.address.to_string(), vrf()],
+            Backend::Frr => vec![with_port(), vrf(setup)],
+            Backend::FrrK8s => vec![setup.address.to_string(), vrf(setup)],
         }
     }
 }
 
+fn labels_of(backend: Backend) -> &'static [&'static str] {
+    match backend {
+        Backend::Native => &["peer"],
+        Backend::Frr | Backend::FrrK8s => WITH_VRF,
+    }
+}
+
+fn vrf(setup: &PeerSetup) -> String {
+    setup.vrf.clone().unwrap_or_else(|| DEFAULT_VRF.to_owned())
+}
+
+/// The labels of FRR's metrics.
+const WITH_VRF: &[&str] = &["peer", "vrf"];
 /// FRR's name for no VRF.
 const DEFAULT_VRF: &str = "default";
-
-/// A counter of the prometheus library only goes up by something.
-fn raise(counter: &IntCounter, total: u64) {
-    counter.inc_by(total.saturating_sub(counter.get()));
-}

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use metallb_kit::metrics::Metrics;
 use metallb_kit::metrics::prometheus::core::{Collector, Desc};
-use metallb_kit::metrics::prometheus::proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use metallb_kit::metrics::prometheus::proto::{Gauge, Metric, MetricFamily, MetricType};
 use metallb_kit::watch::ObjectKey;
+
+use super::labels::labelled;
 
 /// Where one of the protocols says what it announces.
 #[derive(Clone, Debug)]
@@ -47,6 +49,12 @@ impl AnnouncedMetric {
     pub(crate) fn remove(&self, service: &ObjectKey, ip: IpAddr) {
         let value = (service.clone(), self.protocol, ip);
         self.all.values().remove(&value);
+    }
+
+    /// As [that of Services](metallb_ipam::Claims::compact).
+    pub(crate) fn compact(&self) {
+        let mut values = self.all.values();
+        *values = std::mem::take(&mut *values).into_iter().collect();
     }
 }
 
@@ -89,15 +97,9 @@ impl Announced {
             protocol.as_str().to_owned(),
             service.to_string(),
         ];
-        let labels = LABELS.into_iter().zip(values).map(|(name, value)| {
-            let mut label = LabelPair::default();
-            label.set_name(name.to_owned());
-            label.set_value(value);
-            label
-        });
         let mut gauge = Gauge::default();
         gauge.set_value(1.0);
-        let mut metric = Metric::from_label(labels.collect());
+        let mut metric = labelled(&LABELS, values);
         metric.set_gauge(gauge);
         metric
     }
