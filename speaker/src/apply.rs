@@ -27,7 +27,8 @@ pub(crate) struct Apply {
     node: String,
     /// The words for a Service that is announced from here: the same for all.
     assigned: ArcStr,
-    /// What was decided last.
+    /// What was decided last, but for what [goes without saying](Decision::goes_without_saying):
+    /// most of thousands of Services are somebody else's to announce.
     decided: BTreeMap<ObjectKey, Decision>,
     addresses: Addresses,
     /// What is not announced before it is known that nobody else has it.
@@ -88,15 +89,20 @@ impl Apply {
         decision: Decision,
         probe: bool,
     ) {
-        if self.decided.get(key) == Some(&decision) {
+        let before = self.decided.get(key);
+        if before == Some(&decision) {
+            return;
+        }
+        let goes_without_saying = decision.goes_without_saying();
+        if before.is_none() && goes_without_saying {
+            log(key, None, &decision);
             return;
         }
         self.command(key, &decision, probe);
-        let before = match &decision {
-            Decision::Withhold(Reason::ServiceDeleted | Reason::NotLoadBalancer) => {
-                self.decided.remove(key)
-            }
-            _ => self.decided.insert(key.clone(), decision.clone()),
+        let before = if goes_without_saying {
+            self.decided.remove(key)
+        } else {
+            self.decided.insert(key.clone(), decision.clone())
         };
         self.unsaid.push(Unsaid {
             key: key.clone(),
@@ -304,39 +310,39 @@ fn failed_message(ip: IpAddr, node: &str) -> String {
 }
 
 fn log(key: &ObjectKey, before: Option<&Decision>, now: &Decision) {
-    let service = key.to_string();
+    let service = || key.to_string();
     match (before.and_then(announced), now) {
         (_, Decision::Announce(it)) => tracing::info!(
-            event = "serviceAnnounced", service, ip = ?it.ips, pool = it.pool,
+            event = "serviceAnnounced", service = service(), ip = ?it.ips, pool = it.pool,
             protocol = "layer2", interfaces = it.interfaces.to_string(),
             "service has IP, announcing"
         ),
         (_, Decision::NoInterface(it)) => tracing::warn!(
-            op = "setBalancer", event = "announceFailed", service, ip = ?it.ips,
+            op = "setBalancer", event = "announceFailed", service = service(), ip = ?it.ips,
             protocol = "layer2", interfaces = it.interfaces.to_string(),
             "this node is to announce the service but has none of the interfaces"
         ),
         (Some(old), Decision::Withhold(reason)) => tracing::info!(
-            event = "serviceWithdrawn", service, ip = ?old.ips, protocol = "layer2",
+            event = "serviceWithdrawn", service = service(), ip = ?old.ips, protocol = "layer2",
             reason = reason.as_str(), "withdrawing service announcement"
         ),
         (None, Decision::Withhold(reason @ (Reason::InvalidIp | Reason::IpNotAllowed))) => {
             tracing::error!(
                 op = "setBalancer",
-                service,
+                service = service(),
                 reason = reason.as_str(),
                 "the service's address is not one that the configuration allows"
             );
         }
         (None, Decision::Withhold(reason @ Reason::AddressInUse)) => tracing::warn!(
             op = "setBalancer",
-            service,
+            service = service(),
             reason = reason.as_str(),
             "an older service has the service's address and does not share it"
         ),
         (None, Decision::Withhold(reason)) => tracing::debug!(
             event = "serviceNotAnnounced",
-            service,
+            service = service(),
             protocol = "layer2",
             reason = reason.as_str(),
             "service is not announced from here"

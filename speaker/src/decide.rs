@@ -37,6 +37,13 @@ pub(crate) enum Decision {
     Withhold(Reason),
 }
 
+impl Decision {
+    /// Whether there is nothing to do, nor anything that somebody should see to.
+    pub(crate) fn goes_without_saying(&self) -> bool {
+        matches!(self, Self::Withhold(reason) if !reason.is_a_mistake())
+    }
+}
+
 /// What is announced of a Service, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Announcement {

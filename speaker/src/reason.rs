@@ -30,6 +30,14 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
+    /// Whether somebody has to set something right before the Service is announced from anywhere.
+    pub(crate) fn is_a_mistake(self) -> bool {
+        matches!(
+            self,
+            Self::InvalidIp | Self::IpNotAllowed | Self::AddressInUse
+        )
+    }
+
     /// The word for it in logs.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
