@@ -368,6 +368,9 @@ impl Brain {
         }
         self.apply.say();
         self.routers.say();
+        if pending.everything {
+            self.routers.compact();
+        }
         self.report();
     }
 

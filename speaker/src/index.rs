@@ -148,7 +148,10 @@ impl Index {
     pub(crate) fn service(&mut self, change: Change<api::Service>) -> Touched {
         match change {
             Change::Listing => self.listing = true,
-            Change::Synced => self.listing = false,
+            Change::Synced => {
+                self.listing = false;
+                self.services.compact();
+            }
             Change::Delete(key) => return self.forget(key, Reason::ServiceDeleted),
             Change::Apply(object) => {
                 let key = self.endpoints.known(ObjectKey::of(&object));
@@ -204,7 +207,11 @@ impl Index {
     /// Takes in an EndpointSlice.
     pub(crate) fn slice(&mut self, change: Change<api::EndpointSlice>) -> Touched {
         let service = match change {
-            Change::Listing | Change::Synced => None,
+            Change::Listing => None,
+            Change::Synced => {
+                self.endpoints.compact();
+                None
+            }
             Change::Delete(key) => self.endpoints.delete(&key),
             Change::Apply(object) => self.endpoints.apply(&object, &self.nodes),
         };

@@ -10,6 +10,7 @@ mod writer;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::num::NonZeroU64;
 use std::ops::Bound;
 
 use arcstr::ArcStr;
@@ -48,14 +49,14 @@ type Seen = (ArcStr, Option<Digest>);
 
 /// Stands for what an object says: there are as many as Services, and each may be long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Digest(u64);
+struct Digest(NonZeroU64);
 
 impl Digest {
     fn of(status: &impl Serialize) -> Self {
         let mut hasher = DefaultHasher::new();
         let text = serde_json::to_vec(status).expect("a status is JSON");
         text.hash(&mut hasher);
-        Self(hasher.finish())
+        Self(NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MIN))
     }
 }
 

@@ -78,6 +78,13 @@ impl<S: Claim> Claims<S> {
         (service, others)
     }
 
+    /// Takes no more memory than there is to know: what comes in order, as a list does, leaves the
+    /// nodes of an ordered map half empty.
+    pub fn compact(&mut self) {
+        self.services = std::mem::take(&mut self.services).into_iter().collect();
+        self.on = std::mem::take(&mut self.on).into_iter().collect();
+    }
+
     /// The Service of this key.
     pub fn get(&self, key: &ObjectKey) -> Option<&S> {
         self.services.get(key)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderValue, header};
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::ConfigExt as _;
 use kube::{Client, Config};
 use tower::timeout::TimeoutLayer;
@@ -43,6 +43,8 @@ fn prompt(config: Config) -> kube::Result<Client> {
     let tls = config.rustls_https_connector_with_connector(tcp)?;
     let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
         .http1_max_buf_size(READ_AT_ONCE)
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(UNUSED)
         .build(tls);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
@@ -60,6 +62,10 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// In bytes. A connection keeps the buffer that its first list has grown, by default to more than
 /// 400 KiB, and there is one for each kind that is watched.
 const READ_AT_ONCE: usize = 64 << 10;
+
+/// How long a connection is kept that nobody uses. A burst of writes leaves some, each of which
+/// takes 40 KiB here and something of an API server that has thousands of nodes.
+const UNUSED: Duration = Duration::from_secs(10);
 
 /// How long the API server may take until it begins to answer.
 const ANSWER: Duration = Duration::from_secs(15);

@@ -122,6 +122,12 @@ impl BgpApply {
         self.last_peers.clone()
     }
 
+    /// As [that of Services](metallb_ipam::Claims::compact).
+    pub(crate) fn compact(&mut self) {
+        self.announced = std::mem::take(&mut self.announced).into_iter().collect();
+        self.metric.compact();
+    }
+
     /// Tells users of all that was put into effect.
     pub(crate) fn say(&mut self) {
         for unsaid in std::mem::take(&mut self.unsaid) {

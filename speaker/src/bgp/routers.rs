@@ -144,6 +144,11 @@ impl Routers {
         self.apply.event(about, kind, reason, message.into());
     }
 
+    /// Takes no more memory than it has to, once everything was decided and said.
+    pub(crate) fn compact(&mut self) {
+        self.apply.compact();
+    }
+
     /// Takes in whether somebody wants to stop this node. True if everything is to be decided
     /// anew.
     pub(crate) fn drain(&mut self, now: Instant, drains: bool) -> bool {

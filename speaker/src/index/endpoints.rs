@@ -51,6 +51,11 @@ impl Endpoints {
         Some(service)
     }
 
+    /// As [that of Services](metallb_ipam::Claims::compact).
+    pub(crate) fn compact(&mut self) {
+        self.by_service = std::mem::take(&mut self.by_service).into_iter().collect();
+    }
+
     /// The key of a Service, in the memory of the one that is known: there are thousands.
     pub(crate) fn known(&self, service: ObjectKey) -> ObjectKey {
         let known = self.by_service.get_key_value(&service);
