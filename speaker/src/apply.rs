@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use arcstr::ArcStr;
-use metallb_kit::events::{About, EventType};
+use metallb_kit::events::{About, EventType, Uid};
 use metallb_kit::watch::ObjectKey;
 use metallb_l2::{Interfaces, Rival};
 use tokio::sync::mpsc;
@@ -44,7 +44,7 @@ pub(crate) struct Apply {
 struct Unsaid {
     key: ObjectKey,
     /// That of the Service, for Events.
-    uid: Option<ArcStr>,
+    uid: Option<Uid>,
     before: Option<Decision>,
     decision: Decision,
 }
@@ -85,7 +85,7 @@ impl Apply {
     pub(crate) fn act(
         &mut self,
         key: &ObjectKey,
-        uid: Option<&ArcStr>,
+        uid: Option<&Uid>,
         decision: Decision,
         probe: bool,
     ) {
@@ -188,7 +188,7 @@ impl Apply {
     pub(crate) fn begun<'a>(
         &mut self,
         ip: IpAddr,
-        services: impl Iterator<Item = (&'a ObjectKey, Option<&'a ArcStr>)>,
+        services: impl Iterator<Item = (&'a ObjectKey, Option<&'a Uid>)>,
     ) {
         if !self.probed.remove(&ip) {
             return;
@@ -206,7 +206,7 @@ impl Apply {
     }
 
     /// Says that a station that is no node uses the address of a Service.
-    pub(crate) fn conflict(&self, key: &ObjectKey, uid: Option<&ArcStr>, rival: Rival) {
+    pub(crate) fn conflict(&self, key: &ObjectKey, uid: Option<&Uid>, rival: Rival) {
         let Rival { ip, mac } = rival;
         tracing::warn!(op = "layer2", service = key.to_string(), %ip, %mac, "address conflict");
         let (used, then) = if self.is_probed(ip) {
@@ -266,7 +266,7 @@ impl Apply {
         }
     }
 
-    fn assigned(&self, key: &ObjectKey, uid: Option<&ArcStr>) {
+    fn assigned(&self, key: &ObjectKey, uid: Option<&Uid>) {
         let message = self.assigned.clone();
         self.event(key, uid, EventType::Normal, "nodeAssigned", message);
     }
@@ -274,7 +274,7 @@ impl Apply {
     fn event(
         &self,
         key: &ObjectKey,
-        uid: Option<&ArcStr>,
+        uid: Option<&Uid>,
         kind: EventType,
         reason: &'static str,
         text: ArcStr,
@@ -390,7 +390,7 @@ mod tests {
         fn apply(&mut self, decision: Decision) -> (Vec<String>, usize) {
             self.apply.act(
                 &ObjectKey::new("ns", "web"),
-                Some(&ArcStr::from("u1")),
+                Some(&Uid::from("u1")),
                 decision,
                 false,
             );
@@ -469,8 +469,7 @@ mod tests {
         both.interfaces = Interfaces::Named(["eth0".to_owned()].into());
         let interfaces = both.interfaces.clone();
         let decision = Decision::Announce(both.into());
-        seen.apply
-            .act(&key, Some(&ArcStr::from("u1")), decision, true);
+        seen.apply.act(&key, Some(&Uid::from("u1")), decision, true);
         seen.apply.say();
         let commands: Vec<_> = std::iter::from_fn(|| seen.commands.try_recv().ok()).collect();
         let announce = Command::Announce(one, interfaces.clone());
@@ -482,7 +481,7 @@ mod tests {
         );
         for _ in 0..2 {
             seen.apply
-                .begun(two, [(&key, Some(&ArcStr::from("u1")))].into_iter());
+                .begun(two, [(&key, Some(&Uid::from("u1")))].into_iter());
         }
         assert_eq!(seen.events.borrow().len(), 1, "{:?}", seen.events);
     }

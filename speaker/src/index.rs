@@ -17,6 +17,7 @@ use kube::ResourceExt;
 use metallb_config::{LabelText, Labels};
 use metallb_crds::names;
 use metallb_ipam::{Claim, Claims, Port, Share, backend_key};
+use metallb_kit::events::Uid;
 use metallb_kit::watch::{Change, ObjectKey};
 use metallb_l2::{Fitness, Interfaces, NodeState, Rival};
 use metallb_membership::Presence;
@@ -59,7 +60,7 @@ pub(crate) struct Index {
 /// A Service of type `LoadBalancer` that is ours.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Service {
-    pub(crate) uid: Option<ArcStr>,
+    pub(crate) uid: Option<Uid>,
     /// Seconds since 1970.
     created: i64,
     pub(crate) ingress: Ingress,
@@ -447,7 +448,7 @@ impl From<api::Service> for Service {
             shared,
             share,
             pool,
-            uid: object.metadata.uid.map(ArcStr::from),
+            uid: object.metadata.uid.as_deref().map(Uid::from),
             labels: LabelText::from(object.metadata.labels.as_ref()),
         }
     }

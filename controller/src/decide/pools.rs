@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arcstr::ArcStr;
 use metallb_config::{Config, Family, ObjectKey, Rejected};
 use metallb_crds::v1beta1::IPAddressPoolStatus;
 use metallb_ipam::{Assignment, Ips, Request, Usage};
-use metallb_kit::events::About;
+use metallb_kit::events::{About, Uid};
 
 use super::{Addresses, Decider, Effect, Note, words};
 use crate::index::Index;
@@ -53,7 +52,7 @@ impl Rejections {
                     api_version: "metallb.io/v1beta1".into(),
                     kind: bad.kind.to_string().into(),
                     key: ObjectKey::new(&bad.namespace, &bad.name),
-                    uid: bad.uid.as_deref().map(ArcStr::from),
+                    uid: bad.uid.as_deref().map(Uid::from),
                     resource_version: None,
                 };
                 let note = Note::warning("InvalidConfiguration", bad.error.to_string());

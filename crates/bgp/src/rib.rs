@@ -30,6 +30,8 @@ pub struct Rib<K> {
     /// Those of them after which nobody contributes the prefix.
     gone: BTreeMap<Version, Place>,
     version: Version,
+    /// With how many prefixes it is made compact again.
+    compact_at: usize,
 }
 
 /// Where the entry of a prefix is.
@@ -63,6 +65,7 @@ impl<K> Default for Rib<K> {
             changes: BTreeMap::new(),
             gone: BTreeMap::new(),
             version: 0,
+            compact_at: AT_LEAST,
         }
     }
 }
@@ -85,6 +88,23 @@ impl<K: Ord + Clone> Rib<K> {
         if !routes.is_empty() {
             self.contributed.insert(key.clone(), routes);
         }
+    }
+
+    /// Takes no more memory than there is to tell. What comes in order, as a list does, leaves the
+    /// nodes of an ordered map half empty; so they are packed when there is a quarter more than
+    /// last time, which for each change is next to nothing.
+    pub fn compact(&mut self) {
+        let count = self.places.len();
+        if count < self.compact_at {
+            return;
+        }
+        self.compact_at = count + (count / 4).max(AT_LEAST);
+        // The last one is made before the first one goes, whose memory is in one piece then.
+        (self.contributed, self.places, self.changes) = (
+            packed(&self.contributed),
+            packed(&self.places),
+            packed(&self.changes),
+        );
     }
 
     /// Those who contribute something.
@@ -222,6 +242,14 @@ impl Contribution {
         self.audience == route.audience && self.attributes == route.attributes
     }
 }
+
+fn packed<K: Ord + Clone, V: Clone>(map: &BTreeMap<K, V>) -> BTreeMap<K, V> {
+    let entries = map.iter();
+    entries.map(|(key, it)| (key.clone(), it.clone())).collect()
+}
+
+/// Fewer prefixes are not worth the while.
+const AT_LEAST: usize = 1_000;
 
 #[cfg(test)]
 mod tests;

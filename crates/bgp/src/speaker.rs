@@ -141,6 +141,11 @@ impl<P: Ord + Clone + Hash, K: Ord + Clone> Speaker<P, K> {
         self.all_awake = true;
     }
 
+    /// [Makes its routes compact](Rib::compact).
+    pub fn compact(&mut self) {
+        self.rib.compact();
+    }
+
     /// Something happened to a session. Nothing if there is none with this peer.
     pub fn handle_input(&mut self, now: Instant, peer: &P, input: session::Input<'_>) {
         if let Some(session) = self.sessions.get_mut(peer) {

@@ -59,9 +59,9 @@ fn prompt(config: Config) -> kube::Result<Client> {
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// In bytes. A connection keeps the buffer that its first list has grown, by default to more than
-/// 400 KiB, and there is one for each kind that is watched.
-const READ_AT_ONCE: usize = 64 << 10;
+/// In bytes: as much as a record of TLS has. A connection keeps the buffer that its first list has
+/// grown, by default to more than 400 KiB, and there is one for each kind that is watched.
+const READ_AT_ONCE: usize = 16 << 10;
 
 /// How long a connection is kept that nobody uses. A burst of writes leaves some, each of which
 /// takes 40 KiB here and something of an API server that has thousands of nodes.

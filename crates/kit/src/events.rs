@@ -6,6 +6,7 @@
 
 mod about;
 mod correlate;
+mod uid;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 
 pub use about::About;
 use correlate::{Correlator, Note, Outcome};
+pub use uid::Uid;
 
 /// How grave an Event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arcstr::ArcStr;
 use metallb_bgp::rib::{Route, Routes};
-use metallb_kit::events::{About, EventType};
+use metallb_kit::events::{About, EventType, Uid};
 use metallb_kit::watch::ObjectKey;
 
 use super::Engine;
@@ -37,7 +37,7 @@ pub(crate) struct BgpApply {
 struct Unsaid {
     key: ObjectKey,
     /// That of the Service, for Events.
-    uid: Option<ArcStr>,
+    uid: Option<Uid>,
     before: Option<Announced>,
     now: Result<Announced, Reason>,
 }
@@ -83,7 +83,7 @@ impl BgpApply {
     pub(crate) fn act(
         &mut self,
         key: &ObjectKey,
-        uid: Option<&ArcStr>,
+        uid: Option<&Uid>,
         ips: Arc<[IpAddr]>,
         decision: Result<Vec<Route>, Reason>,
     ) {
@@ -151,7 +151,7 @@ impl BgpApply {
         }
     }
 
-    fn announces(&self, key: &ObjectKey, uid: Option<ArcStr>, before: &Announced, now: &Announced) {
+    fn announces(&self, key: &ObjectKey, uid: Option<Uid>, before: &Announced, now: &Announced) {
         if before.peers != now.peers {
             (self.show)(key, now.peers.clone());
         }

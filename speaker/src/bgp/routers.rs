@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arcstr::ArcStr;
-use metallb_kit::events::{About, EventType};
+use metallb_kit::events::{About, EventType, Uid};
 use metallb_kit::watch::ObjectKey;
 use tokio::sync::watch;
 
@@ -138,7 +137,7 @@ impl Routers {
             api_version: "metallb.io/v1beta2".into(),
             kind: "BGPPeer".into(),
             key: ObjectKey::new(namespace.as_deref().unwrap_or_default(), peer),
-            uid: uid.and_then(|peer| peer.uid.as_deref()).map(ArcStr::from),
+            uid: uid.and_then(|peer| peer.uid.as_deref()).map(Uid::from),
             resource_version: None,
         };
         self.apply.event(about, kind, reason, message.into());

@@ -100,6 +100,7 @@ impl Peer {
 fn ten_thousand_routes_take_thirteen_messages() {
     let mut rib = Rib::default();
     rib.contribute(&"all", many(10_000));
+    rib.compact();
     let (target, mut peer) = (target("router"), Peer::default());
     let mut export = Export::new(target.clone(), false);
     peer.hear_all(&mut export, &target, &rib);

@@ -7,6 +7,8 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 use metallb_config::ObjectKey;
 
+use super::Uid;
+
 /// What an Event is about. Small: ten thousand Events may wait.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct About {
@@ -17,14 +19,14 @@ pub struct About {
     /// What it is called.
     pub key: ObjectKey,
     /// `kubectl describe` shows no Event without it.
-    pub uid: Option<ArcStr>,
+    pub uid: Option<Uid>,
     /// Its version at that time, where that is known.
     pub resource_version: Option<ArcStr>,
 }
 
 impl About {
     /// A Service.
-    pub fn service(key: &ObjectKey, uid: Option<ArcStr>) -> Self {
+    pub fn service(key: &ObjectKey, uid: Option<Uid>) -> Self {
         Self {
             api_version: Cow::Borrowed("v1"),
             kind: Cow::Borrowed("Service"),
@@ -40,7 +42,7 @@ impl About {
             api_version: K::api_version(&()),
             kind: K::kind(&()),
             key: ObjectKey::of(object),
-            uid: object.meta().uid.as_deref().map(ArcStr::from),
+            uid: object.meta().uid.as_deref().map(Uid::from),
             resource_version: None,
         }
     }
@@ -52,14 +54,13 @@ impl About {
 
     /// As an Event has it.
     pub(super) fn reference(&self) -> ObjectReference {
-        let text = |it: &Option<ArcStr>| it.as_ref().map(ToString::to_string);
         ObjectReference {
             api_version: Some(self.api_version.to_string()),
             kind: Some(self.kind.to_string()),
             namespace: self.namespace().map(str::to_owned),
             name: Some(self.key.name().to_owned()),
-            uid: text(&self.uid),
-            resource_version: text(&self.resource_version),
+            uid: self.uid.as_ref().map(ToString::to_string),
+            resource_version: self.resource_version.as_ref().map(ToString::to_string),
             ..ObjectReference::default()
         }
     }

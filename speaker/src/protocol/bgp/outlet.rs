@@ -55,6 +55,7 @@ impl Shell {
     /// Shows what is due to be shown.
     pub(super) fn show(&mut self, now: Instant) {
         if self.due.take(now) {
+            self.speaker.compact();
             self.show_all(now);
         } else if self.states.poll_timeout().is_some_and(|at| at <= now) {
             let news = self.states.due(now);
