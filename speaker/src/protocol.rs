@@ -118,7 +118,7 @@ pub(crate) fn start(setup: Setup) -> io::Result<Protocol> {
     let thread = std::thread::Builder::new()
         .name("protocol".to_owned())
         .spawn(move || {
-            raise_priority();
+            be_prompt();
             let (state, state_told) = watch::channel(NodeState::default());
             let told = Told {
                 speakers: speakers_told,
@@ -141,8 +141,11 @@ pub(crate) fn start(setup: Setup) -> io::Result<Protocol> {
 
 /// Before other work on a busy node, where the pod may: with the capability `SYS_NICE`. Without it
 /// late timers are stretched, and nobody is blamed for them.
-fn raise_priority() {
-    // By Linux's rules that is the calling thread alone.
+/// By Linux's rules that is the calling thread alone.
+fn be_prompt() {
+    if let Err(error) = metallb_netio::shorten_slice() {
+        tracing::debug!(op = "startup", %error, "no shorter slices");
+    }
     match metallb_netio::raise_priority() {
         Ok(()) => tracing::info!(op = "startup", "the protocol thread has a raised priority"),
         Err(error) => tracing::debug!(op = "startup", %error, "no raised priority"),

@@ -2,7 +2,6 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
-use rustix::process::setpriority_process;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
@@ -84,18 +83,6 @@ impl Alarm {
         Ok(())
     }
 }
-
-/// Lets the calling thread run before others of usual priority. Needs `CAP_SYS_NICE`.
-///
-/// # Errors
-/// The thread may not.
-pub fn raise_priority() -> io::Result<()> {
-    setpriority_process(None, NICE)?;
-    Ok(())
-}
-
-/// Half of the way to the most that there is.
-const NICE: i32 = -10;
 
 fn timespec(time: Duration) -> Timespec {
     Timespec {

@@ -21,9 +21,10 @@ mod namespace;
 mod neighbour;
 mod option;
 mod packet;
+mod scheduling;
 mod tcp;
 
-pub use alarm::{Alarm, raise_priority};
+pub use alarm::Alarm;
 pub use datagram::{Arrived, DistanceSocket, sender, source_towards};
 pub use groups::MulticastGroups;
 pub use link::{Interface, LinkError, LinkWatch};
@@ -32,4 +33,5 @@ pub use memory::give_back_memory;
 pub use namespace::NetworkNamespace;
 pub use neighbour::NeighbourWatch;
 pub use packet::{FRAME_MAX, PacketSocket, plain_packet_socket};
+pub use scheduling::{raise_priority, shorten_slice};
 pub use tcp::{TcpOptions, TcpPassword, change_password, connect, expect_password, listen};
