@@ -64,6 +64,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     // What checks and measures them.
+    ("metallb-features", &[]),
     ("metallb-seeds", &[]),
     ("metallb-tests", &["metallb-netio"]),
     (

@@ -7,7 +7,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use metallb_tests::{Terminal, olm::Olm};
+use metallb_tests::{
+    Terminal,
+    olm::{self, Olm},
+};
 
 use crate::{generated, workspace};
 
@@ -47,7 +50,7 @@ pub(crate) fn run(args: &BundleArgs) -> Result<()> {
         Some(folder) => std::path::absolute(folder)?,
         None => Path::new("bundle").to_owned(),
     };
-    let mut print = vec!["--package", "metallb-operator", "--", "bundle"];
+    let mut print = vec!["--bin", "operator", "--", "bundle"];
     for (flag, value) in [
         ("--version", &args.version),
         ("--replaces", &args.replaces),
@@ -63,9 +66,17 @@ pub(crate) fn run(args: &BundleArgs) -> Result<()> {
         generated::nothing_else(&folder, &mut wanted)?;
     }
     generated::settle(&wanted, args.check, "cargo xtask bundle")?;
+    if args.output.is_none() {
+        let bytes = olm::bundle_size()?;
+        println!("as an image it takes {bytes} bytes");
+        ensure!(bytes <= BAR, "the bundle takes more than {BAR} bytes");
+    }
     if args.check || args.output.is_some() {
         let olm = Olm::build(&mut Terminal::start())?;
         print!("{}", olm.judge(&workspace::root().join(&folder))?);
     }
     Ok(())
 }
+
+/// What it may take as an image, in bytes.
+const BAR: u64 = 200_000;

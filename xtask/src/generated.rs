@@ -24,7 +24,7 @@ pub(crate) struct GeneratedArgs {
 
 /// `crds/*.yaml`, from the API's types.
 pub(crate) fn crds(args: &GeneratedArgs) -> Result<()> {
-    let printed = print(&["--package", "metallb-crds", "--example", "definitions"])?;
+    let printed = print(&["--example", "definitions"])?;
     let folder = Path::new("crds");
     let mut wanted = BTreeMap::new();
     for document in printed
@@ -52,13 +52,7 @@ pub(crate) fn crds(args: &GeneratedArgs) -> Result<()> {
 
 /// The definitions with the documented rules only, as one YAML stream.
 pub(crate) fn definitions_without_rules() -> Result<String> {
-    print(&[
-        "--package",
-        "metallb-crds",
-        "--example",
-        "definitions",
-        "without-rules",
-    ])
+    print(&["--example", "definitions", "without-rules"])
 }
 
 /// What `config/` and the chart have from the operator's renderer, and the table of the chart's
@@ -129,7 +123,7 @@ fn standalone(backend: &str, part: &str) -> Result<String> {
 }
 
 fn operator(arguments: &[&str]) -> Result<String> {
-    print(&[&["--package", "metallb-operator", "--"], arguments].concat())
+    print(&[&["--bin", "operator", "--"], arguments].concat())
 }
 
 /// The files that `arguments` print, each after a line `--- PATH`, by those paths in `folder`.
@@ -178,7 +172,8 @@ fn there(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// What `cargo run …` prints. The tasks link no program and no API type: they build quickly, and
-/// nothing depends on a program.
+/// nothing depends on a program. The program is named without its package, so that it is built of
+/// the same dependencies as the tests are.
 fn print(arguments: &[&str]) -> Result<String> {
     let output = Command::new(env!("CARGO"))
         .args(["run", "--quiet"])

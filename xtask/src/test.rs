@@ -76,6 +76,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
         Part::Addresses => {
             crates(&mut stages, &ADDRESSES)?;
             upgrade_safety(&mut stages)?;
+            stages.tell_at_length();
             some_stories(&mut stages, &["definitions", "stories"], "addresses::")?;
         }
         Part::Layer2 => {
@@ -126,17 +127,16 @@ fn unit(stages: &mut Stages) -> Result<()> {
     let clippy = "clippy --quiet --locked --workspace --all-targets -- -D warnings";
     stages.check("lints", &mut cargo(clippy))?;
     // --all-targets leaves out what tests/Cargo.toml keeps from a plain `cargo test`.
-    let mut clippy = cargo("clippy --quiet --locked --package metallb-tests");
+    let mut clippy = cargo("clippy --quiet --locked --workspace");
     clippy.args(CLUSTER.map(|(_, test)| format!("--test={test}")));
     clippy.arg("--test=chart");
     stages.check(
         "lints of the stories",
         clippy.args(["--", "-D", "warnings"]),
     )?;
-    let myself = std::env::current_exe().context("where is this program?")?;
     stages.check(
         "generated manifests are what the code says",
-        Command::new(myself).args(["manifests", "--check"]),
+        myself()?.args(["manifests", "--check"]),
     )?;
     // For the same reason this is all but the stories.
     let tests = cargo("test --workspace --locked --no-fail-fast");
@@ -169,14 +169,13 @@ fn chart(stages: &mut Stages) -> Result<()> {
     stages
         .steps()
         .time("helm", || metallb_tests::helm().map(drop))?;
-    let tests = cargo("test --locked --package metallb-tests --test chart");
+    let tests = cargo("test --workspace --locked --test chart");
     stages.tests("chart", Tests::Beside, tests, None)
 }
 
 /// The Operator Framework's judgement on the bundle; its validators are Go programs, too.
 fn bundle(stages: &mut Stages) -> Result<()> {
-    let check = "run --quiet --locked --package xtask -- bundle --check";
-    stages.check("the OLM bundle", &mut cargo(check))
+    stages.check("the OLM bundle", myself()?.args(["bundle", "--check"]))
 }
 
 fn cluster(stages: &mut Stages) -> Result<()> {
@@ -244,7 +243,16 @@ fn install_deny() -> Result<()> {
     Ok(())
 }
 
+/// Another of `cargo xtask …`.
+fn myself() -> Result<Command> {
+    let myself = std::env::current_exe().context("where is this program?")?;
+    Ok(Command::new(myself))
+}
+
 /// `cargo …` in this workspace; the arguments as one would type them.
+///
+/// With `--workspace`, since dependencies have the features that all of the packages together ask
+/// for which are chosen: a package by itself would have most of them built once more.
 fn cargo(arguments: &str) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
