@@ -8,6 +8,7 @@ mod objects;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, UdpSocket};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -32,9 +33,11 @@ use crate::render::KUBE_PROXY;
 
 /// What somebody should know, whenever that is something else; for ever.
 pub(crate) fn advice(client: &Client, namespace: &str) -> BoxStream<'static, Vec<Advice>> {
+    let mut seen = Seen::default();
+    seen.around.pod = own_address();
     let adviser = Adviser {
         news: news(client, namespace),
-        seen: Seen::default(),
+        seen,
         due: None,
         told: None,
     };
@@ -43,6 +46,22 @@ pub(crate) fn advice(client: &Client, namespace: &str) -> BoxStream<'static, Vec
         Some((advice, adviser))
     })
     .boxed()
+}
+
+/// The address of this pod, as one that the network's plugin gave; with which it would speak to the
+/// API server. Nothing is sent for that.
+fn own_address() -> Option<IpAddr> {
+    let server: IpAddr = std::env::var("KUBERNETES_SERVICE_HOST")
+        .ok()?
+        .parse()
+        .ok()?;
+    let any = match server {
+        IpAddr::V4(_) => "0.0.0.0:0",
+        IpAddr::V6(_) => "[::]:0",
+    };
+    let socket = UdpSocket::bind(any).ok()?;
+    socket.connect((server, 443)).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }
 
 /// One piece of news.

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::labels::{LabelSet as _, LabelText};
 use crate::objects::Kind;
 use crate::pool::Pool;
-use crate::range::AddrRange;
+use crate::range::{AddrRange, Family};
 use crate::scope::Scope;
 
 /// What is known of the cluster that a configuration is for. What is not known asks nothing.
@@ -20,6 +20,8 @@ pub struct Surroundings {
     pub nodes: BTreeMap<String, Node>,
     /// Where Services have their cluster-internal addresses.
     pub service_ranges: Vec<AddrRange>,
+    /// An address that a pod has.
+    pub pod: Option<IpAddr>,
     /// kube-proxy balances by IPVS, and has nodes answer ARP for what other nodes have.
     pub answers_for_others: bool,
 }
@@ -31,7 +33,8 @@ pub struct Node {
     pub labels: LabelText,
     /// Its own addresses.
     pub addresses: Vec<IpAddr>,
-    /// Where its pods have their addresses.
+    /// Its `podCIDRs`: where its pods have their addresses, unless the network's plugin has other
+    /// plans.
     pub pod_ranges: Vec<AddrRange>,
 }
 
@@ -197,11 +200,28 @@ fn overlaps(pool: &Pool, around: &Surroundings) -> Vec<Advice> {
         let text = format!("{ours} overlaps {theirs}, where pods of node {name} have addresses");
         Some(say("PoolOverlapsPods", text))
     });
+    let pods = pods.filter(|_| around.pods_are_where_nodes_say());
     let services = first_met(&around.service_ranges, meets).map(|(theirs, ours)| {
         let text = format!("{ours} overlaps {theirs}, where Services have their ClusterIPs");
         say("PoolOverlapsServices", text)
     });
     [node, pods, services].into_iter().flatten().collect()
+}
+
+impl Surroundings {
+    /// Calico and Cilium may give pods addresses of pools of their own; what nodes say of that is
+    /// then used by nobody, and shows in a pod whose address no node says it has. Where that cannot
+    /// be known nodes are believed: for a pod with its node's address, or one of another family.
+    fn pods_are_where_nodes_say(&self) -> bool {
+        let Some(pod) = self.pod else {
+            return true;
+        };
+        let mut ranges = self.nodes.values().flat_map(|it| &it.pod_ranges);
+        let mut addresses = self.nodes.values().flat_map(|it| &it.addresses);
+        addresses.any(|it| *it == pod)
+            || ranges.clone().all(|it| it.family() != Family::of(pod))
+            || ranges.any(|it| it.contains(pod))
+    }
 }
 
 /// The first of `theirs` that meets one of ours, and that one.
@@ -311,6 +331,26 @@ mod tests {
                 [""; 0],
                 "nothing known"
             );
+        }
+    }
+
+    #[test]
+    fn where_pods_have_other_addresses_than_nodes_say_nobody_is_warned() {
+        let config = announced("10.244.1.128/28", &json!({}));
+        for (pod, is_warned) in [
+            ("10.244.1.5", true),
+            // Calico's own, Cilium's own.
+            ("192.168.17.4", false),
+            ("10.0.2.9", false),
+            // With its node's network.
+            ("192.0.2.7", true),
+            // Nodes say nothing of this family.
+            ("fd00:1::5", true),
+        ] {
+            let mut around = around("linux");
+            around.pod = Some(pod.parse().expect("an address"));
+            let warned = !said(&config, &around).is_empty();
+            assert_eq!(warned, is_warned, "{pod}");
         }
     }
 
