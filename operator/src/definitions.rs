@@ -20,7 +20,8 @@ pub(crate) fn missing(client: &Client) -> BoxStream<'static, Vec<String>> {
             let mut pause = Duration::ZERO;
             loop {
                 tokio::time::sleep(pause).await;
-                pause = LOOK_AGAIN;
+                let is_whole = before.as_ref().is_none_or(Vec::is_empty);
+                pause = if is_whole { LOOK_AGAIN } else { MENDING };
                 match look(&client).await {
                     Ok(now) if before.as_ref() != Some(&now) => {
                         return Some((now.clone(), Some(now)));
@@ -65,6 +66,8 @@ fn wanted(version: &str) -> Vec<String> {
 
 /// Soon enough for somebody who looks for the reason, and next to nothing for the API server.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// While something is missing somebody is at it, and waits.
+const MENDING: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

@@ -29,7 +29,7 @@ pub type Leadership = watch::Receiver<Option<u64>>;
 pub struct Candidacy(Arc<Notify>);
 
 impl Candidacy {
-    /// Steps down, frees the Lease, and does not run for it for half a minute. Leads again after
+    /// Steps down, frees the Lease, and does not run for it for ten seconds. Leads again after
     /// that where nobody else does.
     pub fn stand_back(&self) {
         self.0.notify_one();
@@ -231,7 +231,7 @@ impl Candidate {
 }
 
 /// Longer than it takes another to see that the Lease is free.
-const STAND_BACK: Duration = Duration::from_secs(30);
+const STAND_BACK: Duration = Duration::from_secs(10);
 
 fn record(lease: Lease) -> Record {
     Record {

@@ -49,7 +49,7 @@ pub(crate) fn fields_of_others(world: &Installed) -> Result<()> {
         })
     })?;
     product::rolled_out(&world.kubectl, NAMESPACE, "daemonset/speaker")?;
-    repair::quiet(world, SOON)?;
+    repair::quiet(world, SOON / 3)?;
     let kept = &speaker()?["metadata"]["annotations"]["example.com/owner"];
     ensure!(kept == "network", "it is {kept}");
     let annotate = [
@@ -95,7 +95,7 @@ pub(crate) fn older_operator(world: &Installed) -> Result<()> {
         edit,
     ];
     world.kubectl.output(&edit)?;
-    // Nobody leads any more, for half a minute at a time.
+    // Nobody leads any more, for ten seconds at a time.
     eventually("the Lease is free", SOON, || {
         let lease = [
             "-n",
