@@ -164,6 +164,10 @@ fn kubelet(cluster: &Cluster, node: Place) -> Value {
         },
         "imageGCHighThresholdPercent": 100,
         "serializeImagePulls": false,
+        // A container that ends again and again is started anew after 10 s, 20 s and so on up to
+        // five minutes by a user's kubelet. What is told here is not its patience.
+        "featureGates": {"KubeletCrashLoopBackOffMax": true},
+        "crashLoopBackOff": {"maxContainerRestartPeriod": "4s"},
     })
 }
 

@@ -7,7 +7,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use metallb_tests::{Cluster, Kubectl, Options, Place, Terminal, eventually, product};
+use metallb_tests::{
+    Cluster, Kubectl, Options, Place, Terminal, api_faults::ApiFaults, eventually, product,
+};
 use serde_json::Value;
 
 /// A cluster on which one `MetalLB` object, a pool, an advertisement and a web Service live.
@@ -278,6 +280,18 @@ impl Installed {
 /// Whether the cluster is to be left for the next run, which then finds it installed.
 fn keeps() -> bool {
     std::env::var_os("METALLB_KEEP").is_some()
+}
+
+/// Puts the proxy before the API server that lets it fail.
+pub(crate) fn engage(world: &Installed) -> Result<ApiFaults<'_>> {
+    let proxy = [env!("CARGO_BIN_EXE_metallb-api-faults").to_owned()];
+    ApiFaults::engage(&world.cluster, &proxy).context("the proxy before the API server")
+}
+
+/// Whether stories are told at the length that users' complaints have, as `cargo xtask test
+/// operator` does: ten minutes of rest, a minute without API server.
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("METALLB_LONG").is_some()
 }
 
 /// How long it took until `done`, which must be within `limit`.

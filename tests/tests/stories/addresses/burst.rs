@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::crowd::{addresses, join};
 use super::ledger::Ledger;
-use crate::world::{Installed, SOON};
+use crate::world::{Installed, SOON, is_long};
 
 /// Afterwards each has one address, the one that it was given first, and the API server's own
 /// record has one write for each, all of them by controllers.
@@ -49,7 +49,7 @@ pub(crate) fn leader_killed(world: &Installed) -> Result<()> {
         println!("  the pool was edited {} times meanwhile", edits?);
         assigned
     })?;
-    for workload in ["deployment/controller", "daemonset/speaker"] {
+    for workload in rolled() {
         product::rolled_out(&world.kubectl, NAMESPACE, workload)?;
         println!("  {workload} is rolled after {:.1?}", started.elapsed());
     }
@@ -88,12 +88,18 @@ fn kill_in_the_middle(world: &Installed, made: &AtomicUsize) -> Result<()> {
         let now = world.leading_pod()?;
         Ok(if now == leader.pod { Err(now) } else { Ok(()) })
     })?;
-    for workload in ["deployment/controller", "daemonset/speaker"] {
+    for workload in rolled() {
         world
             .kubectl
             .output(&["-n", NAMESPACE, "rollout", "restart", workload])?;
     }
     Ok(())
+}
+
+/// What is rolled: the controllers, and at length the speakers, too, one node after the other.
+fn rolled() -> &'static [&'static str] {
+    let all = &["deployment/controller", "daemonset/speaker"];
+    if is_long() { all } else { &all[..1] }
 }
 
 /// Widens and narrows the pool, never below what is used, until it is over; says how often.

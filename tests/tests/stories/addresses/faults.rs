@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use metallb_tests::api_faults::{ApiFaults, Requests, Rule};
 use metallb_tests::eventually;
 
 use super::ledger::Ledger;
-use crate::world::{Installed, SOON};
+use crate::world::{Installed, SOON, engage};
 
 /// Conflicts, expired watches, refusals, overload, errors and resets, while Services are created:
 /// each has its address once that is over, none twice, and the controllers are the same as before.
@@ -136,11 +136,6 @@ fn restarts(world: &Installed) -> Result<String> {
         counts,
     ];
     world.kubectl.output(&select)
-}
-
-fn engage(world: &Installed) -> Result<ApiFaults<'_>> {
-    let proxy = [env!("CARGO_BIN_EXE_metallb-api-faults").to_owned()];
-    ApiFaults::engage(&world.cluster, &proxy).context("the proxy before the API server")
 }
 
 /// Services created under each fault.

@@ -66,7 +66,8 @@ pub(crate) fn many_pools(world: &Installed) -> Result<()> {
         .collect();
     std::thread::scope(|scope| {
         let threads: Vec<_> = pools
-            .chunks(pools.len().div_ceil(4))
+            // A kubectl makes five a second.
+            .chunks(pools.len().div_ceil(CLIENTS))
             .map(|share| scope.spawn(|| world.apply_all(share)))
             .collect();
         threads.into_iter().try_for_each(join)
@@ -84,16 +85,10 @@ pub(crate) fn many_pools(world: &Installed) -> Result<()> {
     for name in ["many-last", &long] {
         world.delete("default", "service", name)?;
     }
-    let all = [
-        "-n",
-        NAMESPACE,
-        "delete",
-        "ipaddresspools",
-        "-l",
-        "size=many",
-        "--wait=false",
-    ];
-    world.kubectl.output(&all)?;
+    let all = format!("/apis/metallb.io/v1beta1/namespaces/{NAMESPACE}/ipaddresspools");
+    let all = format!("{all}?labelSelector=size%3Dmany");
+    let answer = world.cluster.request("DELETE", &all, None)?;
+    ensure!(answer.is_ok(), "{}", answer.message());
     eventually("all are gone", SOON * 4, || {
         let left = world.kubectl.output(&[
             "-n",
@@ -124,3 +119,5 @@ fn pool(name: &str, addresses: &[String], size: &str) -> Value {
 
 const NETWORKS: usize = 80_000;
 const POOLS: usize = 1_000;
+/// So many clients make them at once.
+const CLIENTS: usize = 16;

@@ -7,7 +7,7 @@ use metallb_tests::{
 };
 use serde_json::Value;
 
-use super::status::annotate;
+use super::status::{self, annotate};
 use crate::world::{Installed, SOON};
 
 /// A pool with a node's own address, and IPVS without strictARP: the object warns of both, runs on,
@@ -81,12 +81,9 @@ pub(crate) fn right_withdrawn(world: &Installed) -> Result<()> {
     world.says("Degraded", words, SOON * 3)?;
     world.condition(NAMESPACE, "metallb", "Available", "True")?;
     world.show("forbidden")?;
-    set_grace(world)?;
+    status::keep_revisions(world, 4)?;
     set(rules)?;
-    eventually("the speaker has its 30 s again", SOON * 2, || {
-        let grace = grace(world)?;
-        Ok(if grace == 30 { Ok(()) } else { Err(grace) })
-    })?;
+    status::repaired(world)?;
     product::rolled_out(&world.kubectl, NAMESPACE, &format!("deployment/{OPERATOR}"))?;
     product::rolled_out(&world.kubectl, NAMESPACE, "daemonset/speaker")?;
     world.condition(NAMESPACE, "metallb", "Ready", "True")?;
@@ -101,10 +98,10 @@ pub(crate) fn commands(world: &Installed) -> Result<()> {
     ensure!(code == Some(0) && text.is_empty(), "{code:?}: {text}");
     annotate(world, "metallb", "metallb", "metallb.io/paused=true")?;
     world.says("Paused", "", SOON)?;
-    set_grace(world)?;
+    status::keep_revisions(world, 4)?;
     let (code, text) = run(world, &["diff"])?;
     ensure!(
-        code == Some(1) && text.contains("-      terminationGracePeriodSeconds: 29"),
+        code == Some(1) && text.contains("-  revisionHistoryLimit: 4"),
         "{code:?}: {text}"
     );
     print!("{text}");
@@ -137,19 +134,6 @@ fn run(world: &Installed, arguments: &[&str]) -> Result<(Option<i32>, String)> {
     let output = command.output()?;
     eprint!("{}", String::from_utf8_lossy(&output.stderr));
     Ok((output.status.code(), String::from_utf8(output.stdout)?))
-}
-
-fn set_grace(world: &Installed) -> Result<()> {
-    let patch = r#"{"spec":{"template":{"spec":{"terminationGracePeriodSeconds":29}}}}"#;
-    let arguments = ["-n", NAMESPACE, "patch", "ds", "speaker", "-p", patch];
-    world.kubectl.output(&arguments).map(drop)
-}
-
-fn grace(world: &Installed) -> Result<u64> {
-    let get = ["-n", NAMESPACE, "get", "ds", "speaker"];
-    let speaker = world.kubectl.json(&get)?;
-    let grace = &speaker["spec"]["template"]["spec"]["terminationGracePeriodSeconds"];
-    Ok(grace.as_u64().unwrap_or_default())
 }
 
 const ROLE: &str = "metallb-manager-role";

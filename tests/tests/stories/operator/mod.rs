@@ -78,7 +78,7 @@ pub(crate) const STORIES: &[Story<Installed>] = &[
         outage::speaker_crashes,
     ),
     (
-        "operator::a_change_is_finished_after_the_api_server_was_away",
+        "operator::what_is_under_way_when_the_api_server_is_lost_is_finished",
         outage::api_server_away,
     ),
     (
@@ -138,9 +138,3 @@ pub(crate) const END: &[Story<Installed>] = &[
         removal::namespace_deleted,
     ),
 ];
-
-/// Whether stories are told at the length that users' complaints have, as `cargo xtask test
-/// operator` does: ten minutes of rest, a minute without API server.
-fn is_long() -> bool {
-    std::env::var_os("METALLB_LONG").is_some()
-}

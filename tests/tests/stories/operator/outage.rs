@@ -6,53 +6,163 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use metallb_tests::{
-    Place, eventually,
+    Place,
+    api_faults::{ApiFaults, Rule},
+    eventually,
     faults::Target,
     product::{self, NAMESPACE},
 };
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::{is_long, rollout::set_log_level};
+use super::rollout::{set_back, set_log_level};
 use crate::{
     layer2,
-    world::{Installed, SOON},
+    world::{Installed, SOON, engage, is_long},
 };
 
-/// A change is under way when the API server is lost, once before the controllers are new and once
-/// while the speakers are replaced: somebody always answers, and the change is finished when it is
-/// back.
+/// The API server is lost at one write of a removal, an installation, a change; what was under way is
+/// finished when it is back. While it is a change, somebody always answers.
 pub(crate) fn api_server_away(world: &Installed) -> Result<()> {
-    for (what, level, workload) in [
-        ("controllers", r#""debug""#, "deployment/controller"),
-        ("speakers", "null", "daemonset/speaker"),
-    ] {
-        layer2::without_a_gap(world, |watch| {
-            watch.settled(SOON)?;
-            let before = generation(world, workload)?;
-            set_log_level(world, level)?;
-            eventually(&format!("the {what} are to change"), SOON * 4, || {
-                let now = generation(world, workload)?;
-                Ok(if now > before { Ok(()) } else { Err(now) })
-            })?;
-            let api_server = Target::program("kube-apiserver");
-            world.cluster.freeze(&api_server)?;
-            // So long is the outage that is looked at.
-            std::thread::sleep(if is_long() { MINUTE } else { MINUTE / 6 });
-            world.cluster.thaw(&api_server)?;
-            let back = Instant::now();
-            for workload in ["deployment/controller", "daemonset/speaker"] {
-                product::rolled_out(&world.kubectl, NAMESPACE, workload)?;
-            }
-            eventually("all is as asked", SOON * 4, || world.is_said("Ready", ""))?;
-            println!(
-                "  away while the {what} change: all is as asked {:.1?} after",
-                back.elapsed()
-            );
-            Ok(())
-        })?;
-    }
+    let faults = engage(world)?;
+    let (steps, away) = if is_long() {
+        (&STEPS[..], MINUTE)
+    } else {
+        // The change in which every node has its turn.
+        (&STEPS[STEPS.len() - 1..], MINUTE / 20)
+    };
+    let told = steps.iter().map(|step| {
+        let what = format!(
+            "{}, lost at {} {}",
+            step.what, step.lost_at.0, step.lost_at.1
+        );
+        let told = match step.what {
+            "change" => layer2::without_a_gap(world, |watch| {
+                watch.settled(SOON)?;
+                step.interrupted(world, &faults, away)
+            }),
+            _ => step.interrupted(world, &faults, away),
+        };
+        told.context(what)
+    });
+    let told: Result<()> = told.collect();
+    faults.disengage()?;
+    told?;
+    set_back(world)?;
     world.page_answers()
+}
+
+/// Something that the operator does, and the write of it at which the API server is lost.
+struct Step {
+    what: &'static str,
+    begin: fn(&Installed) -> Result<()>,
+    /// Its method, and what is in its path.
+    lost_at: (&'static str, &'static str),
+    /// Whether it says nothing with all connections open, or refuses them.
+    silent: bool,
+    end: fn(&Installed) -> Result<()>,
+}
+
+const STEPS: [Step; 6] = [
+    Step {
+        what: "removal",
+        begin: remove,
+        lost_at: ("DELETE", "/validatingwebhookconfigurations/"),
+        silent: false,
+        end: gone,
+    },
+    Step {
+        what: "installation",
+        begin: install,
+        lost_at: ("PATCH", "/deployments/controller"),
+        silent: false,
+        end: as_asked,
+    },
+    Step {
+        what: "removal",
+        begin: remove,
+        lost_at: ("DELETE", "/daemonsets/speaker"),
+        silent: true,
+        end: gone,
+    },
+    Step {
+        what: "installation",
+        begin: install,
+        lost_at: ("PATCH", "/daemonsets/speaker"),
+        silent: true,
+        end: as_asked,
+    },
+    Step {
+        what: "change",
+        begin: |world| set_log_level(world, r#""debug""#),
+        lost_at: ("PATCH", "/deployments/controller"),
+        silent: false,
+        end: as_asked,
+    },
+    Step {
+        what: "change",
+        begin: |world| set_log_level(world, r#""warn""#),
+        lost_at: ("PATCH", "/daemonsets/speaker"),
+        silent: true,
+        end: as_asked,
+    },
+];
+
+impl Step {
+    fn interrupted(&self, world: &Installed, faults: &ApiFaults<'_>, away: Duration) -> Result<()> {
+        let (method, path) = self.lost_at;
+        let at = Rule::status(503).method(method).path(path);
+        faults.set(at.user_agent("metallb-operator"))?;
+        (self.begin)(world)?;
+        eventually("the operator is that far", SOON * 4, || {
+            let state = faults.status()?;
+            let is_there = state.rules.iter().any(|tally| tally.answered > 0);
+            Ok(if is_there { Ok(()) } else { Err(state) })
+        })?;
+        if self.silent {
+            faults.stall()?;
+        } else {
+            faults.refuse()?;
+        }
+        // So long is the outage that is looked at.
+        std::thread::sleep(away);
+        faults.clear()?;
+        let back = Instant::now();
+        (self.end)(world)?;
+        println!(
+            "  {}, lost at {method} {path}: finished {:.1?} after it is back",
+            self.what,
+            back.elapsed()
+        );
+        Ok(())
+    }
+}
+
+fn remove(world: &Installed) -> Result<()> {
+    let delete = ["-n", NAMESPACE, "delete", "metallb", "metallb"];
+    let delete = [&delete[..], &["--wait=false"]].concat();
+    world.kubectl.output(&delete).map(drop)
+}
+
+fn gone(world: &Installed) -> Result<()> {
+    let wait = ["-n", NAMESPACE, "wait", "metallb/metallb", "--for=delete"];
+    let wait = [&wait[..], &["--timeout=90s"]].concat();
+    world.kubectl.output(&wait)?;
+    let left = product::operands(&world.kubectl)?;
+    ensure!(left.is_empty(), "left behind: {left:?}");
+    Ok(())
+}
+
+fn install(world: &Installed) -> Result<()> {
+    world.kubectl.apply(&product::demo_object("metallb")?)
+}
+
+fn as_asked(world: &Installed) -> Result<()> {
+    eventually("all is as asked", SOON * 8, || world.is_said("Ready", ""))?;
+    for workload in [CONTROLLERS, SPEAKERS] {
+        product::rolled_out(&world.kubectl, NAMESPACE, workload)?;
+    }
+    Ok(())
 }
 
 /// The operator may not write `ConfigMaps` any more: when one is to be repaired it names that right,
@@ -157,5 +267,6 @@ fn replace(world: &Installed, object: &Value) -> Result<()> {
     Ok(())
 }
 
+const CONTROLLERS: &str = "deployment/controller";
 const SPEAKERS: &str = "daemonset/speaker";
 const MINUTE: Duration = Duration::from_mins(1);

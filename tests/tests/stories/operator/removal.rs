@@ -156,7 +156,11 @@ pub(crate) fn operator_deleted(world: &Installed) -> Result<()> {
         Ok::<Vec<_>, anyhow::Error>(ours.map(str::to_owned).collect())
     };
     // An operator on its way out could put something back.
-    std::thread::sleep(SOON);
+    eventually("no operator runs", SOON, || {
+        let memory = product::memory(&world.cluster)?;
+        let still = memory.into_iter().filter(|it| it.1 == "/operator").count();
+        Ok(if still == 0 { Ok(()) } else { Err(still) })
+    })?;
     let left = left()?;
     ensure!(left.is_empty(), "left behind: {left:?}");
     Ok(())

@@ -8,8 +8,7 @@ use metallb_tests::{
     product::{self, NAMESPACE},
 };
 
-use super::is_long;
-use crate::world::{Installed, SOON, within};
+use crate::world::{Installed, SOON, is_long, within};
 
 /// The Secret is made anew, with the key that the speakers use, and they go on.
 pub(crate) fn secret_removed(world: &Installed) -> Result<()> {
@@ -176,7 +175,7 @@ pub(crate) fn quiet(world: &Installed, time: Duration) -> Result<()> {
 }
 
 /// How long nothing may be written.
-const IDLE: Duration = Duration::from_secs(30);
+const IDLE: Duration = Duration::from_secs(15);
 const LONG: Duration = Duration::from_mins(10);
 /// What is applied comes one write after the other, closer than this.
 const QUIET: Duration = Duration::from_secs(2);

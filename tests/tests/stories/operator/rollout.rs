@@ -38,17 +38,38 @@ pub(crate) fn in_order(world: &Installed) -> Result<()> {
         })?;
         product::rolled_out(&world.kubectl, NAMESPACE, "daemonset/speaker")
     })?;
-    set_log_level(world, "null")?;
-    eventually("the speakers are as before", SOON * 4, || {
-        let now = speaker()?;
-        Ok(if now == before {
+    set_back(world)?;
+    ensure!(speaker()? == before, "the speakers are not as before");
+    product::available(&world.kubectl)
+}
+
+/// No log level is asked for any more: on all nodes at once, since nobody looks.
+pub(super) fn set_back(world: &Installed) -> Result<()> {
+    let at_once = r#"{"updateStrategy":{"rollingUpdate":{"maxUnavailable":"100%"}}}"#;
+    world.want(&format!(r#"{{"logLevel":null,"speakerConfig":{at_once}}}"#))?;
+    rollout_ends(world)?;
+    world.want(r#"{"speakerConfig":null}"#)?;
+    rollout_ends(world)
+}
+
+/// Waits until the object as it is now is what runs.
+fn rollout_ends(world: &Installed) -> Result<()> {
+    eventually("all is as asked", SOON * 4, || {
+        let metallb = world
+            .kubectl
+            .json(&["-n", NAMESPACE, "get", "metallb", "metallb"])?;
+        let conditions = metallb["status"]["conditions"].as_array();
+        let is_ready = conditions.into_iter().flatten().any(|it| {
+            it["type"] == "Ready"
+                && it["status"] == "True"
+                && it["observedGeneration"] == metallb["metadata"]["generation"]
+        });
+        Ok(if is_ready {
             Ok(())
         } else {
-            Err("not yet")
+            Err(metallb["status"].to_string())
         })
-    })?;
-    product::rolled_out(&world.kubectl, NAMESPACE, "daemonset/speaker")?;
-    product::available(&world.kubectl)
+    })
 }
 
 /// A new version whose image cannot be had: its pods say so in the status, the old ones go on, and

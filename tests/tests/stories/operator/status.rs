@@ -15,12 +15,12 @@ use crate::world::{Installed, SOON};
 pub(crate) fn paused(world: &Installed) -> Result<()> {
     annotate(world, "metallb", "metallb", "metallb.io/paused=true")?;
     world.says("Paused", "Everything is as asked", SOON)?;
-    set_grace(world, 29)?;
+    keep_revisions(world, 4)?;
     world.says("Paused", "Without it: repair DaemonSet speaker", SOON)?;
     world.show("paused")?;
     // It has seen the edit and decided, so nothing is left to wait for.
-    let grace = grace(world)?;
-    ensure!(grace == 29, "it was repaired: {grace} s");
+    let kept = kept_revisions(world)?;
+    ensure!(kept == 4, "it was repaired: {kept}");
     annotate(world, "metallb", "metallb", "metallb.io/paused-")?;
     repaired(world)
 }
@@ -42,12 +42,12 @@ pub(crate) fn unmanaged(world: &Installed) -> Result<()> {
         })
     };
     told(true)?;
-    set_grace(world, 29)?;
+    keep_revisions(world, 4)?;
     // What is left alone is told of before and after the edit in the same words, so that it is not
     // repaired shows in time alone: a repair takes less than a second.
     std::thread::sleep(4 * REPAIR);
-    let grace = grace(world)?;
-    ensure!(grace == 29, "it was repaired: {grace} s");
+    let kept = kept_revisions(world)?;
+    ensure!(kept == 4, "it was repaired: {kept}");
     annotate(world, "daemonset", "speaker", "metallb.io/unmanaged-")?;
     told(false)?;
     repaired(world)
@@ -58,27 +58,26 @@ pub(super) fn annotate(world: &Installed, kind: &str, name: &str, annotation: &s
     world.kubectl.output(&arguments).map(drop)
 }
 
-fn set_grace(world: &Installed, seconds: u32) -> Result<()> {
-    let spec = format!(r#"{{"terminationGracePeriodSeconds":{seconds}}}"#);
-    let patch = format!(r#"{{"spec":{{"template":{{"spec":{spec}}}}}}}"#);
+/// Edits how many revisions are kept of the speakers: no pod is replaced for that.
+pub(super) fn keep_revisions(world: &Installed, count: u32) -> Result<()> {
+    let patch = format!(r#"{{"spec":{{"revisionHistoryLimit":{count}}}}}"#);
     let arguments = ["-n", NAMESPACE, "patch", "ds", "speaker", "-p", &patch];
     world.kubectl.output(&arguments).map(drop)
 }
 
-fn grace(world: &Installed) -> Result<u64> {
-    let speaker = world
-        .kubectl
-        .json(&["-n", NAMESPACE, "get", "ds", "speaker"])?;
-    let grace = &speaker["spec"]["template"]["spec"]["terminationGracePeriodSeconds"];
-    Ok(grace.as_u64().unwrap_or_default())
+fn kept_revisions(world: &Installed) -> Result<u64> {
+    let get = ["-n", NAMESPACE, "get", "ds", "speaker"];
+    let speaker = world.kubectl.json(&get)?;
+    let kept = &speaker["spec"]["revisionHistoryLimit"];
+    Ok(kept.as_u64().unwrap_or_default())
 }
 
-fn repaired(world: &Installed) -> Result<()> {
-    eventually("the speaker has its 30 s again", SOON, || {
-        let grace = grace(world)?;
-        Ok(if grace == 30 { Ok(()) } else { Err(grace) })
+/// Waits until that edit is undone.
+pub(super) fn repaired(world: &Installed) -> Result<()> {
+    eventually("the speakers keep 3 revisions again", SOON * 2, || {
+        let kept = kept_revisions(world)?;
+        Ok(if kept == 3 { Ok(()) } else { Err(kept) })
     })?;
-    product::rolled_out(&world.kubectl, NAMESPACE, "daemonset/speaker")?;
     product::available(&world.kubectl)?;
     world.page_answers()
 }
