@@ -114,11 +114,10 @@ pub const RESTART: Row = Row::of_all(
 /// RFC 2385.
 pub const PASSWORD: Row = Row::of_all("passwords (TCP-MD5)", "bgp::a_password_is_wanted_and_given");
 /// RFC 4861 section 6 and RFC 8950.
-pub const UNNUMBERED: Row = Row {
-    spoken: "found on an interface, both families over link-local addresses",
-    story: "bgp::a_router_is_found_on_an_interface",
-    without: &[(Router::Bird, "not tried"), (Router::Gobgp, "not tried")],
-};
+pub const UNNUMBERED: Row = Row::of_all(
+    "found on an interface, both families over link-local addresses",
+    "bgp::a_router_is_found_on_an_interface",
+);
 /// Many hops.
 pub const BEHIND: Row = Row::of_all(
     "through another router (`ebgpMultiHop`)",
@@ -128,6 +127,11 @@ pub const BEHIND: Row = Row::of_all(
 pub const BFD: Row = Row::of_bfd(
     "BFD on IPv4 and on IPv6",
     "bgp::bfd_notices_a_cut_cable_at_once",
+);
+/// RFC 5881 section 4 between link-local addresses.
+pub const UNNUMBERED_BFD: Row = Row::of_bfd(
+    "BFD on an interface, between link-local addresses",
+    "bgp::bfd_works_on_an_interface",
 );
 /// RFC 5880 section 6.4.
 pub const ECHO: Row = Row {
@@ -146,6 +150,19 @@ pub const BFD_BEHIND: Row = Row::of_bfd(
 
 /// All of them.
 pub const ROWS: &[Row] = &[
-    ROUTES, CHANGES, AGGREGATES, DRAINED, IDENTITY, INTERNAL, DUAL_STACK, RESTART, PASSWORD,
-    UNNUMBERED, BEHIND, BFD, ECHO, BFD_BEHIND,
+    ROUTES,
+    CHANGES,
+    AGGREGATES,
+    DRAINED,
+    IDENTITY,
+    INTERNAL,
+    DUAL_STACK,
+    RESTART,
+    PASSWORD,
+    UNNUMBERED,
+    BEHIND,
+    BFD,
+    UNNUMBERED_BFD,
+    ECHO,
+    BFD_BEHIND,
 ];

@@ -13,7 +13,20 @@ pub(super) const SUMMARY: &str = "show protocols";
 
 pub(super) fn start(seat: &Seat<'_>, nodes: &Nodes) -> Result<()> {
     let is_newer = !Router::Bird.version()?.starts_with("2.");
-    seat.write("bird.conf", &config(seat, nodes, is_newer))?;
+    run(seat, &config(seat, nodes, is_newer))
+}
+
+/// Says on cables that a router is there, for one that does not say so itself.
+pub(super) fn advertise(seat: &Seat<'_>) -> Result<()> {
+    let id = seat.router_id();
+    run(
+        seat,
+        &format!("router id {id};\nprotocol device {{ }}\n{ADVERTISER}"),
+    )
+}
+
+fn run(seat: &Seat<'_>, config: &str) -> Result<()> {
+    seat.write("bird.conf", config)?;
     let (config, control, pid) = (
         seat.file("bird.conf"),
         seat.file("bird.ctl"),
@@ -72,7 +85,8 @@ fn read_rib(text: &str) -> Result<Rib> {
 
 fn read_path(said: &BTreeMap<&str, &str>) -> Result<Path> {
     let value = |name: &str| said.get(name).copied().unwrap_or_default();
-    let hop = value("next_hop").split_whitespace().next();
+    // `2001:db8::11 fe80::1`, and `:: fe80::1` where there is only that.
+    let hop = value("next_hop").split_whitespace().find(|it| *it != "::");
     let as_path = value("path").split_whitespace();
     // `(64500,7) (64500, 1, 2)`
     let communities = [value("community"), value("large_community")].join(" ");
@@ -123,23 +137,15 @@ fn config(seat: &Seat<'_>, nodes: &Nodes, is_newer: bool) -> String {
     let password = nodes
         .password
         .map(|it| format!("{kind}password \"{it}\"; "));
-    let session = |name: &str, local: String, range: &str| {
-        format!(
-            "protocol bgp {name} {{
-    local {local} as {asn};
-    neighbor range {range} as {nodes_asn};
-    dynamic name \"{name}_\";
-    {hops}; {password}bfd on;
-    connect retry time 1; connect delay time 1; error wait time 1,4;
-    ipv4 {{ import all; export none; }};
-    ipv6 {{ import all; export none; }};
-}}
-",
-            asn = seat.asn(),
-            nodes_asn = nodes.asn,
-            hops = if nodes.far { "multihop" } else { "direct" },
-            password = password.as_deref().unwrap_or_default(),
-        )
+    let hops = if nodes.far { "multihop" } else { "direct" };
+    let password = password.unwrap_or_default();
+    let to_network = |name: &str, local: IpAddr, range: &str| {
+        let path = format!("local {local} as {}; {hops}; {password}", seat.asn());
+        session(name, &path, range, nodes, "")
+    };
+    let by_cable = |name: String| {
+        let path = format!("local as {}; direct; interface \"{name}\";", seat.asn());
+        session(&name, &path, LINK_LOCAL, nodes, "extended next hop on;")
     };
     format!(
         "log stderr all;
@@ -152,13 +158,39 @@ protocol bfd {{
 }}
 protocol kernel {{ merge paths on; ipv4 {{ export where source = RTS_BGP; }}; }}
 protocol kernel {{ merge paths on; ipv6 {{ export where source = RTS_BGP; }}; }}
-{four}{six}",
+{ADVERTISER}{four}{six}{cables}",
         id = seat.router_id(),
         bfd = "interval 50 ms; idle tx interval 300 ms; multiplier 3;",
-        four = session("nodes4", address.v4.to_string(), NODES_V4),
-        six = session("nodes6", address.v6.to_string(), NODES_V6),
+        four = to_network("nodes4", address.v4.into(), NODES_V4),
+        six = to_network("nodes6", address.v6.into(), NODES_V6),
+        cables = seat.cables().map(by_cable).collect::<String>(),
     )
 }
+
+/// Sessions with all nodes of a network that are on this path.
+fn session(name: &str, path: &str, range: &str, nodes: &Nodes, ipv4: &str) -> String {
+    format!(
+        "protocol bgp {name} {{
+    {path}
+    neighbor range {range} as {nodes_asn};
+    dynamic name \"{name}_\";
+    bfd on;
+    connect retry time 1; connect delay time 1; error wait time 1,4;
+    ipv4 {{ import all; export none; {ipv4} }};
+    ipv6 {{ import all; export none; }};
+}}
+",
+        nodes_asn = nodes.asn,
+    )
+}
+
+const LINK_LOCAL: &str = "fe80::/64";
+
+/// Nobody is to take it for a way out.
+const ADVERTISER: &str = "protocol radv {
+    interface \"down*\" { min ra interval 3; max ra interval 10; default lifetime 0; };
+}
+";
 
 #[cfg(test)]
 mod tests {
@@ -195,11 +227,16 @@ Table master6:
 \tBGP.as_path:
 \tBGP.next_hop: 2001:db8::11 fe80::1
 \tBGP.local_pref: 7
+2001:db8:f::1/128    unicast [down1_1 14:16:09.872] * (100) [AS64500i]
+\tType: BGP univ
+\tBGP.as_path: 64500
+\tBGP.next_hop: :: fe80::2
 ";
         let expected = "\
 198.51.100.7/32 via 192.0.2.12, from 64500
 198.51.100.7/32 via 192.0.2.11, from 64500, 1:2:3, 64500:7, 65535:0
 2001:db8:f::/128 via 2001:db8::11, preference 7
+2001:db8:f::1/128 via fe80::2, from 64500
 ";
         assert_eq!(read_rib(text).unwrap().to_string(), expected);
     }

@@ -124,7 +124,8 @@ fn read_rib(text: &str, rib: &mut Rib) -> Result<()> {
 
 fn read_path(path: &Value) -> Result<Path> {
     let hops = path["nexthops"].as_array().into_iter().flatten();
-    let mut hops = hops.filter(|it| it["scope"] != "link-local");
+    let (on_link, off_link): (Vec<_>, Vec<_>) = hops.partition(|it| it["scope"] == "link-local");
+    let mut hops = off_link.into_iter().chain(on_link);
     let hop = hops.find_map(|it| it["ip"].as_str());
     let words = |value: &Value| {
         let text = value["string"].as_str().unwrap_or_default().to_owned();
@@ -153,7 +154,9 @@ fn read_path(path: &Value) -> Result<Path> {
 fn read_neighbors(text: &str) -> Result<BTreeMap<IpAddr, Neighbor>> {
     let Pairs(all) = serde_json::from_str(text)?;
     let up = all.iter().filter(|(_, it)| it["bgpState"] == "Established");
-    let read = |(address, it): &(String, Value)| {
+    // Those over cables are known by the interface.
+    let up = up.filter_map(|(name, it)| Some((name.parse().ok()?, it)));
+    let read = |(address, it): (IpAddr, &Value)| {
         let asn = it["remoteAs"].as_u64().context("no remoteAs")?;
         let id = it["remoteRouterId"].as_str().context("no remoteRouterId")?;
         let hold_time = it["bgpTimerHoldTimeMsecs"].as_u64().context("no timer")?;
@@ -163,7 +166,7 @@ fn read_neighbors(text: &str) -> Result<BTreeMap<IpAddr, Neighbor>> {
             hold_time: hold_time / 1000,
             epoch: it["connectionsEstablished"].to_string(),
         };
-        Ok((address.parse()?, neighbor))
+        Ok((address, neighbor))
     };
     up.map(read).collect()
 }
@@ -199,6 +202,18 @@ fn bgpd(seat: &Seat<'_>, nodes: &Nodes) -> String {
         .password
         .map(|it| format!(" neighbor nodes password {it}\n"));
     let far = nodes.far.then_some(" neighbor nodes ebgp-multihop 255\n");
+    let found = seat.cables().map(|it| {
+        format!(
+            " neighbor {it} interface remote-as external
+ neighbor {it} timers connect 1
+ neighbor {it} bfd
+ neighbor {it} bfd profile fast
+"
+        )
+    });
+    let activated = seat
+        .cables()
+        .map(|it| format!("  neighbor {it} activate\n"));
     format!(
         "hostname {place}
 router bgp {asn}
@@ -210,14 +225,14 @@ router bgp {asn}
  neighbor nodes timers connect 1
  neighbor nodes bfd
  neighbor nodes bfd profile fast
-{password}{far} bgp listen range {NODES_V4} peer-group nodes
+{password}{far}{found} bgp listen range {NODES_V4} peer-group nodes
  bgp listen range {NODES_V6} peer-group nodes
  address-family ipv4 unicast
   neighbor nodes activate
- exit-address-family
+{activated} exit-address-family
  address-family ipv6 unicast
   neighbor nodes activate
- exit-address-family
+{activated} exit-address-family
 ",
         place = seat.place,
         asn = seat.asn(),
@@ -225,6 +240,8 @@ router bgp {asn}
         nodes_asn = nodes.asn,
         password = password.unwrap_or_default(),
         far = far.unwrap_or_default(),
+        found = found.collect::<String>(),
+        activated = activated.collect::<String>(),
     )
 }
 
@@ -258,7 +275,8 @@ mod tests {
             "192.0.2.11": { "bgpState": "Established", "remoteAs": 64500,
                 "remoteRouterId": "192.0.2.11", "bgpTimerHoldTimeMsecs": 9000,
                 "connectionsEstablished": 1 },
-            "192.0.2.11": { "bgpState": "Idle" }
+            "192.0.2.11": { "bgpState": "Idle" },
+            "down1": { "bgpState": "Established" }
         }"#;
         let all = read_neighbors(text).unwrap();
         let it = &all[&"192.0.2.11".parse().unwrap()];
@@ -274,12 +292,14 @@ mod tests {
              "largeCommunity":{"string":"1:2:3"},
              "nexthops":[{"ip":"192.0.2.11","used":true}]},
             {"aspath":{"string":"Local"},"locPrf":7,"nexthops":[
-             {"ip":"fe80::1","scope":"link-local"},{"ip":"2001:db8::11","scope":"global"}]}
+             {"ip":"fe80::1","scope":"link-local"},{"ip":"2001:db8::11","scope":"global"}]},
+            {"aspath":{"string":"64500"},"nexthops":[{"ip":"fe80::2","scope":"link-local"}]}
         ] } }"#;
         let mut rib = Rib::default();
         read_rib(text, &mut rib).unwrap();
         let expected = "\
 198.51.100.7/32 via 2001:db8::11, preference 7
+198.51.100.7/32 via fe80::2, from 64500
 198.51.100.7/32 via 192.0.2.11, from 64500, 1:2:3, 64500:7, 65535:0
 ";
         assert_eq!(rib.to_string(), expected);

@@ -1,4 +1,4 @@
-//! `GoBGP`, which keeps its routes to itself and has no BFD.
+//! `GoBGP`, which keeps its routes to itself, has no BFD, and has others say that it is there.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::rib::{Attributes, Neighbor, Path, Rib};
-use super::{NODES_V4, NODES_V6, Nodes, Seat};
+use super::{NODES_V4, NODES_V6, Nodes, Seat, bird};
 
 pub(super) const SUMMARY: &str = "neighbor";
 
@@ -27,7 +27,8 @@ pub(super) fn start(seat: &Seat<'_>, nodes: &Nodes) -> Result<()> {
             &api,
             "--pprof-disable",
         ],
-    )
+    )?;
+    bird::advertise(seat)
 }
 
 pub(super) fn ask(seat: &Seat<'_>, question: &str) -> Result<String> {
@@ -93,9 +94,11 @@ fn read_neighbors(text: &str) -> Result<BTreeMap<IpAddr, Neighbor>> {
     let up = all
         .iter()
         .filter(|it| it["state"]["session_state"] == ESTABLISHED);
-    let read = |it: &Value| {
+    // Those over cables have the interface in their address.
+    let address = |it: &Value| it["state"]["neighbor_address"].as_str()?.parse().ok();
+    let up = up.filter_map(|it| Some((address(it)?, it)));
+    let read = |(address, it): (IpAddr, &Value)| {
         let (state, timers) = (&it["state"], &it["timers"]["state"]);
-        let address = state["neighbor_address"].as_str().context("no address")?;
         let asn = state["peer_asn"].as_u64().context("no peer_asn")?;
         let id = state["router_id"].as_str().context("no router_id")?;
         let neighbor = Neighbor {
@@ -104,7 +107,7 @@ fn read_neighbors(text: &str) -> Result<BTreeMap<IpAddr, Neighbor>> {
             hold_time: timers["negotiated_hold_time"].as_u64().unwrap_or_default(),
             epoch: timers["uptime"].to_string(),
         };
-        Ok((address.parse()?, neighbor))
+        Ok((address, neighbor))
     };
     up.map(read).collect()
 }

@@ -1,7 +1,8 @@
 //! The BGP routers beside the nodes: real daemons that take any node's session.
 //!
-//! Each listens for the nodes' whole network, so a test needs to tell it nothing that is not in
-//! [`Nodes`]. The AS numbers are those kept for documentation (RFC 5398).
+//! Each listens for the nodes' whole network, and for what is at the other end of its [`cable`]s, so
+//! a test needs to tell it nothing that is not in [`Nodes`]. The AS numbers are those kept for
+//! documentation (RFC 5398).
 
 mod bird;
 mod frr;
@@ -31,6 +32,14 @@ pub const NODES_ASN: u32 = 64500;
 pub fn router_asn(router: u8) -> u32 {
     NODES_ASN + u32::from(router)
 }
+
+/// The router's end of a cable that leads to this node alone. None is there until somebody lays it,
+/// and no address but the link-local one is on it.
+pub fn cable(node: u8) -> String {
+    format!("{CABLE}{node}")
+}
+
+const CABLE: &str = "down";
 
 /// What a router expects of its sessions with the nodes.
 #[derive(Debug, Clone)]
@@ -124,7 +133,7 @@ impl Cluster {
         }
     }
 
-    /// The sessions that a router has, by the address of the node.
+    /// The sessions that a router has, by the address of the node; those over cables are left out.
     pub fn neighbors(&self, router: Place) -> Result<BTreeMap<IpAddr, Neighbor>> {
         let seat = self.seat(router)?;
         match seat.router {
@@ -235,6 +244,15 @@ impl Seat<'_> {
         } else {
             self.place.address()
         }
+    }
+
+    /// Its ends of cables to nodes.
+    fn cables(&self) -> impl Iterator<Item = String> {
+        let nodes = self.cluster.nodes().into_iter();
+        nodes.filter_map(|it| match it {
+            Place::Node(node) => Some(cable(node)),
+            _ => None,
+        })
     }
 
     /// The addresses of all nodes.

@@ -2,6 +2,7 @@
 
 mod availability;
 mod bfd;
+mod cables;
 mod frr_k8s;
 mod listening;
 mod objects;
@@ -95,7 +96,7 @@ const STORIES: &[Story<World>] = &[
         "bgp::a_router_that_stops_forwarding_is_noticed_by_echo",
         bfd::echo,
     ),
-    ("bgp::a_router_is_found_on_an_interface", unnumbered::frr),
+    ("bgp::a_router_is_found_on_an_interface", unnumbered::found),
     (
         "bgp::what_becomes_of_an_interface_is_said",
         unnumbered::what_happens,

@@ -26,6 +26,11 @@ pub(crate) fn are_told(world: &World) -> Result<()> {
 
 /// The router forwards to the nodes, which forward to pods.
 pub(crate) fn page_through_the_router(world: &World) -> Result<()> {
+    page_through(world, FRR)
+}
+
+/// The same for any router.
+pub(crate) fn page_through(world: &World, router: Place) -> Result<()> {
     for ip in world.addresses()? {
         let url = match ip {
             IpAddr::V4(_) => format!("http://{ip}/hostname"),
@@ -35,11 +40,11 @@ pub(crate) fn page_through_the_router(world: &World) -> Result<()> {
             let curl = ["curl", "--silent", "--fail", "--max-time", "2", &url];
             Ok(world
                 .cluster
-                .output(FRR, &curl)
+                .output(router, &curl)
                 .map_err(|it| format!("{it:#}")))
         })?;
         ensure!(page.contains("web-"), "no pod's name in {page:?}");
-        println!("  {FRR} got the page of {} from {ip}", page.trim());
+        println!("  {router} got the page of {} from {ip}", page.trim());
     }
     Ok(())
 }
