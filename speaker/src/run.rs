@@ -246,7 +246,7 @@ fn bgp_sockets(port: u16) -> Result<Vec<TcpListener>> {
     let has_v6 = Path::new("/proc/net/if_inet6").exists();
     let families = [Some(false), has_v6.then_some(true)];
     let sockets = families.into_iter().flatten().map(|v6| {
-        metallb_netio::listen(port, v6).with_context(|| {
+        metallb_netio::listen(port, v6, None).with_context(|| {
             format!(
                 "cannot listen for routers on port {port} (--bgp-listen-port): is another BGP \
                  speaker on this node, or does a port below 1024 lack NET_BIND_SERVICE?"

@@ -22,9 +22,9 @@ pub struct RouterDiscovery {
     chosen: Option<Ipv6Addr>,
     /// That one may not be there any more, and was not heard since.
     doubtful: bool,
-    /// When to say again that we are there, and when that was.
+    /// When to say again that we are there, and before when not to.
     next: Option<Instant>,
-    last: Option<Instant>,
+    earliest: Option<Instant>,
     /// How many more times that is soon, since the link is new.
     hurried: u32,
     outputs: VecDeque<Output>,
@@ -83,7 +83,7 @@ impl RouterDiscovery {
             chosen: None,
             doubtful: false,
             next: None,
-            last: None,
+            earliest: None,
             hurried: 0,
             outputs: VecDeque::new(),
             random: seed,
@@ -129,10 +129,10 @@ impl RouterDiscovery {
         self.routers.clear();
         self.chosen = None;
         self.doubtful = false;
-        self.last = None;
         self.hurried = HURRIED;
-        self.next = station.map(|_| now);
-        self.handle_timeout(now);
+        self.earliest = Some(now + SETTLED);
+        let within = self.part_of(ANSWER);
+        self.next = station.map(|_| now + SETTLED + within);
     }
 
     fn hear(&mut self, now: Instant, router: Ipv6Addr) {
@@ -193,7 +193,7 @@ impl RouterDiscovery {
     /// Says that we are there, within that time, but not too often.
     fn advertise_within(&mut self, now: Instant, time: Duration) {
         let soon = now + self.part_of(time);
-        let soon = self.last.map_or(soon, |last| soon.max(last + LEAST));
+        let soon = self.earliest.map_or(soon, |it| soon.max(it));
         self.next = self.next.map(|next| next.min(soon));
     }
 
@@ -207,7 +207,7 @@ impl RouterDiscovery {
         }
         let advertisement = router::advertisement(mac, link_local);
         self.outputs.push_back(Output::Send(advertisement));
-        self.last = Some(now);
+        self.earliest = Some(now + LEAST);
         let pause = if self.hurried > 0 {
             self.hurried -= 1;
             let solicitation = router::solicitation(mac, link_local);
@@ -251,7 +251,12 @@ const EVERY: Duration = Duration::from_secs(10);
 const LEAST: Duration = Duration::from_secs(3);
 /// Likewise, `MAX_INITIAL_RTR_ADVERTISEMENTS` and `MAX_RTR_SOLICITATIONS`.
 const HURRIED: u32 = 3;
-/// Likewise, `MAX_RA_DELAY_TIME`.
+/// A link that is just there is given time until the other end has noticed, too: up to version 9, FRR
+/// forgets for ever who is heard sooner than all of its parts know of the link
+/// (<https://github.com/FRRouting/frr/pull/14867>). RFC 4861 section 6.3.7 has hosts wait for up to a
+/// second.
+const SETTLED: Duration = Duration::from_millis(250);
+/// RFC 4861 section 10, `MAX_RA_DELAY_TIME`.
 const ANSWER: Duration = Duration::from_millis(500);
 /// More than there are on any link, and few enough for whoever makes up some.
 const ROUTERS: usize = 8;

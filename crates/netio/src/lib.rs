@@ -34,4 +34,6 @@ pub use namespace::NetworkNamespace;
 pub use neighbour::NeighbourWatch;
 pub use packet::{FRAME_MAX, PacketSocket, plain_packet_socket};
 pub use scheduling::{raise_priority, shorten_slice};
-pub use tcp::{TcpOptions, TcpPassword, change_password, connect, expect_password, listen};
+pub use tcp::{
+    TcpOptions, TcpPassword, change_password, connect, expect_password, listen, listens_on,
+};

@@ -82,9 +82,13 @@ pub fn change_password(stream: &TcpStream, password: Option<&TcpPassword>) -> io
 /// Listens for TCP connections on all addresses of a family, without waiting for them. What is sent
 /// on them has the largest hop limit, from the first segment on (RFC 5082).
 ///
+/// With a device, connections count that come in on it, or on an interface of it if it is a VRF: by
+/// default, Linux keeps those from whoever listens without one. There may be one without a device
+/// beside those with one, if it was first.
+///
 /// # Errors
-/// What the kernel says, for example that somebody listens already.
-pub fn listen(port: u16, v6: bool) -> io::Result<std::net::TcpListener> {
+/// What the kernel says, for example that somebody listens already, or that there is no such device.
+pub fn listen(port: u16, v6: bool, device: Option<&str>) -> io::Result<std::net::TcpListener> {
     let any: IpAddr = if v6 {
         Ipv6Addr::UNSPECIFIED.into()
     } else {
@@ -99,9 +103,23 @@ pub fn listen(port: u16, v6: bool) -> io::Result<std::net::TcpListener> {
         socket.set_ttl_v4(u8::MAX.into())?;
     }
     socket.set_reuse_address(true)?;
+    if let Some(device) = device {
+        socket.bind_device(Some(device.as_bytes()))?;
+        socket.set_reuse_port(true)?;
+    }
     socket.bind(&at.into())?;
     socket.listen(128)?;
+    // Others of this process only: to those who are not, the port was refused or is now, unless they
+    // ask to share it.
+    socket.set_reuse_port(true)?;
     Ok(socket.into())
+}
+
+/// Whether a listener still hears this device: not if that has gone, or has another name now, even
+/// if there is a new one with the old name.
+pub fn listens_on(listener: &TcpListener, device: &str) -> bool {
+    let bound = SockRef::from(listener).device();
+    bound.is_ok_and(|it| it.is_some_and(|it| it == device.as_bytes()))
 }
 
 /// Connections from this peer to a listener have to be signed with the password, or need not be.
@@ -199,7 +217,7 @@ mod tests {
     }
 
     fn listening(v6: bool) -> TcpListener {
-        TcpListener::from_std(listen(0, v6).unwrap()).unwrap()
+        TcpListener::from_std(listen(0, v6, None).unwrap()).unwrap()
     }
 
     /// A listener on a free port that wants this password, and whether a connection is made.

@@ -34,7 +34,7 @@ pub(crate) fn advice(end: &End, peer: &Peer) -> String {
                 .map_or_else(String::new, |it| it.to_string())
         ),
         End::Unreachable(why) if why.contains("No such device") => format!(
-            "there is no VRF or interface {} on this node ({why})",
+            "there is no VRF or interface {} on this node ({why}); VRFs take the kernel module vrf",
             setup.tcp.device.as_deref().unwrap_or_default()
         ),
         End::Unreachable(why) => {

@@ -46,13 +46,14 @@ impl Peer {
         Some((path, bfd.settings))
     }
 
-    /// Whether a connection from there is one of its.
-    pub(crate) fn is_at(&self, from: SocketAddr) -> bool {
+    /// Whether a connection from there, by this VRF or none, is one of its.
+    pub(crate) fn is_at(&self, from: SocketAddr, device: Option<&str>) -> bool {
         let same_link = match (&self.at, from) {
             (Ok(SocketAddr::V6(at)), SocketAddr::V6(from)) => at.scope_id() == from.scope_id(),
             _ => true,
         };
-        same_link && self.at.as_ref().is_ok_and(|at| at.ip() == from.ip())
+        let same_vrf = self.setup.tcp.device.as_deref() == device;
+        same_vrf && same_link && self.at.as_ref().is_ok_and(|at| at.ip() == from.ip())
     }
 
     /// What it is called in sentences.

@@ -153,7 +153,7 @@ impl Shell {
                     }
                 }
                 Some(event) = queue.0.recv() => self.take(event),
-                Some((stream, from)) = self.listeners.recv() => self.accepted(stream, from),
+                Some(arrival) = self.listeners.recv() => self.accepted(arrival),
                 Some(arrival) = self.interfaces.recv() => self.arrive(arrival),
             }
         }

@@ -1,11 +1,10 @@
 //! How connections come about: we connect to routers, or they to us.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use metallb_bgp::session::Way;
-use tokio::net::TcpStream;
 
+use super::listeners::Arrival;
 use super::{Event, Shell, connection};
 
 impl Shell {
@@ -22,6 +21,7 @@ impl Shell {
 
     pub(super) fn dial(&mut self, peer: String) {
         self.give_up(&peer);
+        self.listeners.look_after_devices();
         let Some((address, options)) = self.locate(Instant::now(), &peer) else {
             return;
         };
@@ -41,7 +41,12 @@ impl Shell {
     }
 
     /// Somebody connects to us: a peer, or nobody that we want to know.
-    pub(super) fn accepted(&mut self, stream: TcpStream, from: SocketAddr) {
+    pub(super) fn accepted(&mut self, arrival: Arrival) {
+        let Arrival {
+            stream,
+            from,
+            device,
+        } = arrival;
         let is_free = |peer: &String| {
             !self
                 .numbers
@@ -49,7 +54,7 @@ impl Shell {
                 .any(|it| *it == (peer.clone(), Way::In))
         };
         let mut peers = self.peers.iter();
-        let peer = peers.find(|(name, it)| it.is_at(from) && is_free(name));
+        let peer = peers.find(|(name, it)| it.is_at(from, device.as_deref()) && is_free(name));
         let Some((peer, _)) = peer else {
             tracing::debug!(op = "bgp", %from, "a connection from nobody that is expected");
             return self.outlet.metrics.refuse();

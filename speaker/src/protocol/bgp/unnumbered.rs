@@ -143,9 +143,12 @@ impl Shell {
         self.datagrams.listen_for(&sessions);
         self.echoes.prepare_for(&sessions);
         self.bfd.handle_input(now, bfd::Input::Sessions(sessions));
+        let devices = self.peers.values();
+        let devices = devices.filter_map(|it| it.setup.tcp.device.as_deref());
+        self.listeners.listen_in(&devices.collect());
         let passwords = self.peers.values().filter_map(|it| {
-            let at = it.at.as_ref().ok()?;
-            Some((at.ip(), it.setup.tcp.password.clone()?))
+            let (at, tcp) = (it.at.as_ref().ok()?, &it.setup.tcp);
+            Some(((tcp.device.clone(), at.ip()), tcp.password.clone()?))
         });
         self.listeners.expect(passwords.collect());
     }
