@@ -60,6 +60,8 @@ pub(crate) struct Ports {
     pub(crate) frr_metrics: u16,
     /// The same with frr-k8s.
     pub(crate) frr_k8s_metrics: u16,
+    /// HTTPS, the `/metrics` that FRR-K8s' own program has with frr-k8s; 0 for none.
+    pub(crate) frr_k8s_own_metrics: u16,
     /// BGP, where routers may connect to speakers.
     pub(crate) bgp: Option<u16>,
 }
@@ -228,6 +230,10 @@ impl Settings {
                     "FRRK8S_FRR_HTTPS_METRICS_PORT",
                     Ports::default().frr_k8s_metrics,
                 )?,
+                frr_k8s_own_metrics: port_or_none(
+                    "FRRK8S_HTTPS_METRICS_PORT",
+                    Ports::default().frr_k8s_own_metrics,
+                )?,
                 bgp: variable("BGP_LISTEN_PORT")
                     .map(|_| port("BGP_LISTEN_PORT", 0))
                     .transpose()?,
@@ -252,12 +258,11 @@ impl Settings {
 }
 
 /// What upstream's operator is told of FRR and FRR-K8s.
-const OF_FRR: [&str; 5] = [
+const OF_FRR: [&str; 4] = [
     "FRR_IMAGE",
     "FRRK8S_IMAGE",
     "FRRK8S_METRICS_PORT",
     "FRRK8S_FRR_METRICS_PORT",
-    "FRRK8S_HTTPS_METRICS_PORT",
 ];
 
 /// The backend that speaks no BGP itself.
@@ -273,6 +278,7 @@ impl Default for Ports {
             memberlist: 7946,
             frr_metrics: 9121,
             frr_k8s_metrics: 9141,
+            frr_k8s_own_metrics: 9140,
             bgp: None,
         }
     }

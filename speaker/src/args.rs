@@ -55,6 +55,10 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) frr_metrics_port: Option<u16>,
 
+    /// Port of the metrics that FRR-K8s' own program has with frr-k8s; 0 turns it off
+    #[arg(long, default_value_t = 9140)]
+    pub(crate) frrk8s_metrics_port: u16,
+
     /// Folder with tls.crt and tls.key of the metrics endpoint [default: self-signed]
     #[arg(long)]
     pub(crate) metrics_cert_dir: Option<PathBuf>,

@@ -4,6 +4,9 @@
 //!
 //! They are there and nowhere else: who reads both ports, as MetalLB's monitors do, would count
 //! each session twice.
+//!
+//! FRR-K8s' own program has a third port, where it says how it gets on with the API. So do we, by
+//! its names.
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -41,6 +44,13 @@ impl Exporter {
     }
 }
 
+/// Where FRR-K8s' own program has its metrics, if they are to be there.
+pub(crate) fn of_frr_k8s(args: &Args, backend: Backend) -> Option<u16> {
+    let is_ours = backend == Backend::FrrK8s && !args.has_frrk8s_namespace();
+    let port = is_ours.then_some(args.frrk8s_metrics_port);
+    port.filter(|port| *port != 0 && *port != args.port)
+}
+
 /// Serves them, as soon as the port is free: while a cluster changes over, the exporter before us
 /// may still have it, and that is no reason not to announce.
 pub(crate) fn serve(
@@ -65,7 +75,7 @@ pub(crate) fn serve(
                     was_told = true;
                     tracing::warn!(
                         op = "startup", port, %error,
-                        "cannot serve the metrics of BGP sessions yet, will be tried again"
+                        "cannot serve metrics on this port yet, will be tried again"
                     );
                 }
                 Err(_) => {}
@@ -126,6 +136,25 @@ mod tests {
                 expected,
                 "{backend:?}: {line}"
             );
+        }
+    }
+
+    #[test]
+    fn frr_k8ss_own_port_is_answered_where_it_would_be() {
+        for (backend, line, port) in [
+            (Backend::Native, "speaker", None),
+            (Backend::Frr, "speaker", None),
+            (Backend::FrrK8s, "speaker", Some(9140)),
+            (Backend::FrrK8s, "speaker --frrk8s-namespace=frr", None),
+            (
+                Backend::FrrK8s,
+                "speaker --frrk8s-metrics-port=7572",
+                Some(7572),
+            ),
+            (Backend::FrrK8s, "speaker --frrk8s-metrics-port=0", None),
+        ] {
+            let args = Args::parse_from(line.split_whitespace());
+            assert_eq!(of_frr_k8s(&args, backend), port, "{backend:?}: {line}");
         }
     }
 

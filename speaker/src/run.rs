@@ -106,7 +106,7 @@ async fn run(args: Args) -> Result<()> {
     let end = CancellationToken::new();
     let told = args.frr_k8s(&bgp_type).map(|it| frr_k8s::page(it, &node));
     let sessions = serve_probes(args.health_probe_port, ready, told, end.clone()).await?;
-    let bgp_metrics =
+    let (bgp_metrics, client_metrics) =
         serve_metrics(&args, (tls, backend), &metrics, client.clone(), end.clone()).await?;
 
     let pod = args.pod_name.clone().filter(|name| !name.is_empty());
@@ -158,7 +158,7 @@ async fn run(args: Args) -> Result<()> {
         ready: started.ready,
         hold_down: HoldDown::default(),
         drain: Drain::default(),
-        metrics: ClientMetrics::register(&metrics),
+        metrics: client_metrics,
         reporter: Some(reporter),
         reported: None,
     };
@@ -326,33 +326,40 @@ async fn serve_probes(
     Ok(sessions)
 }
 
-/// Serves metrics; returns those of sessions, which may be on a port of their own.
+/// Serves metrics; returns those of sessions, which may be on a port of their own, and those of our
+/// dealings with the API, which may be on the port of FRR-K8s' own program as well.
 async fn serve_metrics(
     args: &Args,
     (tls, backend): (TlsOptions, Backend),
     metrics: &Metrics,
     client: Client,
     end: CancellationToken,
-) -> Result<BgpMetrics> {
+) -> Result<(BgpMetrics, ClientMetrics)> {
     let endpoint = Endpoint {
         addr: (Ipv6Addr::UNSPECIFIED, args.port).into(),
         cert_dir: args.metrics_cert_dir.clone(),
         tls,
     };
+    let beside = |port: Option<u16>| {
+        let own = Metrics::new();
+        let (like, client, end) = (endpoint.clone(), client.clone(), end.clone());
+        if let Some(port) = port {
+            exporter::serve(port, own.clone(), like, client, end);
+        }
+        own
+    };
     let exporter = Exporter::of(args, backend);
     let of_sessions = match exporter.port {
         None => metrics.clone(),
-        Some(port) => {
-            let own = Metrics::new();
-            let like = endpoint.clone();
-            exporter::serve(port, own.clone(), like, client.clone(), end.clone());
-            own
-        }
+        port => beside(port),
     };
+    let of_api = ClientMetrics::register(metrics);
+    of_api.show_as("frrk8s", &beside(exporter::of_frr_k8s(args, backend)));
     metallb_kit::metrics::serve(metrics.clone(), endpoint, client, end)
         .await
         .with_context(|| format!("cannot serve metrics on port {}", args.port))?;
-    Ok(BgpMetrics::new(&of_sessions, backend, exporter.prefix))
+    let of_sessions = BgpMetrics::new(&of_sessions, backend, exporter.prefix);
+    Ok((of_sessions, of_api))
 }
 
 /// How often what is free is given back.

@@ -1,7 +1,8 @@
 //! The metrics registry and its HTTPS endpoint.
 //!
 //! As upstream, `/metrics` is HTTPS only, and a caller needs a bearer token whose user may `get`
-//! the non-resource URL `/metrics`.
+//! the non-resource URL `/metrics`. `/livez`, which upstream's FRR exporter has beside it, tells
+//! everybody that the process turns.
 
 mod client;
 
@@ -127,6 +128,7 @@ pub async fn serve(
 fn router(metrics: Metrics, reviewer: Reviewer) -> Router {
     Router::new()
         .route("/metrics", get(answer))
+        .route("/livez", get(async || "ok\n"))
         .with_state((metrics, Arc::new(reviewer)))
 }
 
@@ -200,8 +202,8 @@ mod tests {
         })
     }
 
-    async fn ask(router: &Router, token: Option<&str>) -> u16 {
-        let mut request = Request::get("/metrics");
+    async fn ask(router: &Router, path: &str, token: Option<&str>) -> u16 {
+        let mut request = Request::get(path);
         if let Some(token) = token {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
@@ -223,15 +225,16 @@ mod tests {
             (Some("stranger"), 403),
             (Some("scraper"), 200),
         ] {
-            assert_eq!(ask(&router, token).await, status, "{token:?}");
+            assert_eq!(ask(&router, "/metrics", token).await, status, "{token:?}");
         }
         let asked = lines.lock().unwrap().len();
-        assert_eq!(ask(&router, Some("scraper")).await, 200);
+        assert_eq!(ask(&router, "/metrics", Some("scraper")).await, 200);
         assert_eq!(
             lines.lock().unwrap().len(),
             asked,
             "the answer is remembered"
         );
+        assert_eq!(ask(&router, "/livez", None).await, 200);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{Component, Inputs, openshift, pod, rules, shared};
 use crate::frr_k8s;
 use crate::object::{Kind, Object};
+use crate::settings::Ports;
 
 pub(super) fn render(inputs: &Inputs<'_>) -> Vec<Object> {
     let mut namespaced = rules::speaker_namespaced(inputs.password_secrets);
@@ -167,7 +168,12 @@ fn args(inputs: &Inputs<'_>) -> Vec<String> {
     let settings = inputs.settings;
     match settings.backend(inputs.spec) {
         "native" | "frr-k8s-external" => {}
-        "frr-k8s" => args.push(frr_metrics_port(settings.ports.frr_k8s_metrics)),
+        "frr-k8s" => {
+            args.push(frr_metrics_port(settings.ports.frr_k8s_metrics));
+            let own = settings.ports.frr_k8s_own_metrics;
+            let is_said = own != Ports::default().frr_k8s_own_metrics;
+            args.extend(is_said.then(|| format!("--frrk8s-metrics-port={own}")));
+        }
         _ => args.push(frr_metrics_port(settings.ports.frr_metrics)),
     }
     let own = inputs.spec.speaker_config.as_ref();

@@ -344,10 +344,23 @@ fn pods_hold_no_more_than_they_need() {
 
 /// What is rendered on these ports, with the key of this Secret.
 fn rendered(ports: Ports, existing_memberlist_key: Option<&[u8]>) -> Vec<Object> {
+    rendered_like("frr", ports, existing_memberlist_key)
+}
+
+/// The same with this backend.
+fn rendered_like(
+    backend: &str,
+    ports: Ports,
+    existing_memberlist_key: Option<&[u8]>,
+) -> Vec<Object> {
     let mut settings = settings();
     settings.ports = ports;
+    let spec = MetalLBSpec {
+        bgp_backend: Some(backend.to_owned()),
+        ..MetalLBSpec::default()
+    };
     render(&Inputs {
-        spec: &MetalLBSpec::default(),
+        spec: &spec,
         settings: &settings,
         uid: Some("1"),
         api_server: &BTreeSet::new(),
@@ -377,6 +390,29 @@ fn speakers_listen_where_that_is_wanted_and_may_where_that_takes_a_right() {
         assert_eq!(container["securityContext"]["capabilities"]["add"], rights);
         let args = container["args"].to_string();
         assert_eq!(args.contains("--bgp-listen-port="), listens, "{args}");
+    }
+}
+
+#[test]
+fn the_port_of_frr_k8ss_own_program_is_told_where_it_is_another() {
+    for (backend, own, said) in [
+        ("frr-k8s", 9140, None),
+        ("frr-k8s", 0, Some("--frrk8s-metrics-port=0")),
+        ("frr", 0, None),
+        ("frr-k8s-external", 0, None),
+    ] {
+        let ports = Ports {
+            frr_k8s_own_metrics: own,
+            ..Ports::default()
+        };
+        let objects = rendered_like(backend, ports, None);
+        let speaker = manifest(&objects, Kind::DaemonSet, "speaker");
+        let args = &speaker["spec"]["template"]["spec"]["containers"][0]["args"];
+        let args = args.as_array().unwrap().iter().filter_map(Value::as_str);
+        let told = args
+            .into_iter()
+            .find(|it| it.starts_with("--frrk8s-metrics"));
+        assert_eq!(told, said, "{backend} {own}");
     }
 }
 

@@ -30,6 +30,7 @@ fn the_required_three_are_enough() {
             memberlist: 7946,
             frr_metrics: 9121,
             frr_k8s_metrics: 9141,
+            frr_k8s_own_metrics: 9140,
             bgp: None,
         }
     );
@@ -79,6 +80,8 @@ fn ports_are_ports() {
     );
     let off = parse_with(&[("FRR_METRICS_PORT", "0")]).unwrap();
     assert_eq!(off.ports.frr_metrics, 0, "there need not be one");
+    let off = parse_with(&[("FRRK8S_HTTPS_METRICS_PORT", "0")]).unwrap();
+    assert_eq!(off.ports.frr_k8s_own_metrics, 0, "nor this one");
     let bgp = parse_with(&[("BGP_LISTEN_PORT", "179")]);
     assert_eq!(bgp.unwrap().ports.bgp, Some(179));
     assert!(parse_with(&[("BGP_LISTEN_PORT", "bgp")]).is_err());

@@ -352,11 +352,27 @@ pub(crate) fn metrics(world: &World) -> Result<()> {
     };
     backend("frr-k8s")?;
     of_backend(world, "frr-k8s", (9141, "frrk8s"), &ip.to_string())?;
+    of_frr_k8s(world)?;
     product::forget_metrics_reader(&world.kubectl)?;
     backend("frr")?;
     product::available(&world.kubectl)?;
     world.peer("r1-v4", &address, json!({}))?;
     world.remove("bfdprofile", "watched")
+}
+
+/// FRR-K8s' own program has a port, too, and FRR's one that it is alive.
+fn of_frr_k8s(world: &World) -> Result<()> {
+    for text in product::metrics_at(&world.cluster, &world.kubectl, "speaker", 9140)? {
+        let loaded = "\nfrrk8s_k8s_client_config_loaded_bool 1\n";
+        ensure!(text.contains(loaded), "no{loaded}in {text}");
+        let updates = "\nfrrk8s_k8s_client_updates_total ";
+        ensure!(text.contains(updates), "no{updates}in {text}");
+    }
+    let livez = format!("https://{}:9141/livez", Place::Node(1).address().v4);
+    let curl = ["curl", "--silent", "--fail", "--insecure", &livez];
+    let said = world.cluster.output(Place::Client, &curl)?;
+    println!("  9140 has frrk8s_k8s_client_…, and {livez} says {said}");
+    Ok(())
 }
 
 /// Where the metrics of sessions are with a backend, and how they name a router.
