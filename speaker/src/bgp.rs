@@ -15,12 +15,12 @@ mod session_object;
 mod session_states;
 pub(crate) mod sessions_page;
 
-pub(crate) use advice::advice;
+pub(crate) use advice::{HELD, advice};
 pub(crate) use apply::BgpApply;
 pub(crate) use command::{BgpCommand, SessionNews};
 pub(crate) use engine::Engine;
 pub(crate) use metrics::BgpMetrics;
-pub(crate) use peer::Peer;
+pub(crate) use peer::{Peer, Taken};
 #[cfg(test)]
 pub(crate) use peers::BfdSetup;
 use peers::peers;

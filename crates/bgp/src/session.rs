@@ -366,11 +366,18 @@ impl Session {
         if since.is_some_and(|since| self.now >= since + WELL) {
             self.retry.is_well();
         }
-        let collision = ErrorCode::CONNECTION_COLLISION_RESOLUTION;
-        let is_collision =
-            matches!(&end, End::Sent(it) | End::Received(it) if it.error == collision);
+        // Of two connections, one stays.
+        let is_collision = match &end {
+            End::Sent(it) => it.is_collision(),
+            End::Received(it) => it.is_collision() && !self.connections.is_empty(),
+            _ => false,
+        };
         let is_loss = matches!(end, End::Lost { .. });
-        let is_unheard = connection.is_unheard();
+        let is_refusal = match &end {
+            End::Lost { .. } => connection.is_unheard(),
+            End::Received(it) => connection.established().is_none() && it.is_refusal(),
+            _ => false,
+        };
         if !is_collision {
             if connection.established().is_some() {
                 self.last_end = Some((self.now, end.clone()));
@@ -385,8 +392,7 @@ impl Session {
             return;
         }
         let now = self.now;
-        self.dialer = if is_loss && is_unheard {
-            // A connection that is closed at once is one that is refused.
+        self.dialer = if is_refusal {
             let every = self.settings.connect_retry;
             Dialer::Waiting(self.retry.after_refusal(now, every))
         } else if is_loss {

@@ -12,6 +12,7 @@
 
 mod alarm;
 mod datagram;
+mod established;
 mod filter;
 mod groups;
 mod link;
@@ -26,6 +27,7 @@ mod tcp;
 
 pub use alarm::Alarm;
 pub use datagram::{Arrived, DistanceSocket, sender, source_towards};
+pub use established::Established;
 pub use groups::MulticastGroups;
 pub use link::{Interface, LinkError, LinkWatch};
 pub use looped::{Looped, LoopedSocket};

@@ -83,6 +83,11 @@ pub struct BGPSessionStateStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
 
+    /// Address and port on the node of a connection that another program there has with the
+    /// router, such as FRR. The session waits for its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<String>,
+
     /// AS number that the node has for the router.
     #[serde(default, rename = "localASN", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::asn::<1>")]

@@ -14,6 +14,10 @@ pub(crate) fn advice(end: &End, peer: &Peer) -> String {
     let (ours, theirs) = (setup.settings.local_as, setup.settings.remote_as);
     match end {
         End::Unreachable(_) if let Err(why) = &peer.at => why.clone(),
+        End::Unreachable(why) if why == HELD => format!(
+            "another program on this node has a connection with {address}, as FRR-K8s has until it \
+             is removed: a router has one session with a node, and ours begins when that ends"
+        ),
         End::Unreachable(why) if why.contains("refused") => format!(
             "{address} refuses connections to port {port}: is BGP running there, does it listen on \
              this address, and does it know this node as a neighbour?"
@@ -72,6 +76,11 @@ pub(crate) fn advice(end: &End, peer: &Peer) -> String {
             "{address} does not take the router ID {}: it may have the same",
             setup.settings.identifier
         ),
+        End::Received(it) if it.error == ErrorCode::CONNECTION_COLLISION_RESOLUTION => format!(
+            "{address} has a session with this address already ({it}), which no program on this \
+             node has: has another host the address, or has the router not noticed yet that an \
+             earlier session is over?"
+        ),
         End::Sent(it) if it.error == ErrorCode::UNSUPPORTED_CAPABILITY => format!(
             "{address} does not exchange routes of the family that it is to be told: activate it \
              there for this neighbour"
@@ -85,6 +94,9 @@ pub(crate) fn advice(end: &End, peer: &Peer) -> String {
         End::Lost { .. } | End::Sent(_) | End::Received(_) => end.to_string(),
     }
 }
+
+/// Why nobody tries to connect, where another program has a connection.
+pub(crate) const HELD: &str = "another program on this node has a connection";
 
 fn expected(remote_as: RemoteAs) -> String {
     remote_as.to_string()

@@ -15,6 +15,18 @@ pub(crate) struct Peer {
     pub(crate) at: Result<SocketAddr, String>,
     /// Why the last session or attempt ended, as things were then.
     pub(crate) last_end: Option<String>,
+    pub(crate) taken: Taken,
+}
+
+/// Whether another program of this node has a session with a router, which then must not be
+/// disturbed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// Nobody has looked yet.
+    Unknown,
+    No,
+    /// On a connection from there.
+    By(SocketAddr),
 }
 
 impl Peer {
@@ -24,10 +36,17 @@ impl Peer {
             PeerAddress::Ip(ip) => Ok(SocketAddr::new(*ip, setup.port)),
             PeerAddress::Interface(name) => Err(format!("no router was found on {name} yet")),
         };
+        // Where it connects to us, the choice is its.
+        let taken = if setup.settings.connects {
+            Taken::Unknown
+        } else {
+            Taken::No
+        };
         Self {
             setup,
             at,
             last_end: None,
+            taken,
         }
     }
 

@@ -6,7 +6,7 @@ use metallb_bgp::session::{Negotiated, Session};
 use metallb_bgp::wire::{Capability, Family};
 use metallb_crds::v1beta1::{BGPSessionStateStatus, SessionPrefixes};
 
-use super::{Peer, advice};
+use super::{Peer, Taken, advice};
 
 /// As things are.
 pub(crate) fn said<K>(
@@ -26,6 +26,10 @@ pub(crate) fn said<K>(
         peer: Some(setup.address.to_string()),
         vrf: setup.vrf.clone().or_else(|| Some(String::new())),
         bgp_peer: Some(setup.settings.peer.clone()),
+        held_by: match peer.taken {
+            Taken::By(from) => Some(from.to_string()),
+            Taken::No | Taken::Unknown => None,
+        },
         last_error: session.last_end().map(|(_, end)| advice(end, peer)),
         local_asn: Some(setup.settings.local_as),
         peer_asn: agreed.map(|it| it.open.asn()),

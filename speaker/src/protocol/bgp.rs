@@ -7,6 +7,7 @@ mod echoes;
 mod interfaces;
 mod listeners;
 mod next_hops;
+mod others;
 mod outlet;
 mod outputs;
 #[cfg(test)]
@@ -28,12 +29,13 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use crate::bgp::{BgpCommand, Peer, PeerSetup, SessionStates};
+use crate::bgp::{BgpCommand, HELD, Peer, PeerSetup, SessionStates, Taken};
 use connection::Connection;
 use datagrams::Datagrams;
 use echoes::Echoes;
 use interfaces::Interfaces;
 use listeners::Listeners;
+use others::Others;
 use outlet::Due;
 pub(super) use outlet::Outlet;
 use outputs::Became;
@@ -45,6 +47,10 @@ enum Event {
     Connected(u64, TcpStream, Link),
     /// One that we could not open, for this reason.
     Failed(u64, String),
+    /// Whether another program has one that ours would disturb. Ours is opened if not.
+    Looked(u64, Taken),
+    /// It had, and has not any more.
+    Freed(u64),
     Received(u64, Vec<u8>),
     Sent(u64, usize),
     /// It is gone, for this reason.
@@ -59,6 +65,7 @@ pub(super) struct Shell {
     echoes: Echoes,
     interfaces: Interfaces,
     listeners: Listeners,
+    others: Others,
     peers: BTreeMap<String, Peer>,
     /// Those that are to be connected to as soon as a router is found.
     waiting: BTreeSet<String>,
@@ -90,6 +97,7 @@ impl Shell {
             bfd,
             interfaces: Interfaces::new(seed),
             listeners: Listeners::new(),
+            others: Others::default(),
             peers: BTreeMap::new(),
             waiting: BTreeSet::new(),
             dials: BTreeMap::new(),
@@ -237,6 +245,7 @@ impl Shell {
             {
                 peer.at.clone_from(&before.at);
                 peer.last_end.clone_from(&before.last_end);
+                peer.taken = before.taken;
             }
             (name, peer)
         });
@@ -246,12 +255,19 @@ impl Shell {
         self.speaker.configure(now, all);
         self.failures
             .retain(|name, _| self.peers.contains_key(name));
+        let dials = self.dials.keys();
+        let gone = dials.filter(|name| !self.peers.contains_key(*name));
+        for name in gone.cloned().collect::<Vec<_>>() {
+            self.give_up(&name);
+        }
     }
 
     fn take(&mut self, event: Event) {
         let now = Instant::now();
         let (Event::Connected(number, ..)
         | Event::Failed(number, _)
+        | Event::Looked(number, _)
+        | Event::Freed(number)
         | Event::Received(number, _)
         | Event::Sent(number, _)
         | Event::Closed(number, _)) = event;
@@ -272,6 +288,18 @@ impl Shell {
                 self.dials.remove(&peer);
                 self.numbers.remove(&number);
                 Input::ConnectFailed(why)
+            }
+            Event::Looked(_, taken) => {
+                self.is_taken(now, &peer, taken);
+                match taken {
+                    Taken::By(_) => Input::ConnectFailed(HELD.to_owned()),
+                    Taken::No | Taken::Unknown => return,
+                }
+            }
+            Event::Freed(_) => {
+                self.dials.remove(&peer);
+                self.numbers.remove(&number);
+                Input::Reachable
             }
             Event::Received(_, ref bytes) => Input::Received(way, bytes),
             Event::Sent(_, len) => Input::Sent(way, len),

@@ -47,8 +47,9 @@ impl Retry {
         self.after_longer(now, MOST)
     }
 
-    /// When to try again after a connection was closed before anything was heard on it, as by a
-    /// router that is not ready yet: no later than after nobody answered.
+    /// When to try again after a connection was closed before anything was heard on it, or with
+    /// the word that it is not wanted, as by a router that is not ready yet: no later than after
+    /// nobody answered.
     pub(super) fn after_refusal(&mut self, now: Instant, every: Duration) -> Instant {
         self.after_longer(now, every.min(MOST))
     }

@@ -135,6 +135,17 @@ impl Notification {
         }
     }
 
+    /// Whether there is another connection that stays (RFC 4271 section 6.8).
+    pub fn is_collision(&self) -> bool {
+        self.error == ErrorCode::CONNECTION_COLLISION_RESOLUTION
+    }
+
+    /// Whether nothing is wrong with what was said, but no session is wanted now: another one is
+    /// there, or the last one is not quite over.
+    pub fn is_refusal(&self) -> bool {
+        self.is_collision() || self.error == ErrorCode::CONNECTION_REJECTED
+    }
+
     /// The text for people in it, if there is one that can be read.
     pub fn text(&self) -> Option<&str> {
         let has_text = [

@@ -6,6 +6,7 @@ use metallb_bgp::session::Way;
 
 use super::listeners::Arrival;
 use super::{Event, Shell, connection};
+use crate::bgp::Taken;
 
 impl Shell {
     /// Gives up connecting. False if that was not going on.
@@ -27,17 +28,36 @@ impl Shell {
         };
         self.last_number += 1;
         let number = self.last_number;
-        let events = self.events.clone();
+        let (events, others) = (self.events.clone(), self.others.clone());
         let task = tokio::task::spawn_local(async move {
+            let taken = others.have(address, &options).await;
+            // The shell is gone only when the process ends.
+            let _ = events.send(Event::Looked(number, taken)).await;
+            if taken != Taken::No {
+                others.end(address, &options).await;
+                let _ = events.send(Event::Freed(number)).await;
+                return;
+            }
             let event = match connection::open(address, &options).await {
                 Ok((stream, link)) => Event::Connected(number, stream, link),
                 Err(error) => Event::Failed(number, error.to_string()),
             };
-            // The shell is gone only when the process ends.
             let _ = events.send(event).await;
         });
         self.numbers.insert(number, (peer.clone(), Way::Out));
         self.dials.insert(peer, (number, task.abort_handle()));
+    }
+
+    /// Whether another program has a session with a peer. While it has, BFD would be a second one
+    /// of the node, too, and the router might take its beginning for the end of the first.
+    pub(super) fn is_taken(&mut self, now: Instant, peer: &str, taken: Taken) {
+        let Some(it) = self.peers.get_mut(peer) else {
+            return;
+        };
+        let before = std::mem::replace(&mut it.taken, taken);
+        if before != taken && it.setup.bfd.is_some() {
+            self.peers_have_moved(now);
+        }
     }
 
     /// Somebody connects to us: a peer, or nobody that we want to know.

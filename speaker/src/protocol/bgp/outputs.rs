@@ -91,6 +91,10 @@ impl Shell {
         match became {
             Became::Up => {
                 self.failures.remove(&peer);
+                // Whoever had the session before has given back the ports of BFD by now.
+                if self.peers.get(&peer).is_some_and(|it| it.bfd().is_some()) {
+                    self.peers_have_moved(now);
+                }
                 tracing::info!(
                     op = "bgp",
                     event = "sessionUp",

@@ -17,6 +17,8 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
+mod taken;
+
 use super::*;
 use metallb_config::PeerAddress;
 
@@ -95,14 +97,7 @@ fn in_a_flood() {
 
 /// Runs the shell through the flood; what it says of its sessions.
 async fn speak(peers: BTreeMap<String, PeerSetup>) -> Vec<Observed> {
-    let (observer, mut seen) = mpsc::unbounded_channel();
-    let outlet = Outlet {
-        metrics: BgpMetrics::new(&Metrics::new(), Backend::Native, "metallb"),
-        page: watch::channel(String::new()).0,
-        objects: Statuses::unheard(),
-        observer,
-    };
-    let (shell, queue) = Shell::new(1, outlet);
+    let (shell, queue, mut seen) = shell();
     let (commands, orders) = mpsc::unbounded_channel();
     commands.send(BgpCommand::Peers(peers)).expect("it listens");
     let run = shell.run(Vec::new(), queue, orders, CancellationToken::new());
@@ -113,6 +108,19 @@ async fn speak(peers: BTreeMap<String, PeerSetup>) -> Vec<Observed> {
         news.push(it);
     }
     news
+}
+
+/// A shell, and what it says of its sessions.
+fn shell() -> (Shell, Queue, mpsc::UnboundedReceiver<Observed>) {
+    let (observer, seen) = mpsc::unbounded_channel();
+    let outlet = Outlet {
+        metrics: BgpMetrics::new(&Metrics::new(), Backend::Native, "metallb"),
+        page: watch::channel(String::new()).0,
+        objects: Statuses::unheard(),
+        observer,
+    };
+    let (shell, queue) = Shell::new(1, outlet);
+    (shell, queue, seen)
 }
 
 fn peer(name: &str, address: SocketAddr) -> PeerSetup {

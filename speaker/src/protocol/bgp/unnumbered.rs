@@ -13,7 +13,7 @@ use metallb_netio::TcpOptions;
 use super::Shell;
 use super::echoes::node_forwards;
 use super::interfaces::{Arrival, Notice};
-use crate::bgp::{Peer, SessionNews};
+use crate::bgp::{Peer, SessionNews, Taken};
 
 impl Shell {
     pub(super) fn follow_interfaces(&mut self, now: Instant) {
@@ -132,7 +132,8 @@ impl Shell {
 
     /// BFD watches all peers where they are now, and there they have to know their passwords.
     pub(super) fn peers_have_moved(&mut self, now: Instant) {
-        let sessions = self.peers.values().filter_map(Peer::bfd);
+        let free = self.peers.values().filter(|it| it.taken == Taken::No);
+        let sessions = free.filter_map(Peer::bfd);
         let mut sessions: BTreeMap<_, _> = sessions.collect();
         if !node_forwards() {
             // Peers are not to wait for what does not go back to them.

@@ -105,7 +105,7 @@ fn a_silent_peer_is_tried_again_and_again() {
 #[test]
 fn no_peer_makes_us_try_in_a_loop() {
     type Trick = fn(&mut Dialog);
-    let tricks: [(&str, Trick, usize); 6] = [
+    let tricks: [(&str, Trick, usize); 8] = [
         (
             "refuses",
             |it| it.input(Input::ConnectFailed("refused".into())),
@@ -139,10 +139,29 @@ fn no_peer_makes_us_try_in_a_loop() {
             "says no at once",
             |it| {
                 it.hear(&Message::Notification(Notification::new(
-                    ErrorCode::CONNECTION_REJECTED,
+                    ErrorCode::ADMINISTRATIVE_SHUTDOWN,
                 )));
             },
             8,
+        ),
+        (
+            "does not want it now",
+            |it| {
+                it.hear(&Message::Notification(Notification::new(
+                    ErrorCode::CONNECTION_REJECTED,
+                )));
+            },
+            21,
+        ),
+        (
+            "has another session",
+            |it| {
+                it.hear(&Message::Open(their_open()));
+                it.hear(&Message::Notification(Notification::new(
+                    ErrorCode::CONNECTION_COLLISION_RESOLUTION,
+                )));
+            },
+            21,
         ),
         (
             "is up for a moment",
@@ -185,6 +204,27 @@ fn a_lost_session_is_back_within_a_second_or_so() {
     dialog.pass(seconds(1));
     dialog.input(Input::Closed(Way::Out, "reset".into()));
     dialog.pass(seconds(1));
+    assert!(dialog.outputs().contains(&Output::Connect));
+}
+
+/// No error is held against one that has another session with us: when that is over, ours comes up
+/// as soon as the router can be asked.
+#[test]
+fn a_router_that_has_another_session_is_asked_again_soon_and_it_is_said() {
+    let mut dialog = Dialog::new(settings());
+    dialog.input(Input::Start);
+    for _ in 0..20 {
+        while !dialog.outputs().contains(&Output::Connect) {
+            dialog.pass(Duration::from_millis(10));
+        }
+        dialog.input(Input::Connected(Way::Out, link()));
+        dialog.hear(&Message::Open(their_open()));
+        let no = Notification::new(ErrorCode::CONNECTION_COLLISION_RESOLUTION);
+        dialog.hear(&Message::Notification(no.clone()));
+        assert!(dialog.outputs().contains(&Output::Failed(End::Received(no))));
+    }
+    assert_eq!(dialog.session.state(), State::Active);
+    dialog.input(Input::Reachable);
     assert!(dialog.outputs().contains(&Output::Connect));
 }
 
