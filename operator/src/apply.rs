@@ -1,5 +1,6 @@
 //! Does what was decided. The only place that writes to the API server.
 
+mod frr;
 mod takeover;
 
 use std::collections::BTreeMap;

@@ -89,13 +89,13 @@ pub(crate) fn decide(
         }
         Some(metallb) if pace == Pace::Thorough && is_protected(index, metallb) => {
             plan.wake_by(now + RECOUNT);
-            maintain(index, settings, metallb, &mut plan, now);
+            maintain(index, settings, metallb, &mut plan, now, wall);
         }
         Some(metallb) if is_leaving(metallb) || pace == Pace::Hurried => {
             remove(index, Some(metallb), pace, &mut plan, now, wall);
         }
         Some(metallb) => {
-            maintain(index, settings, metallb, &mut plan, now);
+            maintain(index, settings, metallb, &mut plan, now, wall);
             // Trouble that is too young to be told now.
             let told_from = index
                 .pods
@@ -114,7 +114,14 @@ pub(crate) fn decide(
 }
 
 /// Everything as the object wants it, and nothing else.
-fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Plan, now: Instant) {
+fn maintain(
+    index: &Index,
+    settings: &Settings,
+    metallb: &MetalLB,
+    plan: &mut Plan,
+    now: Instant,
+    wall: Timestamp,
+) {
     let own = own_key(settings);
     if !is_held(metallb) {
         plan.actions.push(Action::SetFinalizer {
@@ -167,7 +174,7 @@ fn maintain(index: &Index, settings: &Settings, metallb: &MetalLB, plan: &mut Pl
     }
     // What is not wanted goes last: what replaces it is there by then.
     plan.actions.extend(stale);
-    leftovers::predecessors_replaced(index, plan);
+    leftovers::predecessors_replaced(index, settings, plan, now, wall);
     if !settings.is_external(spec) {
         leftovers::replaced(index, plan);
     }

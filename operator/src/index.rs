@@ -19,6 +19,7 @@ use crate::frr_k8s::FrrK8s;
 use crate::object::{Key, Kind};
 use crate::observed::{Fingerprint, Operand, Pod, Registration};
 use crate::predecessor::Leftovers;
+use crate::predecessor::frr::Frr;
 use crate::rights::Rights;
 use attempts::Attempts;
 pub(crate) use attempts::{Due, Failure};
@@ -42,6 +43,8 @@ pub(crate) struct Index {
     pub(crate) rights: Rights,
     /// What MetalLB's own operator left, once that was looked for.
     pub(crate) predecessors: Option<Leftovers>,
+    /// How far its FRR-K8s has given way, as it was looked at last.
+    pub(crate) frr: Option<Frr>,
     pub(crate) api_server: ApiServer,
     /// The kinds that the cluster has, of those that it may do without.
     served: BTreeSet<Kind>,
@@ -259,6 +262,7 @@ impl Index {
         self.last_valid = None;
         self.in_use = None;
         self.predecessors = None;
+        self.frr = None;
         self.memberlist = Memberlist::default();
         self.attempts
             .retain(|key, _| key.name == OPERATOR_CONFIGURATION);

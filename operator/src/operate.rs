@@ -379,6 +379,27 @@ impl Operator {
                     .as_mut()
                     .map(|left| left.remove(&key));
             }
+            Action::LookAtFrr { image } => match self.applier.frr(&image).await {
+                Ok(Some(frr)) => self.index.frr = Some(frr),
+                Ok(None) => self.index.predecessors = None,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot see how far FRR-K8s has given way");
+                    return Err(later);
+                }
+            },
+            Action::EndFrr { node, awaited } => {
+                // Whatever comes of it is looked at.
+                if let Some(frr) = self.index.frr.take()
+                    && let Err(error) = self.applier.end_frr(&frr, &node, &awaited).await
+                {
+                    tracing::warn!(node, %error, "FRR-K8s does not end");
+                    return Err(later);
+                }
+                tracing::info!(
+                    node,
+                    "FRR-K8s ends there, and our speaker takes its sessions"
+                );
+            }
             Action::DeleteControllerLease => {
                 if let Err(error) = self.applier.delete_controller_lease().await {
                     tracing::warn!(%error, "the controllers' Lease was not deleted");

@@ -1,6 +1,8 @@
 //! What MetalLB's own operator made or brought along, and nothing here needs: its FRR-K8s, and the
 //! webhooks beside the controllers. What has a name that ours has too is taken over instead.
 
+pub(crate) mod frr;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -56,8 +58,8 @@ pub(crate) const LEFTOVERS: [Leftover; 11] = [
     owned(Kind::Deployment, "statuscleaner"),
     owned(Kind::Service, "frr-k8s-webhook-service"),
     owned(Kind::Secret, FRR_K8S_SECRET),
-    // Holds the BGP sessions, and a router takes no second one of a node.
-    owned(Kind::DaemonSet, "frr-k8s"),
+    // On each node with a speaker it has ended before: see `frr`.
+    owned(Kind::DaemonSet, FRR_K8S),
     owned(Kind::Service, "frr-k8s-monitor-service"),
     owned(Kind::Service, "speaker-monitor-service"),
     owned(Kind::Service, "controller-monitor-service"),
@@ -73,6 +75,8 @@ const fn owned(kind: Kind, name: &'static str) -> Leftover {
     }
 }
 
+/// What holds the BGP sessions.
+pub(crate) const FRR_K8S: &str = "frr-k8s";
 /// Its webhook, with `failurePolicy: Fail`.
 pub(crate) const FRR_K8S_CONFIGURATION: &str = "frr-k8s-validating-webhook-configuration";
 /// The certificates of that.

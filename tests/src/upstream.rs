@@ -1,5 +1,6 @@
 //! MetalLB's own programs and files, from its Go module.
 
+pub mod frr;
 pub mod operator;
 
 use std::path::PathBuf;

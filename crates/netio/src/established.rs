@@ -101,7 +101,11 @@ mod tests {
         let local = parse(&v6).map(|it| it.local);
         assert_eq!(local, Some("[2001:db8::11]:45678".parse().unwrap()));
         let mapped = line.replace("0B0200C0:", "0000000000000000FFFF00000B0200C0:");
-        assert_eq!(parse(&mapped), Some(expected), "an IPv4 one of an IPv6 socket");
+        assert_eq!(
+            parse(&mapped),
+            Some(expected),
+            "an IPv4 one of an IPv6 socket"
+        );
         for cut in 0..line.find("2 0000000000000000").unwrap() - 8 {
             assert_eq!(parse(&line[..cut]), None);
         }

@@ -1,15 +1,21 @@
 //! What speakers wrote for an FRR-K8s that somebody else runs goes when none of them is left that
 //! would write it again, and not before: until then FRR keeps telling routers.
 //!
-//! And what MetalLB's own operator left goes when those are at work who replace it.
+//! And what MetalLB's own operator left goes when those are at work who replace it; its FRR-K8s on
+//! one node after the other.
 
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
 use metallb_crds::v1beta1::MetalLB;
 
 use super::{Action, Plan};
 use crate::index::Index;
 use crate::object::{Key, Kind};
 use crate::observed::Workload;
-use crate::predecessor::{LEFTOVERS, Leftover, ReplacedBy};
+use crate::predecessor::frr::Turn;
+use crate::predecessor::{FRR_K8S, LEFTOVERS, Leftover, ReplacedBy};
+use crate::settings::Settings;
 
 /// Learns what there is, which does not change while no speaker writes. False if it is known.
 pub(super) fn look(index: &Index, plan: &mut Plan) -> bool {
@@ -50,13 +56,47 @@ pub(super) fn look_for_predecessors(index: &Index, metallb: &MetalLB, plan: &mut
 
 /// Removes what others have replaced, once those are all of the newest form and nothing else is to
 /// be done.
-pub(super) fn predecessors_replaced(index: &Index, plan: &mut Plan) {
+pub(super) fn predecessors_replaced(
+    index: &Index,
+    settings: &Settings,
+    plan: &mut Plan,
+    now: Instant,
+    wall: Timestamp,
+) {
     if !plan.actions.is_empty() || !is_complete(index, Kind::Deployment, "controller") {
         return;
     }
-    let all = is_complete(index, Kind::DaemonSet, "speaker");
+    let frr_is_over = frr_gives_way(index, settings, plan, now, wall);
+    let all = frr_is_over && is_complete(index, Kind::DaemonSet, "speaker");
     let goes = |it: &Leftover| all || it.replaced_by == ReplacedBy::Controllers;
     plan.actions.extend(predecessors(index, goes));
+}
+
+/// Has its FRR-K8s end on one node after the other. True if it is on none that has a speaker.
+fn frr_gives_way(
+    index: &Index,
+    settings: &Settings,
+    plan: &mut Plan,
+    now: Instant,
+    wall: Timestamp,
+) -> bool {
+    let key = Key::new(Kind::DaemonSet, FRR_K8S);
+    let left = index.predecessors.as_ref();
+    if left.is_none_or(|left| !left.contains_key(&key)) {
+        return true;
+    }
+    let Some(frr) = index.frr.as_ref().filter(|it| now < it.seen_at + LOOK) else {
+        let image = settings.images.speaker.clone();
+        plan.actions.push(Action::LookAtFrr { image });
+        return false;
+    };
+    plan.wake_by(frr.seen_at + LOOK);
+    match frr.turn(wall) {
+        Turn::Of(node, awaited) => plan.actions.push(Action::EndFrr { node, awaited }),
+        Turn::Waits(why) => plan.outlook.waits.push((key, why)),
+        Turn::Over => return true,
+    }
+    false
 }
 
 /// Removes all of it, with the `MetalLB` object that it was made for.
@@ -86,3 +126,6 @@ fn is_complete(index: &Index, kind: Kind, name: &str) -> bool {
     let workload = operand.and_then(|it| it.workload.as_ref());
     workload.is_some_and(Workload::is_complete)
 }
+
+/// How soon it is looked again how far FRR-K8s is.
+const LOOK: Duration = Duration::from_secs(1);

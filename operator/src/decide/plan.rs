@@ -65,6 +65,13 @@ pub(crate) enum Action {
     LookForLeftovers { metallb: String },
     /// Delete one of those.
     DeleteLeftover { key: Key, uid: String },
+    /// Learn how far the FRR-K8s that it left has given way to speakers of this image.
+    LookAtFrr { image: String },
+    /// Have that end on one more node, after which these sessions have to come up.
+    EndFrr {
+        node: String,
+        awaited: BTreeSet<String>,
+    },
     /// The controllers make their Lease themselves and nobody removes it.
     DeleteControllerLease,
     /// Nothing of the `MetalLB` object is left.
@@ -79,6 +86,7 @@ impl Action {
             Self::ReadMemberlistKey
                 | Self::LookForFrrConfigurations
                 | Self::LookForLeftovers { .. }
+                | Self::LookAtFrr { .. }
                 | Self::CountAddresses
         )
     }
@@ -106,6 +114,8 @@ impl std::fmt::Display for Action {
             }
             Self::LookForLeftovers { .. } => f.write_str("look for leftovers"),
             Self::DeleteLeftover { key, .. } => write!(f, "delete leftover {key}"),
+            Self::LookAtFrr { .. } => f.write_str("look at FRR-K8s"),
+            Self::EndFrr { node, .. } => write!(f, "end FRR-K8s on node {node}"),
             Self::DeleteControllerLease => f.write_str("delete lease"),
             Self::Forget => f.write_str("forget"),
         }

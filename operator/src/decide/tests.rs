@@ -23,6 +23,9 @@ use crate::frr_k8s::FrrNews;
 use crate::index::News;
 use crate::observed::{Fingerprint, Operand, Registration, TEMPLATE_HASH};
 use crate::predecessor::Leftovers;
+use crate::predecessor::frr::Frr;
+use crate::predecessor::frr::tests::patched;
+use crate::predecessor::frr::without;
 use crate::report::{Report, reports};
 
 /// An index in sync, and a server that does as it is told.
@@ -43,6 +46,8 @@ struct World {
     frr_configurations: BTreeMap<ObjectKey, String>,
     /// What MetalLB's own operator has left.
     leftovers: Leftovers,
+    /// How its FRR-K8s is.
+    frr: Option<Frr>,
     /// How many addresses Services have.
     in_use: u64,
     /// Which form the pods of workloads have, as applied last.
@@ -78,6 +83,7 @@ impl World {
             required: false,
             frr_configurations: BTreeMap::new(),
             leftovers: Leftovers::new(),
+            frr: None,
             in_use: 0,
             templates: BTreeMap::new(),
         }
@@ -257,6 +263,18 @@ impl World {
                     .predecessors
                     .as_mut()
                     .map(|left| left.remove(&key));
+            }
+            Action::LookAtFrr { .. } => {
+                self.index.frr.clone_from(&self.frr);
+                if let Some(frr) = &mut self.index.frr {
+                    frr.seen_at = self.now;
+                }
+            }
+            Action::EndFrr { node, awaited } => {
+                self.index.frr = None;
+                let frr = self.frr.as_mut().expect("it is there");
+                let patch = without(&frr.daemon_set, &node, &awaited);
+                frr.daemon_set = patched(&frr.daemon_set, &patch);
             }
             Action::Forget => self.index.forget_metallb(),
             Action::DeleteControllerLease => {}

@@ -184,7 +184,7 @@ fn with_hosts(hosts: impl Iterator<Item = IpAddr>) -> String {
 }
 
 /// A Service that answers by UDP and TCP; its address.
-fn service(world: &World) -> Result<IpAddr> {
+pub(crate) fn service(world: &World) -> Result<IpAddr> {
     let ports = json!([
         { "name": "echo", "port": 8081, "protocol": "UDP" },
         { "name": "http", "port": 80, "targetPort": "http", "protocol": "TCP" },
@@ -207,7 +207,7 @@ fn service(world: &World) -> Result<IpAddr> {
     Ok(ip)
 }
 
-fn forget_service(world: &World) -> Result<()> {
+pub(crate) fn forget_service(world: &World) -> Result<()> {
     let delete = ["delete", "service", "used"];
     world.kubectl.output(&delete).map(drop)
 }

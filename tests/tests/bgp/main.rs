@@ -4,6 +4,7 @@ mod availability;
 mod bfd;
 mod cables;
 mod frr_k8s;
+mod handover;
 mod listening;
 mod objects;
 mod routes;
@@ -123,6 +124,10 @@ const STORIES: &[Story<World>] = &[
         frr_k8s::external,
     ),
     ("bgp::what_users_wrote_for_frr_is_named", frr_k8s::users_own),
+    (
+        "bgp::frr_of_metallbs_own_operator_gives_way_node_by_node",
+        handover::node_by_node,
+    ),
     (
         "bgp::routers_connect_to_speakers_that_listen",
         listening::routers_connect,

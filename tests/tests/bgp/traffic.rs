@@ -138,6 +138,19 @@ impl Seen {
         Ok(())
     }
 
+    /// Says how much of all was lost.
+    pub(crate) fn print_losses(&self, what: &str) {
+        let questions = self.questions.iter().flatten();
+        let lost = questions.clone().filter(|it| !it.answered).count();
+        let failed = self.connections.iter().filter(|it| it.error.is_some());
+        println!(
+            "  {what}: {lost} of {} questions lost, {} of {} connections not made",
+            questions.count(),
+            failed.count(),
+            self.connections.len()
+        );
+    }
+
     /// How long the flow that it was longest for got no answer; says so.
     pub(crate) fn gap(&self, what: &str) -> Duration {
         let gaps: Vec<_> = self.questions.iter().map(|flow| gap(flow)).collect();

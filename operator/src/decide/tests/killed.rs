@@ -7,12 +7,13 @@ use super::*;
 type State = (Vec<String>, bool);
 
 /// What only the process knew is gone; what the API server has is told anew.
-fn killed(world: &mut World) {
+pub(super) fn killed(world: &mut World) {
     let mut next = World::new();
     next.index.frr_k8s.written = None;
     next.frr_configurations = std::mem::take(&mut world.frr_configurations);
     next.index.predecessors = None;
     next.leftovers = std::mem::take(&mut world.leftovers);
+    next.frr = world.frr.take();
     next.settings = world.settings.clone();
     (next.serves, next.trusted, next.required) = (world.serves, world.trusted, world.required);
     (next.now, next.wall, next.version) = (world.now, world.wall, world.version);

@@ -51,6 +51,8 @@ impl Others {
             let good_until = self.look(address.port()).await.good_until;
             tokio::time::sleep_until(good_until.into()).await;
         }
+        // A router that is only just seeing the end refuses whoever comes next.
+        tokio::time::sleep(AGAIN).await;
     }
 
     async fn look(&self, port: u16) -> Look {

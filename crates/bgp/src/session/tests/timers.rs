@@ -221,7 +221,11 @@ fn a_router_that_has_another_session_is_asked_again_soon_and_it_is_said() {
         dialog.hear(&Message::Open(their_open()));
         let no = Notification::new(ErrorCode::CONNECTION_COLLISION_RESOLUTION);
         dialog.hear(&Message::Notification(no.clone()));
-        assert!(dialog.outputs().contains(&Output::Failed(End::Received(no))));
+        assert!(
+            dialog
+                .outputs()
+                .contains(&Output::Failed(End::Received(no)))
+        );
     }
     assert_eq!(dialog.session.state(), State::Active);
     dialog.input(Input::Reachable);
