@@ -44,7 +44,7 @@ pub(crate) struct Index {
     /// What MetalLB's own operator left, once that was looked for.
     pub(crate) predecessors: Option<Leftovers>,
     /// How far its FRR-K8s has given way, as it was looked at last.
-    pub(crate) frr: Option<Frr>,
+    pub(crate) frr: Option<Box<Frr>>,
     pub(crate) api_server: ApiServer,
     /// The kinds that the cluster has, of those that it may do without.
     served: BTreeSet<Kind>,

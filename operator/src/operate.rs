@@ -7,6 +7,8 @@
 //! ```
 //! One task does all of this, so nothing is locked and no two writes cross.
 
+mod frr;
+
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
@@ -379,26 +381,10 @@ impl Operator {
                     .as_mut()
                     .map(|left| left.remove(&key));
             }
-            Action::LookAtFrr { image } => match self.applier.frr(&image).await {
-                Ok(Some(frr)) => self.index.frr = Some(frr),
-                Ok(None) => self.index.predecessors = None,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot see how far FRR-K8s has given way");
-                    return Err(later);
-                }
-            },
+            // It holds a whole `DaemonSet`, which everything else has no room for.
+            Action::LookAtFrr { image } => return Box::pin(self.look_at_frr(&image)).await,
             Action::EndFrr { node, awaited } => {
-                // Whatever comes of it is looked at.
-                if let Some(frr) = self.index.frr.take()
-                    && let Err(error) = self.applier.end_frr(&frr, &node, &awaited).await
-                {
-                    tracing::warn!(node, %error, "FRR-K8s does not end");
-                    return Err(later);
-                }
-                tracing::info!(
-                    node,
-                    "FRR-K8s ends there, and our speaker takes its sessions"
-                );
+                return Box::pin(self.end_frr(&node, &awaited)).await;
             }
             Action::DeleteControllerLease => {
                 if let Err(error) = self.applier.delete_controller_lease().await {

@@ -265,7 +265,7 @@ impl World {
                     .map(|left| left.remove(&key));
             }
             Action::LookAtFrr { .. } => {
-                self.index.frr.clone_from(&self.frr);
+                self.index.frr = self.frr.clone().map(Box::new);
                 if let Some(frr) = &mut self.index.frr {
                     frr.seen_at = self.now;
                 }

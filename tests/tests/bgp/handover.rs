@@ -128,8 +128,9 @@ impl Seen {
             least >= 2,
             "more than one node was without session: {least} were left"
         );
+        // When the last one ends, all is over before anybody looks again.
         ensure!(
-            self.ended == [0, 1, 2, 3].into(),
+            self.ended.is_superset(&[0, 1, 2].into()),
             "not one by one: {:?}",
             self.ended
         );

@@ -19,7 +19,10 @@ use crate::bgp::Taken;
 
 /// What the kernel's tables say, looked at for all routers together.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Others(Rc<RefCell<BTreeMap<u16, Rc<tokio::sync::Mutex<Option<Look>>>>>>);
+pub(super) struct Others(Rc<RefCell<BTreeMap<u16, Last>>>);
+
+/// What was seen last, of one port. Whoever wants to know more waits for whoever is looking.
+type Last = Rc<tokio::sync::Mutex<Option<Look>>>;
 
 #[derive(Clone, Debug)]
 struct Look {

@@ -1,0 +1,42 @@
+//! The FRR-K8s that MetalLB's own operator left gives way.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use super::{Operator, RETRY};
+
+impl Operator {
+    /// Learns how far it is. An error is when to try again.
+    pub(super) async fn look_at_frr(&mut self, image: &str) -> Result<(), Instant> {
+        match self.applier.frr(image).await {
+            Ok(Some(frr)) => self.index.frr = Some(Box::new(frr)),
+            // Somebody has deleted it: what else is left?
+            Ok(None) => self.index.predecessors = None,
+            Err(error) => {
+                tracing::warn!(%error, "cannot see how far FRR-K8s has given way");
+                return Err(Instant::now() + RETRY);
+            }
+        }
+        Ok(())
+    }
+
+    /// Has it end on a node. What comes of that is looked at. An error is when to try again.
+    pub(super) async fn end_frr(
+        &mut self,
+        node: &str,
+        awaited: &BTreeSet<String>,
+    ) -> Result<(), Instant> {
+        let Some(frr) = self.index.frr.take() else {
+            return Ok(());
+        };
+        if let Err(error) = self.applier.end_frr(&frr, node, awaited).await {
+            tracing::warn!(node, %error, "FRR-K8s does not end");
+            return Err(Instant::now() + RETRY);
+        }
+        tracing::info!(
+            node,
+            "FRR-K8s ends there, and our speaker takes its sessions"
+        );
+        Ok(())
+    }
+}
