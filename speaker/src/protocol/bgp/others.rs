@@ -7,22 +7,20 @@
 //! the session from each other again and again. So ours does not try while another has it, and does
 //! as soon as it is gone.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use metallb_netio::{Established, TcpOptions, source_towards};
+use tokio::sync::Mutex;
 
 use crate::bgp::Taken;
 
-/// What the kernel's tables say, looked at for all routers together.
+/// What was seen last in the kernel's tables, by port: mostly there is one. Whoever wants to know
+/// more waits for whoever is looking, so that a hundred routers take no hundred threads.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Others(Rc<RefCell<BTreeMap<u16, Last>>>);
-
-/// What was seen last, of one port. Whoever wants to know more waits for whoever is looking.
-type Last = Rc<tokio::sync::Mutex<Option<Look>>>;
+pub(super) struct Others(Rc<Mutex<BTreeMap<u16, Look>>>);
 
 #[derive(Clone, Debug)]
 struct Look {
@@ -59,10 +57,10 @@ impl Others {
     }
 
     async fn look(&self, port: u16) -> Look {
-        let last = Rc::clone(self.0.borrow_mut().entry(port).or_default());
-        let mut last = last.lock().await;
+        let mut looks = self.0.lock().await;
         let began = Instant::now();
-        if let Some(look) = last.as_ref().filter(|it| began < it.good_until) {
+        looks.retain(|_, it| began < it.good_until);
+        if let Some(look) = looks.get(&port) {
             return look.clone();
         }
         let read = tokio::task::spawn_blocking(move || Established::to_port(port)).await;
@@ -72,7 +70,8 @@ impl Others {
             good_until: Instant::now() + AGAIN.max(began.elapsed() * SHARE),
             found: found.into(),
         };
-        last.insert(look).clone()
+        looks.insert(port, look.clone());
+        look
     }
 }
 
