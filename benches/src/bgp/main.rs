@@ -102,11 +102,14 @@ fn peer(number: u16) -> Value {
 }
 
 /// Waits until the speaker has written a status for each Service: until then it is not idle.
+/// Waits until users can read everything: first an object is made, and then its status is written.
 fn all_is_said(rig: &Rig, services: u32) -> Result<()> {
     let count = usize::try_from(services)?;
     eventually("all statuses are written", Duration::from_mins(10), || {
-        let names = ["-n", SYSTEM, "get", "servicebgpstatuses", "-o", "name"];
-        let written = rig.cluster.kubectl_output(&names)?.lines().count();
+        let peers = "jsonpath={range .items[*]}{.status.peers}{'\n'}{end}";
+        let names = ["-n", SYSTEM, "get", "servicebgpstatuses", "-o", peers];
+        let told = rig.cluster.kubectl_output(&names)?;
+        let written = told.lines().filter(|it| !it.is_empty()).count();
         Ok(if written >= count {
             Ok(())
         } else {
