@@ -99,6 +99,7 @@ const WANTED: &[Wanted] = &[
         "format=date-time string",
     ),
     of_a_session("BGPSessionState v1beta1 status.lastError", "string"),
+    of_a_session("BGPSessionState v1beta1 status.heldBy", "string"),
     of_a_session("BGPSessionState v1beta1 status.localASN", ASN),
     of_a_session("BGPSessionState v1beta1 status.peerASN", ASN),
     of_a_session("BGPSessionState v1beta1 status.holdTime", "string"),

@@ -321,6 +321,7 @@ fn statuses_survive_reading_and_writing() {
             "bgpPeer": "tor",
             "since": "2024-05-02T10:00:00Z",
             "lastError": "cut",
+            "heldBy": "192.0.2.11:45678",
             "localASN": 4_200_000_000_u32,
             "peerASN": 64501,
             "holdTime": "90s",
