@@ -38,6 +38,8 @@ impl World {
         let options = Options {
             name: "routers".parse()?,
             routers: vec![Router::Frr, Router::Bird, Router::Gobgp],
+            // Who ended FRR on which node.
+            audit: true,
             ..Options::default()
         };
         Cluster::down(&options.name)?;
