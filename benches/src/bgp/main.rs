@@ -106,7 +106,7 @@ fn peer(number: u16) -> Value {
 fn all_is_said(rig: &Rig, services: u32) -> Result<()> {
     let count = usize::try_from(services)?;
     eventually("all statuses are written", Duration::from_mins(10), || {
-        let peers = "jsonpath={range .items[*]}{.status.peers}{'\n'}{end}";
+        let peers = r#"jsonpath={range .items[*]}{.status.peers}{"\n"}{end}"#;
         let names = ["-n", SYSTEM, "get", "servicebgpstatuses", "-o", peers];
         let told = rig.cluster.kubectl_output(&names)?;
         let written = told.lines().filter(|it| !it.is_empty()).count();
