@@ -1,6 +1,8 @@
 //! Does the difference between what was decided before and what is decided now: commands to the
 //! protocol thread first, then what users read of it: Events, metrics, one line of log.
 
+mod words;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
@@ -66,7 +68,7 @@ impl Apply {
         show: Show,
     ) -> Self {
         Self {
-            assigned: nodes_message(&node).into(),
+            assigned: words::assigned(&node).into(),
             node,
             decided: BTreeMap::new(),
             addresses: Addresses::default(),
@@ -95,7 +97,7 @@ impl Apply {
         }
         let goes_without_saying = decision.goes_without_saying();
         if before.is_none() && goes_without_saying {
-            log(key, None, &decision);
+            words::log(key, None, &decision);
             return;
         }
         self.command(key, &decision, probe);
@@ -127,9 +129,9 @@ impl Apply {
             decision,
         } = unsaid;
         let uid = uid.as_ref();
-        let old = before.as_ref().and_then(announced);
-        let new = announced(decision);
-        log(key, before.as_ref(), decision);
+        let old = before.as_ref().and_then(Decision::announced);
+        let new = decision.announced();
+        words::log(key, before.as_ref(), decision);
         self.count(key, old, new);
         let is_probed = |it: &&Announcement| it.ips.iter().any(|ip| self.is_probed(*ip));
         let shown = new.filter(|it| !is_probed(it));
@@ -144,7 +146,7 @@ impl Apply {
             }
             Decision::NoInterface(failed) => {
                 for ip in &failed.ips {
-                    let message = failed_message(*ip, &self.node);
+                    let message = words::failed(*ip, &self.node);
                     self.event(
                         key,
                         uid,
@@ -195,7 +197,7 @@ impl Apply {
         }
         tracing::info!(op = "layer2", %ip, "nobody else has the address: it is announced");
         for (key, uid) in services {
-            let Some(it) = self.decided.get(key).and_then(announced) else {
+            let Some(it) = self.decided.get(key).and_then(Decision::announced) else {
                 continue;
             };
             if !it.ips.iter().any(|ip| self.is_probed(*ip)) {
@@ -209,31 +211,24 @@ impl Apply {
     pub(crate) fn conflict(&self, key: &ObjectKey, uid: Option<&Uid>, rival: Rival) {
         let Rival { ip, mac } = rival;
         tracing::warn!(op = "layer2", service = key.to_string(), %ip, %mac, "address conflict");
-        let (used, then) = if self.is_probed(ip) {
+        let is_probed = self.is_probed(ip);
+        if is_probed {
             (self.show)(key, None);
-            (
-                "used",
-                "; until then it is not announced, and asked for every 10 s",
-            )
-        } else {
-            ("also used", "")
-        };
-        let text = format!(
-            "the address \"{ip}\" is {used} by {mac}, which is no node of this cluster: find that \
-             station and give it another address{then}"
-        );
+        }
+        let text = words::conflict(rival, is_probed);
         self.event(key, uid, EventType::Warning, "addressConflict", text.into());
     }
 
     fn command(&mut self, key: &ObjectKey, decision: &Decision, probe: bool) {
         let mut commands = Vec::new();
-        let ips = announced(decision).map_or(&[][..], |it| &it.ips);
+        let ips = decision.announced().map_or(&[][..], |it| &it.ips);
         // What is announced already is nobody else's, whatever else is new about it.
         let new = ips
             .iter()
             .filter(|ip| probe && !self.addresses.is_wanted(**ip));
         let new: Vec<_> = new.copied().collect();
-        self.addresses.want(key, announced(decision), &mut commands);
+        self.addresses
+            .want(key, decision.announced(), &mut commands);
         self.probed.extend(&new);
         for command in commands {
             let command = match command {
@@ -283,13 +278,6 @@ impl Apply {
     }
 }
 
-fn announced(decision: &Decision) -> Option<&Announcement> {
-    match decision {
-        Decision::Announce(announcement) => Some(announcement),
-        Decision::NoInterface(_) | Decision::Withhold(_) => None,
-    }
-}
-
 /// Whether another speaker announces instead.
 fn is_taken_over(decision: &Decision) -> bool {
     matches!(
@@ -298,207 +286,5 @@ fn is_taken_over(decision: &Decision) -> bool {
     )
 }
 
-fn nodes_message(node: &str) -> String {
-    format!("announcing from node \"{node}\" with protocol \"layer2\"")
-}
-
-fn failed_message(ip: IpAddr, node: &str) -> String {
-    format!(
-        "the interfaces specified by LB IP \"{ip}\" doesn't exist in assigned node \"{node}\" with \
-         protocol \"layer2\""
-    )
-}
-
-fn log(key: &ObjectKey, before: Option<&Decision>, now: &Decision) {
-    let service = || key.to_string();
-    match (before.and_then(announced), now) {
-        (_, Decision::Announce(it)) => tracing::info!(
-            event = "serviceAnnounced", service = service(), ip = ?it.ips, pool = it.pool,
-            protocol = "layer2", interfaces = it.interfaces.to_string(),
-            "service has IP, announcing"
-        ),
-        (_, Decision::NoInterface(it)) => tracing::warn!(
-            op = "setBalancer", event = "announceFailed", service = service(), ip = ?it.ips,
-            protocol = "layer2", interfaces = it.interfaces.to_string(),
-            "this node is to announce the service but has none of the interfaces"
-        ),
-        (Some(old), Decision::Withhold(reason)) => tracing::info!(
-            event = "serviceWithdrawn", service = service(), ip = ?old.ips, protocol = "layer2",
-            reason = reason.as_str(), "withdrawing service announcement"
-        ),
-        (None, Decision::Withhold(reason @ (Reason::InvalidIp | Reason::IpNotAllowed))) => {
-            tracing::error!(
-                op = "setBalancer",
-                service = service(),
-                reason = reason.as_str(),
-                "the service's address is not one that the configuration allows"
-            );
-        }
-        (None, Decision::Withhold(reason @ Reason::AddressInUse)) => tracing::warn!(
-            op = "setBalancer",
-            service = service(),
-            reason = reason.as_str(),
-            "an older service has the service's address and does not share it"
-        ),
-        (None, Decision::Withhold(reason)) => tracing::debug!(
-            event = "serviceNotAnnounced",
-            service = service(),
-            protocol = "layer2",
-            reason = reason.as_str(),
-            "service is not announced from here"
-        ),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::cell::RefCell;
-    use std::rc::Rc;
-
-    use metallb_kit::metrics::Metrics;
-
-    use super::*;
-
-    struct Seen {
-        apply: Apply,
-        events: Rc<RefCell<Vec<String>>>,
-        commands: mpsc::UnboundedReceiver<Command>,
-        metrics: Metrics,
-    }
-
-    impl Seen {
-        fn new() -> Self {
-            let metrics = Metrics::new();
-            let events = Rc::new(RefCell::new(Vec::new()));
-            let (queue, commands) = mpsc::unbounded_channel();
-            let log = Rc::clone(&events);
-            let publish: Publish = Box::new(move |about, kind, reason, message| {
-                let name = about.key.name();
-                log.borrow_mut()
-                    .push(format!("{name} {} {reason} {message}", kind.as_str()));
-            });
-            let announced = AnnouncedMetric::new(&metrics, "n1");
-            Self {
-                apply: Apply::new("n1".into(), queue, announced, publish, Box::new(|_, _| ())),
-                events,
-                commands,
-                metrics,
-            }
-        }
-
-        /// The Events and the number of commands that follow.
-        fn apply(&mut self, decision: Decision) -> (Vec<String>, usize) {
-            self.apply.act(
-                &ObjectKey::new("ns", "web"),
-                Some(&Uid::from("u1")),
-                decision,
-                false,
-            );
-            let commands = std::iter::from_fn(|| self.commands.try_recv().ok()).count();
-            assert!(self.events.borrow().is_empty(), "the network comes first");
-            self.apply.say();
-            (self.events.borrow_mut().split_off(0), commands)
-        }
-
-        /// The addresses in the metric.
-        fn announced(&self) -> Vec<String> {
-            let text = self.metrics.text();
-            let lines = text
-                .lines()
-                .filter(|line| line.starts_with("metallb_speaker_announced{"));
-            lines
-                .map(|line| line.split('"').nth(1).unwrap().to_owned())
-                .collect()
-        }
-    }
-
-    fn announcement(ip: &str) -> Announcement {
-        let ips = vec![ip.parse().unwrap()];
-        Announcement {
-            pool: "pool".into(),
-            ips,
-            interfaces: Interfaces::All,
-        }
-    }
-
-    #[test]
-    fn events_tell_of_changes_only() {
-        let mut seen = Seen::new();
-        let announce = |ip| Decision::Announce(announcement(ip).into());
-        let assigned =
-            "web Normal nodeAssigned announcing from node \"n1\" with protocol \"layer2\"";
-        assert_eq!(
-            seen.apply(announce("192.0.2.1")),
-            (vec![assigned.to_owned()], 1)
-        );
-        assert_eq!(seen.announced(), ["192.0.2.1"]);
-        assert_eq!(seen.apply(announce("192.0.2.1")), (vec![], 0));
-        assert_eq!(
-            seen.apply(announce("192.0.2.2")),
-            (vec![assigned.to_owned()], 2)
-        );
-        assert_eq!(seen.announced(), ["192.0.2.2"]);
-        assert_eq!(
-            seen.apply(Decision::Withhold(Reason::NotOwner)),
-            (vec![], 1)
-        );
-        assert!(seen.announced().is_empty());
-        assert_eq!(
-            seen.apply(announce("192.0.2.2")),
-            (vec![assigned.to_owned()], 1)
-        );
-        assert_eq!(
-            seen.apply(Decision::Withhold(Reason::ServiceDeleted)),
-            (vec![], 1)
-        );
-        assert!(
-            seen.apply.decided.is_empty(),
-            "nothing of a deleted Service is kept"
-        );
-    }
-
-    #[test]
-    fn only_what_is_new_is_asked_for_and_announced_when_that_was_in_vain() {
-        let mut seen = Seen::new();
-        let (key, ips) = (ObjectKey::new("ns", "web"), ["192.0.2.1", "192.0.2.2"]);
-        let [one, two] = ips.map(|ip| ip.parse::<IpAddr>().unwrap());
-        seen.apply(Decision::Announce(announcement(ips[0]).into()));
-        // Another address is added, and both are on one interface alone from now on.
-        let mut both = announcement(ips[0]);
-        both.ips.push(two);
-        both.interfaces = Interfaces::Named(["eth0".to_owned()].into());
-        let interfaces = both.interfaces.clone();
-        let decision = Decision::Announce(both.into());
-        seen.apply.act(&key, Some(&Uid::from("u1")), decision, true);
-        seen.apply.say();
-        let commands: Vec<_> = std::iter::from_fn(|| seen.commands.try_recv().ok()).collect();
-        let announce = Command::Announce(one, interfaces.clone());
-        assert_eq!(commands, [announce, Command::Probe(two, interfaces)]);
-        assert!(!seen.apply.is_probed(one) && seen.apply.is_probed(two));
-        assert!(
-            seen.events.borrow().is_empty(),
-            "nothing new is announced yet"
-        );
-        for _ in 0..2 {
-            seen.apply
-                .begun(two, [(&key, Some(&Uid::from("u1")))].into_iter());
-        }
-        assert_eq!(seen.events.borrow().len(), 1, "{:?}", seen.events);
-    }
-
-    #[test]
-    fn a_missing_interface_is_a_warning_and_nothing_is_announced() {
-        let mut seen = Seen::new();
-        let (events, commands) =
-            seen.apply(Decision::NoInterface(announcement("192.0.2.1").into()));
-        assert_eq!(
-            events,
-            [
-                "web Warning announceFailed the interfaces specified by LB IP \"192.0.2.1\" doesn't \
-              exist in assigned node \"n1\" with protocol \"layer2\""
-            ]
-        );
-        assert_eq!(commands, 0);
-        assert!(seen.announced().is_empty());
-    }
-}
+mod tests;

@@ -38,6 +38,14 @@ pub(crate) enum Decision {
 }
 
 impl Decision {
+    /// What is announced, if something is.
+    pub(crate) fn announced(&self) -> Option<&Announcement> {
+        match self {
+            Self::Announce(announcement) => Some(announcement),
+            Self::NoInterface(_) | Self::Withhold(_) => None,
+        }
+    }
+
     /// Whether there is nothing to do, nor anything that somebody should see to.
     pub(crate) fn goes_without_saying(&self) -> bool {
         matches!(self, Self::Withhold(reason) if !reason.is_a_mistake())

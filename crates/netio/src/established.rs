@@ -1,10 +1,11 @@
-//! TCP connections of this host that other programs have.
+//! TCP connections that other programs of this host have.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader};
 use std::net::{IpAddr, SocketAddr};
 
-/// An open TCP connection of this host.
+/// An open TCP connection that another program of this host has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Established {
     /// The end that is here.
@@ -15,13 +16,13 @@ pub struct Established {
 }
 
 impl Established {
-    /// All connections to this port, in the network namespace of the calling thread. Reads two
-    /// tables of the kernel that have a line for each socket: it takes a millisecond for some
-    /// thousands of them, and does not belong on a thread that must be on time.
+    /// Those to this port, in the network namespace of the calling thread. Reads two tables of the
+    /// kernel that have a line for each socket: it takes a millisecond for some thousands of them,
+    /// and does not belong on a thread that must be on time.
     ///
     /// # Errors
     /// There is no such table.
-    pub fn to_port(port: u16) -> io::Result<Vec<Self>> {
+    pub fn of_others(port: u16) -> io::Result<Vec<Self>> {
         let mut found = Vec::new();
         for table in ["tcp", "tcp6"] {
             let file = match File::open(format!("/proc/thread-self/net/{table}")) {
@@ -33,16 +34,23 @@ impl Established {
                 found.extend(parse(&line?).filter(|it| it.remote.port() == port));
             }
         }
+        if !found.is_empty() {
+            let ours = own_sockets();
+            found.retain(|it| !ours.contains(&it.socket));
+        }
         Ok(found)
     }
+}
 
-    /// Whether it is one of this process.
-    pub fn is_ours(&self) -> bool {
-        let socket = format!("socket:[{}]", self.socket);
-        let files = fs::read_dir("/proc/self/fd").into_iter().flatten();
-        let mut targets = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
-        targets.any(|target| target.as_os_str() == &*socket)
-    }
+/// The sockets that this process has.
+fn own_sockets() -> HashSet<u64> {
+    let files = fs::read_dir("/proc/self/fd").into_iter().flatten();
+    let targets = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+    let sockets = targets.filter_map(|target| {
+        let number = target.to_str()?.strip_prefix("socket:[")?;
+        number.strip_suffix(']')?.parse().ok()
+    });
+    sockets.collect()
 }
 
 /// A line of `/proc/net/tcp`, if it is of a connection that is open.
@@ -112,27 +120,25 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_seen_until_it_ends_and_with_whom_it_is() {
+    fn a_connection_is_seen_while_another_program_has_it() {
         for any in ["127.0.0.1:0", "[::1]:0"] {
             let Ok(listener) = TcpListener::bind(any) else {
                 continue;
             };
             let address = listener.local_addr().unwrap();
             let find = |local: SocketAddr| {
-                let all = Established::to_port(address.port()).unwrap();
+                let all = Established::of_others(address.port()).unwrap();
                 all.into_iter().find(|it| it.local == local)
             };
             let ours = TcpStream::connect(address).unwrap();
             let local = ours.local_addr().unwrap();
-            let seen = find(local).expect("it is open");
-            assert_eq!(seen.remote, address);
-            assert!(seen.is_ours());
+            assert_eq!(find(local), None, "it is our own");
             // Handed on to another program, and closed here.
             let mut other = Command::new("cat")
                 .stdin(Stdio::from(std::os::fd::OwnedFd::from(ours)))
                 .spawn()
                 .unwrap();
-            assert!(!find(local).expect("it still is").is_ours());
+            assert_eq!(find(local).expect("it is open").remote, address);
             other.kill().unwrap();
             other.wait().unwrap();
             assert_eq!(find(local), None);

@@ -41,8 +41,7 @@ impl Others {
             it.remote.ip() == address.ip() && source.is_none_or(|ip| ip == it.local.ip())
         };
         let look = self.look(address.port()).await;
-        let mut theirs = look.found.iter().filter(same);
-        let theirs = theirs.find(|it| !it.is_ours());
+        let theirs = look.found.iter().find(same);
         theirs.map_or(Taken::No, |it| Taken::By(it.local))
     }
 
@@ -63,7 +62,7 @@ impl Others {
         if let Some(look) = looks.get(&port) {
             return look.clone();
         }
-        let read = tokio::task::spawn_blocking(move || Established::to_port(port)).await;
+        let read = tokio::task::spawn_blocking(move || Established::of_others(port)).await;
         // Without such a table we are as blind as everybody else.
         let found = read.ok().and_then(Result::ok).unwrap_or_default();
         let look = Look {
