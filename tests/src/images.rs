@@ -98,8 +98,7 @@ fn pack_one(archive: &Path, image: &Image, program: &Path) -> Result<()> {
             files: &[(image.program, fs::read(program)?)],
             entrypoint: &[&format!("/{}", image.program)],
             arguments: image.arguments,
-            user: None,
-            labels: &[],
+            ..oci::Image::default()
         },
         archive,
     )

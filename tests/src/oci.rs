@@ -20,7 +20,7 @@ use oci_spec::image::{
 use sha2::{Digest as _, Sha256};
 
 /// What an image is made of.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Image<'a> {
     /// The reference that it answers to after an import.
     pub reference: &'a str,

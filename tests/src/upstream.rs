@@ -56,9 +56,7 @@ pub fn image(name: &str, folder: &std::path::Path) -> Result<PathBuf> {
             reference: &format!("quay.io/metallb/{name}:{VERSION}"),
             files: &[(name, std::fs::read(program(name)?)?)],
             entrypoint: &[&entrypoint],
-            arguments: &[],
-            user: None,
-            labels: &[],
+            ..oci::Image::default()
         },
         &archive,
     )?;

@@ -7,10 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use metallb_tests::{
-    Terminal,
-    olm::{self, Olm},
-};
+use metallb_tests::{Terminal, olm::Olm};
 
 use crate::{generated, workspace};
 
@@ -66,17 +63,9 @@ pub(crate) fn run(args: &BundleArgs) -> Result<()> {
         generated::nothing_else(&folder, &mut wanted)?;
     }
     generated::settle(&wanted, args.check, "cargo xtask bundle")?;
-    if args.output.is_none() {
-        let bytes = olm::bundle_size()?;
-        println!("as an image it takes {bytes} bytes");
-        ensure!(bytes <= BAR, "the bundle takes more than {BAR} bytes");
-    }
     if args.check || args.output.is_some() {
         let olm = Olm::build(&mut Terminal::start())?;
         print!("{}", olm.judge(&workspace::root().join(&folder))?);
     }
     Ok(())
 }
-
-/// What it may take as an image, in bytes.
-const BAR: u64 = 200_000;

@@ -124,8 +124,6 @@ fn pack(programs: &[(&str, PathBuf)], reference: &str, archive: &Path) -> Result
         &oci::Image {
             reference,
             files: &files,
-            entrypoint: &[],
-            arguments: &[],
             // Numeric, so that runAsNonRoot can be checked; the speaker's pod asks for root, since
             // only root gets NET_RAW into its effective set.
             user: Some("65534:65534"),
@@ -134,6 +132,7 @@ fn pack(programs: &[(&str, PathBuf)], reference: &str, archive: &Path) -> Result
                 ("org.opencontainers.image.licenses", "Apache-2.0"),
                 ("org.opencontainers.image.version", VERSION),
             ],
+            ..oci::Image::default()
         },
         archive,
     )?;

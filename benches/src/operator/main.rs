@@ -1,8 +1,8 @@
 //! `cargo xtask bench operator`: how long an installation and a repair take on a cluster of three
-//! nodes, what the operator takes beside a thousand more, and what OLM pulls of it. How much is
-//! written in an upgrade of a hundred nodes is counted by a test of the operator's plans,
-//! `an_upgrade_of_a_hundred_nodes_writes_no_more_than_what_changes`. Exits with 1 when a bar is missed; the
-//! raw numbers go into a JSON file.
+//! nodes, and what the operator takes beside a thousand more. How much is written in an upgrade of
+//! a hundred nodes is counted by a test of the operator's plans,
+//! `an_upgrade_of_a_hundred_nodes_writes_no_more_than_what_changes`. Exits with 1 when a bar is
+//! missed; the raw numbers go into a JSON file.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use clap::Parser;
 use metallb_benches::run::Run;
 use metallb_benches::table::{Bar, Table};
 use metallb_tests::product::{self, NAMESPACE, OPERATOR};
-use metallb_tests::{Cluster, Kubectl, Options, Terminal, eventually, olm};
+use metallb_tests::{Cluster, Kubectl, Options, Terminal, eventually};
 use serde_json::{Value, json};
 
 /// What is measured, and how much of it.
@@ -34,7 +34,7 @@ struct Args {
 }
 
 /// What can be measured for itself.
-const PARTS: &[&str] = &["bundle", "install", "repair", "memory"];
+const PARTS: &[&str] = &["install", "repair", "memory"];
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -42,20 +42,6 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args, table: &mut Table) -> Result<()> {
-    if args.run.wants("bundle") {
-        let bytes = u32::try_from(olm::bundle_size()?)?;
-        table.raw("the bundle as an image, bytes", bytes);
-        let kilobytes = f64::from(bytes) / 1000.0;
-        table.row(
-            "the bundle as an image",
-            "kB",
-            kilobytes,
-            Bar::AtMost(200.0),
-        );
-    }
-    if !PARTS[1..].iter().any(|part| args.run.wants(part)) {
-        return Ok(());
-    }
     let options = Options {
         name: "bench-operator".parse()?,
         ..Options::default()

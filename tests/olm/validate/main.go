@@ -38,14 +38,19 @@ var validators = interfaces.Validators{
 	validation.GoodPracticesValidator,
 }
 
+// Before the APIs that were removed, in a warning.
+const migrate = "Migrate the API(s) for "
+
 // Warnings that stand, each with a part of its words and why.
 var accepted = map[string]string{
 	`channel(s) ["alpha"] are not following the recommended naming convention`: "" +
 		"upstream's package has no other channel, and its Subscriptions name it",
 	"CSV contains permissions to create CRD": "" +
 		"it may patch the definition of BGPPeers alone, to say who converts them",
-	"Migrate the API(s) for endpointslices": "" +
+	migrate + "endpointslices:": "" +
 		"a right names no version of an API; what is read is discovery.k8s.io/v1",
+	migrate + "runtimeclasses:": "" +
+		"a right names no version of an API; what is read is node.k8s.io/v1",
 }
 
 func main() {
@@ -107,11 +112,28 @@ func judge(dir string) ([]string, int64, error) {
 	objects := append(loaded.ObjectsToValidate(), options)
 	for _, result := range validators.Validate(objects...) {
 		for _, finding := range append(result.Errors, result.Warnings...) {
-			// Two validators look for deprecated APIs.
-			if text := finding.Error(); !slices.Contains(findings, text) {
-				findings = append(findings, text)
+			for _, text := range each(finding.Error()) {
+				// Two validators look for deprecated APIs.
+				if !slices.Contains(findings, text) {
+					findings = append(findings, text)
+				}
 			}
 		}
 	}
 	return findings, loaded.CompressedSize, nil
+}
+
+// A finding that names several APIs does so in any order: one for each.
+func each(finding string) []string {
+	head, apis, found := strings.Cut(finding, migrate)
+	if !found {
+		return []string{finding}
+	}
+	var all []string
+	for _, api := range strings.SplitAfter(apis, "),") {
+		if api != "" {
+			all = append(all, head+migrate+api)
+		}
+	}
+	return all
 }

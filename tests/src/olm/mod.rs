@@ -53,34 +53,6 @@ impl Olm {
     }
 }
 
-/// How many bytes the bundle takes as an image, which is what OLM pulls.
-pub fn bundle_size() -> Result<u64> {
-    let mut files = Vec::new();
-    for folder in ["manifests", "metadata"] {
-        for entry in fs::read_dir(crate::product::path("bundle").join(folder))? {
-            let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            files.push((format!("{folder}/{name}"), fs::read(&path)?));
-        }
-    }
-    files.sort();
-    let files: Vec<_> = files
-        .iter()
-        .map(|(name, text)| (name.as_str(), text.clone()))
-        .collect();
-    let archive = crate::product::path("target/image/bundle.tar");
-    let image = oci::Image {
-        reference: "",
-        files: &files,
-        entrypoint: &[],
-        arguments: &[],
-        user: None,
-        labels: &[],
-    };
-    oci::pack(&image, &archive)?;
-    Ok(fs::metadata(&archive)?.len())
-}
-
 fn module() -> Module {
     let flags = [
         "-tags=containers_image_openpgp,exclude_graphdriver_btrfs",
@@ -115,10 +87,8 @@ fn finish(folder: &Path) -> Result<()> {
         &oci::Image {
             reference: IMAGE,
             files: &files,
-            entrypoint: &[],
-            arguments: &[],
             user: Some(USER),
-            labels: &[],
+            ..oci::Image::default()
         },
         &folder.join(ARCHIVE),
     )?;

@@ -83,12 +83,10 @@ impl Publisher {
         self.push(
             &format!("metallb:{}", release.version),
             &oci::Image {
-                reference: "",
                 files: &files,
-                entrypoint: &[],
-                arguments: &[],
                 user: Some("65534:65534"),
                 labels: &[("org.opencontainers.image.version", release.version)],
+                ..oci::Image::default()
             },
         )
     }
@@ -103,12 +101,8 @@ impl Publisher {
         self.push(
             &format!("metallb-bundle:{}", release.version),
             &oci::Image {
-                reference: "",
                 files: &files,
-                entrypoint: &[],
-                arguments: &[],
-                user: None,
-                labels: &[],
+                ..oci::Image::default()
             },
         )
     }
@@ -137,7 +131,6 @@ impl Publisher {
             "--cache-enforce-integrity=false",
         ];
         let image = oci::Image {
-            reference: "",
             files: &files,
             entrypoint: &["/bin/opm"],
             arguments: &serve,
@@ -146,6 +139,7 @@ impl Publisher {
                 "operators.operatorframework.io.index.configs.v1",
                 "/configs",
             )],
+            ..oci::Image::default()
         };
         self.push(CATALOG, &image).map(drop)
     }

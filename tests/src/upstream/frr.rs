@@ -43,9 +43,7 @@ pub fn image(folder: &Path) -> Result<PathBuf> {
             reference: IMAGE,
             files: &files,
             entrypoint: &["/bin/dash", "-c", RUN],
-            arguments: &[],
-            user: None,
-            labels: &[],
+            ..oci::Image::default()
         },
         &archive,
     )?;
