@@ -4,6 +4,7 @@
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 
+use kube::core::Status;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -94,6 +95,10 @@ impl Visit for Fields {
         let mut source = value.source();
         while let Some(cause) = source {
             let cause_text = cause.to_string();
+            if let Some(status) = cause.downcast_ref::<Box<Status>>() {
+                // kube prints the API server's answer twice, and once as only a program reads it.
+                text = text.replace(&format!(" ({status:?})"), "");
+            }
             // Many errors print their cause themselves; say each thing once.
             if !text.contains(&cause_text) {
                 let _ = write!(text, ": {cause_text}");
@@ -162,6 +167,8 @@ const NOISY: [&str; 8] = [
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use kube::runtime::watcher;
+
     use super::*;
 
     struct Capture(Arc<Mutex<Vec<String>>>);
@@ -175,11 +182,32 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_line_has_upstreams_keys_and_the_fields() {
+    fn lines(logs: impl FnOnce()) -> Vec<String> {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let subscriber = tracing_subscriber::registry().with(Capture(lines.clone()));
-        tracing::subscriber::with_default(subscriber, || {
+        tracing::subscriber::with_default(subscriber, logs);
+        lines.lock().unwrap().clone()
+    }
+
+    #[test]
+    fn an_answer_of_the_api_server_is_in_its_words() {
+        let answer = Status::failure("storage is (re)initializing", "TooManyRequests");
+        let error = watcher::Error::WatchStartFailed(kube::Error::Api(Box::new(answer)));
+        let lines = lines(|| {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "watch failed");
+        });
+        let value: Value = serde_json::from_str(&lines[0]).unwrap();
+        assert_eq!(
+            value["error"],
+            "failed to start watching object: ApiError: storage is (re)initializing: \
+             TooManyRequests"
+        );
+    }
+
+    #[test]
+    fn a_line_has_upstreams_keys_and_the_fields() {
+        let lines = lines(|| {
             let error = std::io::Error::other("no \"route\"");
             tracing::warn!(
                 op = "assign",
@@ -188,7 +216,6 @@ mod tests {
                 "line\nbreak"
             );
         });
-        let lines = lines.lock().unwrap();
         let value: Value = serde_json::from_str(&lines[0]).unwrap();
         assert_eq!(value["ts"], "1970-01-01T00:00:00.000Z");
         assert_eq!(value["level"], "warn");

@@ -24,7 +24,9 @@ pub(crate) fn secrets(
                 match api.get_opt(name).await {
                     Ok(secret) => found.extend(secret),
                     Err(error) => tracing::warn!(
-                        op = "getSecret", name, %error,
+                        op = "getSecret",
+                        name,
+                        error = &error as &dyn std::error::Error,
                         "cannot read the Secret that a BGPPeer names"
                     ),
                 }

@@ -104,7 +104,11 @@ impl<K: Kind> Writer<K> {
                         let pause = FIRST_PAUSE * (1 << failures);
                         let pause = pause.mul_f64(rand::random_range(0.5..1.5));
                         again_at = Some(Instant::now() + pause);
-                        tracing::warn!(kind = %K::kind(&()), %error, "cannot write a status, will be tried again");
+                        tracing::warn!(
+                            kind = %K::kind(&()),
+                            error = &*error as &(dyn std::error::Error + 'static),
+                            "cannot write a status, will be tried again"
+                        );
                     }
                 }
             }
