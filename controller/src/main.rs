@@ -32,7 +32,10 @@ fn main() {
         }
     };
     if let Err(error) = ended {
-        eprintln!("controller: {error:#}");
+        eprintln!(
+            "controller: {}",
+            metallb_kit::words::in_words(error.as_ref())
+        );
         std::process::exit(1);
     }
 }

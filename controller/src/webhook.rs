@@ -32,6 +32,7 @@ use metallb_kit::ready::Ready;
 use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::tls::{Certificate, TlsOptions};
 use metallb_kit::webhook::{Place, Registration, Served, Service, Settings, Webhooks, keep};
+use metallb_kit::words::in_words;
 use serde::de::DeserializeOwned;
 
 /// The flags that are about webhooks.
@@ -202,7 +203,7 @@ impl Admission {
         let existing = match self.existing(webhook).await {
             Ok(existing) => existing,
             Err(error) => {
-                let why = format!("cannot read what it must fit in with: {error}");
+                let why = format!("cannot read what it must fit in with: {}", in_words(&error));
                 tracing::warn!(webhook = webhook.name, "{why}");
                 return AdmissionResponse::from(&request).deny(why).into_review();
             }

@@ -16,6 +16,7 @@ use metallb_crds::names::{CONTROLLER_LEASE, WRITTEN_FROM_LABEL};
 use metallb_crds::v1beta1::{IPAddressPool, MetalLB};
 use metallb_kit::events::{About, EventType, Events};
 use metallb_kit::watch::ObjectKey;
+use metallb_kit::words::in_words;
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -229,7 +230,10 @@ impl Applier {
                 .iter()
                 .any(|n| n.metadata.deletion_timestamp.is_some()),
             Err(error) => {
-                tracing::warn!(%error, "cannot see whether the namespace is being deleted");
+                tracing::warn!(
+                    error = in_words(&error),
+                    "cannot see whether the namespace is being deleted"
+                );
                 false
             }
         }
@@ -244,7 +248,10 @@ impl Applier {
         {
             Ok(own) => own.is_none_or(|own| own.metadata.deletion_timestamp.is_some()),
             Err(error) => {
-                tracing::warn!(%error, "cannot see whether the operator is being removed");
+                tracing::warn!(
+                    error = in_words(&error),
+                    "cannot see whether the operator is being removed"
+                );
                 false
             }
         }
@@ -394,7 +401,7 @@ impl From<kube::Error> for Refused {
     fn from(error: kube::Error) -> Self {
         let kube::Error::Api(status) = &error else {
             return Self {
-                message: error.to_string(),
+                message: in_words(&error),
                 permanent: false,
                 forbidden: false,
             };

@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use kube::{Client, Error};
+use metallb_kit::words::in_words;
 
 /// The names of those that are missing, at first and whenever that changes.
 pub(crate) fn missing(client: &Client) -> BoxStream<'static, Vec<String>> {
@@ -27,7 +28,10 @@ pub(crate) fn missing(client: &Client) -> BoxStream<'static, Vec<String>> {
                         return Some((now.clone(), Some(now)));
                     }
                     Ok(_) => {}
-                    Err(error) => tracing::debug!(%error, "cannot see which definitions there are"),
+                    Err(error) => tracing::debug!(
+                        error = in_words(&error),
+                        "cannot see which definitions there are"
+                    ),
                 }
             }
         }

@@ -9,6 +9,7 @@
 
 mod frr;
 
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
@@ -19,6 +20,7 @@ use metallb_kit::leader::{Candidacy, Leadership};
 use metallb_kit::ready::Condition;
 use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::sleep;
+use metallb_kit::words::in_words;
 use rand::random;
 
 use crate::apply::{Applier, Deleted, Refused};
@@ -99,7 +101,7 @@ impl Operator {
             return;
         };
         if let Err(error) = self.applier.delete(&key, &seen.uid).await {
-            tracing::warn!(object = %key, %error, "not deleted");
+            tracing::warn!(object = %key, error = in_words(&error), "not deleted");
         }
     }
 
@@ -157,7 +159,7 @@ impl Operator {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot see what we may");
+                tracing::warn!(error = in_words(&error), "cannot see what we may");
                 self.index.rights.unknown(now);
             }
         }
@@ -189,7 +191,7 @@ impl Operator {
                 None
             }
             Err(error) => {
-                tracing::warn!(metallb = %report.metallb, %error, "status not written");
+                tracing::warn!(metallb = %report.metallb, error = in_words(&error), "status not written");
                 self.doubt(&error);
                 Some(Instant::now() + RETRY)
             }
@@ -217,7 +219,11 @@ impl Operator {
                 None
             }
             Err(error) => {
-                tracing::warn!(name, %error, "cannot tell OLM whether it may upgrade");
+                tracing::warn!(
+                    name,
+                    error = in_words(&error),
+                    "cannot tell OLM whether it may upgrade"
+                );
                 Some(Instant::now() + OLM_RETRY)
             }
         }
@@ -303,78 +309,48 @@ impl Operator {
 
     /// Does one thing, and takes in what came of it. An error is when to try again.
     async fn perform(&mut self, action: Action) -> Result<(), Instant> {
-        let later = Instant::now() + RETRY;
         match action {
             Action::ReadMemberlistKey => {
-                let read = self.applier.memberlist_key().await.map_err(|error| {
-                    tracing::warn!(%error, "cannot read the memberlist Secret");
-                    later
-                })?;
-                self.index.memberlist.learn(read, random);
+                let read = self.applier.memberlist_key().await;
+                let key = read.map_err(later("cannot read the memberlist Secret"))?;
+                self.index.memberlist.learn(key, random);
             }
             Action::Apply {
                 object,
                 wanted,
                 repairs,
-            } => {
-                return self.apply(object, wanted, repairs).await;
-            }
-            Action::Delete { key, uid } => match self.applier.delete(&key, &uid).await {
-                Ok(Deleted::Yes) => tracing::info!(object = %key, "deleted"),
-                Ok(Deleted::NotOurs) => {
-                    tracing::info!(object = %key, "left alone: somebody else made it");
-                    self.index.leave_alone(uid);
-                }
-                Err(error) => {
-                    tracing::warn!(object = %key, %error, "not deleted");
-                    self.doubt(&error);
-                    return Err(later);
-                }
-            },
+            } => return self.apply(object, wanted, repairs).await,
+            Action::Delete { key, uid } => return self.delete(key, uid).await,
             Action::SetFinalizer { metallb, hold } => {
-                if let Some(object) = self.index.metallbs.get(&metallb)
-                    && let Err(error) = self.applier.set_finalizer(object, hold).await
-                {
-                    tracing::warn!(%metallb, %error, "finalizer not changed");
-                    return Err(later);
+                if let Some(object) = self.index.metallbs.get(&metallb) {
+                    let set = self.applier.set_finalizer(object, hold).await;
+                    set.map_err(later(format!("finalizer of {metallb} not changed")))?;
                 }
             }
-            Action::CountAddresses => match self.applier.addresses_in_use().await {
-                Ok(count) => self.index.in_use = Some((count, Instant::now())),
-                Err(error) => {
-                    tracing::warn!(%error, "cannot see how many addresses are in use");
-                    return Err(later);
-                }
-            },
-            Action::LookForFrrConfigurations => match self.applier.frr_configurations().await {
-                Ok(written) => self.index.frr_k8s.written = Some(written),
-                Err(error) => {
-                    tracing::warn!(%error, "cannot see what speakers wrote for FRR-K8s");
-                    return Err(later);
-                }
-            },
+            Action::CountAddresses => {
+                let count = self.applier.addresses_in_use().await;
+                let count = count.map_err(later("cannot see how many addresses are in use"))?;
+                self.index.in_use = Some((count, Instant::now()));
+            }
+            Action::LookForFrrConfigurations => {
+                let written = self.applier.frr_configurations().await;
+                let written = written.map_err(later("cannot see what speakers wrote for FRR-K8s"));
+                self.index.frr_k8s.written = Some(written?);
+            }
             Action::DeleteFrrConfiguration { key, uid } => {
-                if let Err(error) = self.applier.delete_frr_configuration(&key, &uid).await {
-                    tracing::warn!(%key, %error, "FRRConfiguration not deleted");
-                    return Err(later);
-                }
+                let deleted = self.applier.delete_frr_configuration(&key, &uid).await;
+                deleted.map_err(later(format!("FRRConfiguration {key} not deleted")))?;
                 tracing::info!(%key, "deleted what a speaker wrote for FRR-K8s");
                 self.index.frr_k8s.removed(&key);
             }
             Action::LookForLeftovers { metallb } => {
-                match self.applier.predecessors_leftovers(&metallb).await {
-                    Ok(left) => self.index.predecessors = Some(left),
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot see what MetalLB's own operator left");
-                        return Err(later);
-                    }
-                }
+                let left = self.applier.predecessors_leftovers(&metallb).await;
+                let left = left.map_err(later("cannot see what MetalLB's own operator left"))?;
+                self.index.predecessors = Some(left);
             }
             Action::DeleteLeftover { key, uid } => {
-                if let Err(error) = self.applier.delete_leftover(&key, &uid).await {
-                    tracing::warn!(object = %key, %error, "not deleted");
-                    return Err(later);
-                }
+                let deleted = self.applier.delete_leftover(&key, &uid).await;
+                deleted.map_err(later(format!("{key} not deleted")))?;
                 tracing::info!(object = %key, "deleted what MetalLB's own operator left");
                 self.index
                     .predecessors
@@ -387,11 +363,26 @@ impl Operator {
                 return Box::pin(self.end_frr(&node, &awaited)).await;
             }
             Action::DeleteControllerLease => {
-                if let Err(error) = self.applier.delete_controller_lease().await {
-                    tracing::warn!(%error, "the controllers' Lease was not deleted");
-                }
+                let deleted = self.applier.delete_controller_lease().await;
+                // It ends by itself, too.
+                let _ = deleted.map_err(later("the controllers' Lease was not deleted"));
             }
             Action::Forget => self.index.forget_metallb(),
+        }
+        Ok(())
+    }
+
+    async fn delete(&mut self, key: Key, uid: String) -> Result<(), Instant> {
+        let deleted = self.applier.delete(&key, &uid).await;
+        if let Err(error) = &deleted {
+            self.doubt(error);
+        }
+        match deleted.map_err(later(format!("{key} not deleted")))? {
+            Deleted::Yes => tracing::info!(object = %key, "deleted"),
+            Deleted::NotOurs => {
+                tracing::info!(object = %key, "left alone: somebody else made it");
+                self.index.leave_alone(uid);
+            }
         }
         Ok(())
     }
@@ -428,6 +419,14 @@ impl Operator {
                 Err(retry_at)
             }
         }
+    }
+}
+
+/// Says what did not work; when to try again.
+fn later<E: std::error::Error + 'static>(what: impl Display) -> impl FnOnce(E) -> Instant {
+    move |error| {
+        tracing::warn!(error = in_words(&error), "{what}");
+        Instant::now() + RETRY
     }
 }
 

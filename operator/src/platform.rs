@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use kube::Client;
+use metallb_kit::words::in_words;
 
 /// What the cluster is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +28,7 @@ impl Platform {
                     };
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot see what the cluster is");
+                    tracing::warn!(error = in_words(&error), "cannot see what the cluster is");
                     tokio::time::sleep(AGAIN).await;
                 }
             }

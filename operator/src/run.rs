@@ -10,6 +10,7 @@ use metallb_kit::leader::{self, Campaign, Leadership, identity};
 use metallb_kit::metrics::{Endpoint, Metrics};
 use metallb_kit::ready::Ready;
 use metallb_kit::tls::TlsOptions;
+use metallb_kit::words::in_words;
 use metallb_kit::{args, client, log, metrics, probes, shutdown};
 use tokio::sync::watch;
 
@@ -66,7 +67,7 @@ pub(crate) fn run() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("operator: {error:#}");
+            eprintln!("operator: {}", in_words(error.as_ref()));
             ExitCode::FAILURE
         }
     }

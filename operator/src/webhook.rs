@@ -25,6 +25,7 @@ use metallb_kit::ready::Ready;
 use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::tls::{Certificate, TlsOptions};
 use metallb_kit::webhook::{Place, Registration, Served, Service, Settings, Webhooks, keep};
+use metallb_kit::words::in_words;
 
 use crate::apply::addresses_in_use;
 use crate::render::OPERATOR_SECRET;
@@ -170,7 +171,10 @@ impl Admission {
     async fn in_use(&self) -> u64 {
         let count = addresses_in_use(&self.client, &self.namespace).await;
         count.unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot see how many addresses are in use");
+            tracing::warn!(
+                error = in_words(&error),
+                "cannot see how many addresses are in use"
+            );
             0
         })
     }

@@ -29,6 +29,7 @@ use metallb_kit::probes::Page;
 use metallb_kit::ready::Ready;
 use metallb_kit::shutdown::CancellationToken;
 use metallb_kit::tls::TlsOptions;
+use metallb_kit::words::in_words;
 use metallb_membership::{Key, Own, Settings};
 use tokio::sync::watch;
 
@@ -68,7 +69,7 @@ fn end(ran: Result<()>) -> ExitCode {
     match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("speaker: {error:#}");
+            eprintln!("speaker: {}", in_words(error.as_ref()));
             ExitCode::FAILURE
         }
     }

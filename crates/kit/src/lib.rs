@@ -7,7 +7,6 @@ pub mod args;
 pub mod client;
 pub mod configuration_state;
 pub mod events;
-
 pub mod leader;
 pub mod listen;
 pub mod log;
@@ -25,3 +24,4 @@ pub mod sleep;
 pub mod tls;
 pub mod watch;
 pub mod webhook;
+pub mod words;

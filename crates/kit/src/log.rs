@@ -4,7 +4,6 @@
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 
-use kube::core::Status;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -13,6 +12,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::args::LogLevel;
+use crate::words::in_words;
 
 /// Starts logging at `level`, for the whole process. Libraries that talk a lot (the Kubernetes
 /// client, HTTP, TLS) are heard from `warn` on. A second call does nothing.
@@ -91,21 +91,7 @@ impl Visit for Fields {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        let mut text = value.to_string();
-        let mut source = value.source();
-        while let Some(cause) = source {
-            let cause_text = cause.to_string();
-            if let Some(status) = cause.downcast_ref::<Box<Status>>() {
-                // kube prints the API server's answer twice, and once as only a program reads it.
-                text = text.replace(&format!(" ({status:?})"), "");
-            }
-            // Many errors print their cause themselves; say each thing once.
-            if !text.contains(&cause_text) {
-                let _ = write!(text, ": {cause_text}");
-            }
-            source = cause.source();
-        }
-        self.insert(field, text.into());
+        self.insert(field, in_words(value).into());
     }
 }
 
@@ -167,8 +153,6 @@ const NOISY: [&str; 8] = [
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use kube::runtime::watcher;
-
     use super::*;
 
     struct Capture(Arc<Mutex<Vec<String>>>);
@@ -187,22 +171,6 @@ mod tests {
         let subscriber = tracing_subscriber::registry().with(Capture(lines.clone()));
         tracing::subscriber::with_default(subscriber, logs);
         lines.lock().unwrap().clone()
-    }
-
-    #[test]
-    fn an_answer_of_the_api_server_is_in_its_words() {
-        let answer = Status::failure("storage is (re)initializing", "TooManyRequests");
-        let error = watcher::Error::WatchStartFailed(kube::Error::Api(Box::new(answer)));
-        let lines = lines(|| {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "watch failed");
-        });
-        let value: Value = serde_json::from_str(&lines[0]).unwrap();
-        assert_eq!(
-            value["error"],
-            "failed to start watching object: ApiError: storage is (re)initializing: \
-             TooManyRequests"
-        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, LogParams};
 use kube::{Client, ResourceExt as _};
 use metallb_kit::client;
+use metallb_kit::words::in_words;
 use serde_json::Value;
 
 use super::listing::{Listing, of_kubernetes, ours};
@@ -25,7 +26,7 @@ pub(crate) fn collect(namespace: &str) -> Result<()> {
         let mut out = std::io::stdout().lock();
         let server = match client.apiserver_version().await {
             Ok(version) => version.git_version,
-            Err(error) => format!("unknown: {error}"),
+            Err(error) => format!("unknown: {}", in_words(&error)),
         };
         writeln!(
             out,
@@ -35,7 +36,7 @@ pub(crate) fn collect(namespace: &str) -> Result<()> {
             let text = match list(&client, wanted, namespace).await {
                 Ok(objects) => yaml::documents(&objects),
                 Err(kube::Error::Api(status)) if status.code == 404 => "# no such kind\n".into(),
-                Err(error) => format!("# cannot be read: {error}\n"),
+                Err(error) => format!("# cannot be read: {}\n", in_words(&error)),
             };
             write!(out, "# {}\n{text}", wanted.plural)?;
         }
@@ -73,7 +74,7 @@ async fn log(pods: &Api<Pod>, pod: &str, previous: bool) -> String {
     };
     match pods.logs(pod, &params).await {
         Ok(log) => log,
-        Err(error) => format!("# cannot be read: {error}"),
+        Err(error) => format!("# cannot be read: {}", in_words(&error)),
     }
 }
 

@@ -16,6 +16,7 @@ use metallb_crds::names::METALLB_NAME;
 use metallb_crds::v1beta1::MetalLB;
 use metallb_kit::client;
 use metallb_kit::events::Events;
+use metallb_kit::words::in_words;
 use serde_json::Value;
 use similar::TextDiff;
 
@@ -47,7 +48,7 @@ pub(crate) fn diff(args: &DiffArgs) -> ExitCode {
             ExitCode::from(u8::from(!differences.is_empty()))
         }
         Err(error) => {
-            eprintln!("operator: {error:#}");
+            eprintln!("operator: {}", in_words(error.as_ref()));
             ExitCode::from(2)
         }
     }

@@ -10,6 +10,7 @@ use kube::Client;
 use kube::api::{Api, DynamicObject, PostParams};
 use metallb_crds::names::DEFAULT_NAMESPACE;
 use metallb_kit::client;
+use metallb_kit::words::in_words;
 use serde_json::{Value, json};
 
 use super::check::files::{Document, read};
@@ -32,7 +33,7 @@ pub(crate) fn restore(paths: &[PathBuf]) -> Result<()> {
         let mut refused = 0;
         for (listing, object) in &objects {
             if let Err(error) = put(&client, *listing, object, true).await {
-                eprintln!("{}: {error}", title(object));
+                eprintln!("{}: {}", title(object), in_words(&error));
                 refused += 1;
             }
         }

@@ -3,19 +3,16 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::{Operator, RETRY};
+use super::{Operator, later};
 
 impl Operator {
     /// Learns how far it is. An error is when to try again.
     pub(super) async fn look_at_frr(&mut self, image: &str) -> Result<(), Instant> {
-        match self.applier.frr(image).await {
-            Ok(Some(frr)) => self.index.frr = Some(Box::new(frr)),
+        let frr = self.applier.frr(image).await;
+        match frr.map_err(later("cannot see how far FRR-K8s has given way"))? {
+            Some(frr) => self.index.frr = Some(Box::new(frr)),
             // Somebody has deleted it: what else is left?
-            Ok(None) => self.index.predecessors = None,
-            Err(error) => {
-                tracing::warn!(%error, "cannot see how far FRR-K8s has given way");
-                return Err(Instant::now() + RETRY);
-            }
+            None => self.index.predecessors = None,
         }
         Ok(())
     }
@@ -29,10 +26,8 @@ impl Operator {
         let Some(frr) = self.index.frr.take() else {
             return Ok(());
         };
-        if let Err(error) = self.applier.end_frr(&frr, node, awaited).await {
-            tracing::warn!(node, %error, "FRR-K8s does not end");
-            return Err(Instant::now() + RETRY);
-        }
+        let ended = self.applier.end_frr(&frr, node, awaited).await;
+        ended.map_err(later(format!("FRR-K8s does not end on {node}")))?;
         tracing::info!(
             node,
             "FRR-K8s ends there, and our speaker takes its sessions"

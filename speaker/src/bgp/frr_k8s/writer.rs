@@ -16,6 +16,7 @@ use metallb_crds::names::WRITTEN_FROM_LABEL;
 use metallb_kit::configuration_state::{Note, Reporter};
 use metallb_kit::sleep;
 use metallb_kit::watch::{Change, ObjectKey, watch_with};
+use metallb_kit::words::in_words;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
@@ -101,7 +102,7 @@ impl Writer {
                         self.notice.say(true, "Written", "as FRR-K8s is to have it");
                     }
                     Ok(Err(error)) => {
-                        again_at = Some(self.failed(&mut failures, &error.to_string()));
+                        again_at = Some(self.failed(&mut failures, &in_words(&error)));
                     }
                     Err(_) => again_at = Some(self.failed(&mut failures, "no answer")),
                 }
@@ -244,7 +245,7 @@ async fn wait_for_definition(objects: Api<FRRConfiguration>, notice: Notice) {
                 "NotInstalled",
                 "the cluster has no definition of FRRConfiguration: install FRR-K8s".to_owned(),
             ),
-            Err(error) => ("NotReadable", error.to_string()),
+            Err(error) => ("NotReadable", in_words(&error)),
         };
         if said.as_ref() != Some(&message) {
             tracing::warn!(
