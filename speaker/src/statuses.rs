@@ -84,8 +84,27 @@ impl<K: Kind> Book<K> {
 
     /// This is to be said of the subject, or nothing.
     fn want(&mut self, subject: K::Subject, said: Option<K::Said>) {
-        self.line(&subject).wanted = said;
+        let line = self.line(&subject);
+        let is_news = line.wanted.is_none();
+        line.wanted = said;
+        if is_news {
+            self.known_as(&subject);
+        }
         self.tidy(subject);
+    }
+
+    /// From now on the subject is in the memory of this one, which others have, too: there are
+    /// thousands, and objects that were there before us have brought their own.
+    fn known_as(&mut self, subject: &K::Subject) {
+        let Some(line) = self.lines.remove(subject) else {
+            return;
+        };
+        for (name, _) in &line.seen {
+            if let Some(whose) = self.whose.get_mut(name) {
+                whose.clone_from(subject);
+            }
+        }
+        self.lines.insert(subject.clone(), line);
     }
 
     fn line(&mut self, subject: &K::Subject) -> &mut Line<K::Said> {
@@ -132,7 +151,7 @@ impl<K: Kind> Book<K> {
         self.due.insert(subject);
     }
 
-    /// The subject, in the memory of the one that is known: there are thousands.
+    /// The subject, in the memory of the one that is known.
     fn shared(&self, subject: K::Subject) -> K::Subject {
         let known = self.lines.get_key_value(&subject);
         known.map_or(subject, |(known, _)| known.clone())
