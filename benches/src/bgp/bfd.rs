@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::router::Router;
 use crate::watcher::{INTERVAL, MULTIPLIER, Watcher};
-use crate::{Args, FIRST, peer};
+use crate::{Args, FIRST, all_is_said, peer};
 
 pub(crate) fn measure(args: &Args, rig: &Rig, router: &Router, table: &mut Table) -> Result<()> {
     let mut router_peer = peer(0);
@@ -25,13 +25,16 @@ pub(crate) fn measure(args: &Args, rig: &Rig, router: &Router, table: &mut Table
     let watcher = Watcher::start(&rig.cluster, FIRST)?;
     session(router, since)?;
     watcher.up()?;
+    // What others left is put away.
+    all_is_said(rig, 0, 1)?;
     let time = Duration::from_secs(60 * args.minutes);
     let load = busy::every_core_twice(2 * time)?;
     let (since, downs) = (Instant::now(), watcher.downs());
     // The time for which it must hold, not a wait for something.
     thread::sleep(time);
-    let ends = u32::try_from(router.lost(since).len())?;
-    let downs = downs.abs_diff(watcher.downs()).max(ends);
+    let ends = router.lost(since);
+    let downs = downs.abs_diff(watcher.downs());
+    let downs = downs.max(u32::try_from(ends.len())?);
     let what = format!(
         "BFD {} ms x {MULTIPLIER}, every core busy twice over: false downs in {} min",
         INTERVAL.as_millis(),
@@ -39,6 +42,10 @@ pub(crate) fn measure(args: &Args, rig: &Rig, router: &Router, table: &mut Table
     );
     table.row(&what, "", f64::from(downs), Bar::AtMost(0.0));
 
+    if let Some(end) = ends.last() {
+        session(router, *end)?;
+    }
+    watcher.up()?;
     let mut times = Vec::new();
     for _ in 0..args.trials {
         let spoke = watcher.fall_silent()?;

@@ -101,19 +101,26 @@ fn peer(number: u16) -> Value {
     })
 }
 
-/// Waits until the speaker has written a status for each Service: until then it is not idle.
-/// Waits until users can read everything: first an object is made, and then its status is written.
-fn all_is_said(rig: &Rig, services: u32) -> Result<()> {
-    let count = usize::try_from(services)?;
+/// Waits until users can read of so many Services that each is told to so many peers, and of none
+/// anything else: until then the speaker is not idle. First an object is made, and then its status
+/// is written.
+fn all_is_said(rig: &Rig, services: u32, peers: u16) -> Result<()> {
+    let (services, peers) = (usize::try_from(services)?, usize::from(peers));
     eventually("all statuses are written", Duration::from_mins(10), || {
-        let peers = r#"jsonpath={range .items[*]}{.status.peers}{"\n"}{end}"#;
-        let names = ["-n", SYSTEM, "get", "servicebgpstatuses", "-o", peers];
+        let lists = r#"jsonpath={range .items[*]}{.status.peers}{"\n"}{end}"#;
+        let names = ["-n", SYSTEM, "get", "servicebgpstatuses", "-o", lists];
         let told = rig.cluster.kubectl_output(&names)?;
-        let written = told.lines().filter(|it| !it.is_empty()).count();
-        Ok(if written >= count {
+        let right = |list: &&str| {
+            serde_json::from_str::<Vec<String>>(list).is_ok_and(|it| it.len() == peers)
+        };
+        let (right, wrong): (Vec<_>, Vec<_>) = told.lines().partition(right);
+        Ok(if right.len() >= services && wrong.is_empty() {
             Ok(())
         } else {
-            Err(format!("{written} of {count}"))
+            let (right, wrong) = (right.len(), wrong.len());
+            Err(format!(
+                "{right} of {services}, and {wrong} with other peers"
+            ))
         })
     })
 }

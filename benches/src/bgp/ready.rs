@@ -63,7 +63,7 @@ fn one(
     speakers.start_on(FIRST)?;
     router.all_told(since, all)?;
     // What is measured is not how busy the API server is with statuses.
-    all_is_said(rig, all)?;
+    all_is_said(rig, all, 1)?;
     let times = rig.beside_the_server(async |client| {
         let mut times = Vec::new();
         for _ in 0..rounds {
@@ -115,7 +115,7 @@ fn heard(router: &Router, told: Instant, reached: bool) -> Result<Instant> {
         .checked_sub(EARLY)
         .context("the clock has just begun")?;
     let prefix = IpNet::from(IpAddr::from(crowd::address(0)));
-    eventually("the router hears of it", Duration::from_secs(20), || {
+    eventually("the router hears of it", PATIENCE, || {
         let heard = router.since(since);
         let it = heard
             .iter()
@@ -127,6 +127,8 @@ fn heard(router: &Router, told: Instant, reached: bool) -> Result<Instant> {
 }
 
 /// FRR is told anew for each change, which takes seconds.
-const A_FEW: usize = 5;
+const A_FEW: usize = 3;
+/// FRR takes tens of seconds beside very many.
+const PATIENCE: Duration = Duration::from_mins(3);
 const EARLY: Duration = Duration::from_millis(20);
 const MOST_FOR_METALLB: u32 = 1000;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use metallb_benches::speakers::crowd::Crowd;
+use metallb_benches::speakers::rig::SYSTEM;
 use metallb_benches::speakers::{Kind, Rig, Speakers};
 use metallb_benches::table::{Bar, Table};
 use metallb_tests::eventually;
@@ -37,7 +38,7 @@ pub(crate) fn measure(args: &Args, rig: &Rig, router: &Router, table: &mut Table
         },
     )?;
     let took = since.elapsed().as_secs_f64();
-    all_is_said(rig, args.routes)?;
+    all_is_said(rig, args.routes, ROUTERS)?;
     let process = speakers.on(FIRST)?;
     let (before, began) = (process.processor_time(), Instant::now());
     // So long is the idleness that is measured.
@@ -60,7 +61,10 @@ pub(crate) fn measure(args: &Args, rig: &Rig, router: &Router, table: &mut Table
     );
     table.row(&format!("{what}: idle"), "%", share, Bar::AtMost(1.0));
     drop(speakers);
-    rig.beside_the_server(async |client| crowd.clear(&client).await)
+    rig.beside_the_server(async |client| crowd.clear(&client).await)?;
+    let all = ["-n", SYSTEM, "delete", "bgppeers", "--all"];
+    rig.cluster.kubectl_output(&all)?;
+    rig.apply(&[peer(0)])
 }
 
 const IDLE: Duration = Duration::from_secs(20);
