@@ -50,7 +50,7 @@ pub(crate) fn fields_of_others(world: &Installed) -> Result<()> {
     })?;
     product::rolled_out(&world.kubectl, NAMESPACE, "daemonset/speaker")?;
     eventually("all is as asked", SOON * 4, || world.is_said("Ready", ""))?;
-    repair::quiet(world, SOON / 3)?;
+    repair::quiet(world, repair::QUIET, SOON / 3)?;
     let kept = &speaker()?["metadata"]["annotations"]["example.com/owner"];
     ensure!(kept == "network", "it is {kept}");
     let annotate = [

@@ -111,8 +111,12 @@ pub(crate) fn edited_by_hand(world: &Installed) -> Result<()> {
 /// While nothing changes, nothing is written.
 pub(crate) fn idle(world: &Installed) -> Result<()> {
     product::available(&world.kubectl)?;
-    let time = if is_long() { LONG } else { IDLE };
-    quiet(world, time)?;
+    let (last, time) = if is_long() {
+        (SETTLED, LONG)
+    } else {
+        (QUIET, IDLE)
+    };
+    quiet(world, last, time)?;
     println!("  in {time:?} of rest nothing was written");
     Ok(())
 }
@@ -131,15 +135,15 @@ pub(crate) fn idle_with_frr(world: &Installed) -> Result<()> {
         eventually("all is as asked", SOON * 4, || world.is_said("Ready", ""))
     };
     backend(r#""frr""#)?;
-    quiet(world, IDLE / 3)?;
+    quiet(world, QUIET, IDLE / 3)?;
     let maps = ["-n", NAMESPACE, "get", "configmaps", "-o", "name"];
     let maps = world.kubectl.output(&maps)?;
     ensure!(!maps.contains("frr-startup"), "{maps}");
     backend("null")
 }
 
-/// Waits for the last write, and then sees none for so long.
-pub(crate) fn quiet(world: &Installed, time: Duration) -> Result<()> {
+/// Waits until the last write was `last` ago, and then sees none for `time`.
+pub(crate) fn quiet(world: &Installed, last: Duration, time: Duration) -> Result<()> {
     let writes = || -> Result<Vec<String>> {
         let audited = world.cluster.audit()?.into_iter();
         let ours = audited.filter(|it| it.user.username.ends_with(":manager-account"));
@@ -157,13 +161,13 @@ pub(crate) fn quiet(world: &Installed, time: Duration) -> Result<()> {
             })
             .collect())
     };
-    let mut last = (writes()?.len(), Instant::now());
-    eventually("the last write is over", SOON, || {
+    let mut seen = (writes()?.len(), Instant::now());
+    eventually("the last write is over", SOON + 2 * last, || {
         let now = writes()?.len();
-        if now != last.0 {
-            last = (now, Instant::now());
+        if now != seen.0 {
+            seen = (now, Instant::now());
         }
-        let is_over = last.1.elapsed() > QUIET;
+        let is_over = seen.1.elapsed() > last;
         Ok(is_over.then_some(()).ok_or("more writes"))
     })?;
     let before = writes()?.len();
@@ -178,7 +182,9 @@ pub(crate) fn quiet(world: &Installed, time: Duration) -> Result<()> {
 const IDLE: Duration = Duration::from_secs(15);
 const LONG: Duration = Duration::from_mins(10);
 /// What is applied comes one write after the other, closer than this.
-const QUIET: Duration = Duration::from_secs(2);
+pub(crate) const QUIET: Duration = Duration::from_secs(2);
+/// And where certificates were deleted, an authority signs a minute after all were seen to trust it.
+const SETTLED: Duration = Duration::from_secs(65);
 
 /// Waits until the object is there with another UID than before.
 fn comes_back(world: &Installed, operand: &str, before: &str) -> Result<()> {
