@@ -19,6 +19,7 @@ use metallb_kit::metrics::{ClientMetrics, Metrics};
 use metallb_kit::ready::{Condition, Ready};
 use metallb_kit::sleep;
 use metallb_kit::watch::{Change, watch_anew_on, watch_with};
+use metallb_kit::words::in_words;
 use serde_json::json;
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, timeout};
@@ -270,10 +271,9 @@ async fn write_pool_status(
         Ok(Ok(_)) => true,
         Ok(Err(kube::Error::Api(status))) if status.code == 404 => true,
         Ok(Err(error)) => {
-            let error = &error as &dyn std::error::Error;
             tracing::warn!(
                 pool = &*name,
-                error,
+                error = in_words(&error),
                 "cannot write the pool's status, will be tried again"
             );
             false

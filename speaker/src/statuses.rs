@@ -328,6 +328,17 @@ mod tests {
     }
 
     #[test]
+    fn an_object_that_was_there_before_shares_its_services_key() {
+        let mut book = book();
+        book.made(&object("l2-a", None));
+        let service = web();
+        book.want(service.clone(), Some(Interfaces::All));
+        let memory = |key: &ObjectKey| key.name().as_ptr();
+        let known = book.lines.keys().chain(book.whose.values());
+        assert!(known.into_iter().all(|it| memory(it) == memory(&service)));
+    }
+
+    #[test]
     fn what_cannot_be_done_holds_up_no_other() {
         let mut book = book();
         let (first, second) = (ObjectKey::new("a", "a"), ObjectKey::new("b", "b"));

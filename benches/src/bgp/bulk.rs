@@ -94,11 +94,12 @@ fn sent_at_once(rig: &Rig, bytes: &[u8]) -> Result<f64> {
     let mut left = vec![0; bytes.len()];
     thread::scope(|scope| {
         let sending = scope.spawn(|| -> Result<()> {
+            sender.write_all(&ready)?;
             sender.read_exact(&mut vec![0; ready.len()])?;
             Ok(sender.write_all(bytes)?)
         });
-        // By then it waits, as a speaker does.
-        thread::sleep(Duration::from_millis(10));
+        // Once it is at work, as a speaker is that has sent its OPEN.
+        receiver.read_exact(&mut vec![0; ready.len()])?;
         let since = Instant::now();
         receiver.write_all(&ready)?;
         receiver.read_exact(&mut left)?;

@@ -11,6 +11,7 @@ use kube::core::Request;
 use kube::{Client, Error, Resource as _};
 use metallb_crds::names::{IP_ALLOCATED_FROM_POOL, LEGACY_IP_ALLOCATED_FROM_POOL};
 use metallb_ipam::Assignment;
+use metallb_kit::words::in_words;
 use serde_json::{Map, Value, json};
 
 use crate::condition;
@@ -36,8 +37,7 @@ pub(super) async fn put(client: &Client, write: &Write, failed_before: bool) -> 
     match tokio::time::timeout(REQUEST, attempt(client, write, failed_before)).await {
         Ok(Ok(attempt)) => attempt,
         Ok(Err(error)) => {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(service = %write.key, error, "cannot write the status, will be tried again");
+            tracing::error!(service = %write.key, error = in_words(&error), "cannot write the status, will be tried again");
             Attempt::Failed
         }
         Err(_) => {

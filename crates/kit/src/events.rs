@@ -21,6 +21,8 @@ use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use crate::words::in_words;
+
 pub use about::About;
 use correlate::{Correlator, Note, Outcome};
 pub use uid::Uid;
@@ -203,8 +205,7 @@ impl Writer {
                 // A namespace that is being deleted takes no new objects.
                 let never = matches!(&error, kube::Error::Api(status)
                     if matches!(status.code, 403 | 404 | 422));
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, reason, "event not written");
+                tracing::warn!(error = in_words(&error), reason, "event not written");
                 if never {
                     self.lost.inc();
                 }

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use crate::shutdown::CancellationToken;
 use crate::sleep;
 use crate::watch::{Change, watch_with};
+use crate::words::in_words;
 
 /// In which of its terms this process leads, if it leads, now and at every change. A number that
 /// is another one says that somebody else may have led in between.
@@ -207,8 +208,11 @@ impl Candidate {
             Ok(Ok(lease)) => Observation::Lease(lease.map(record)),
             Ok(Err(kube::Error::Api(status))) if status.code == 409 => Observation::Conflict,
             Ok(Err(error)) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(lease = self.name, error, "cannot reach the lease");
+                tracing::warn!(
+                    lease = self.name,
+                    error = in_words(&error),
+                    "cannot reach the lease"
+                );
                 Observation::Failed
             }
             Err(_) => {

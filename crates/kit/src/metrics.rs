@@ -24,6 +24,7 @@ use crate::process::Process;
 use crate::review::{Reviewer, Verdict};
 use crate::shutdown::CancellationToken;
 use crate::tls::{self, Certificate, TlsListener, TlsOptions};
+use crate::words::in_words;
 
 /// The registry that a program's metrics live in. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -159,9 +160,8 @@ async fn answer(
         )
             .into_response(),
         Err(error) => {
-            let error = &error as &dyn std::error::Error;
             tracing::warn!(
-                error,
+                error = in_words(&error),
                 "cannot check who asks for /metrics; needs the right to create tokenreviews and subjectaccessreviews"
             );
             (

@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 
 use self::tracker::Tracker;
+use crate::words::in_words;
 
 pub use metallb_config::ObjectKey;
 
@@ -126,7 +127,7 @@ where
                 }
                 Some(Err(error)) => {
                     let kind = kind_of::<K>();
-                    tracing::warn!(%kind, error = &error as &dyn std::error::Error, "watch failed, will be tried again");
+                    tracing::warn!(%kind, error = in_words(&error), "watch failed, will be tried again");
                 }
                 None => unreachable!("a watcher never ends"),
             }

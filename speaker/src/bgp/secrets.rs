@@ -1,5 +1,6 @@
 //! The Secrets that BGPPeers name: fetched one by one, since the speaker may read no others.
 
+use metallb_kit::words::in_words;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub(crate) fn secrets(
                     Err(error) => tracing::warn!(
                         op = "getSecret",
                         name,
-                        error = &error as &dyn std::error::Error,
+                        error = in_words(&error),
                         "cannot read the Secret that a BGPPeer names"
                     ),
                 }

@@ -9,6 +9,7 @@ use kube::runtime::watcher;
 use kube::{Client, ResourceExt as _};
 use metallb_crds::names;
 use metallb_kit::watch::{Change, watch_with};
+use metallb_kit::words::in_words;
 use metallb_kit::{own_pod, sleep};
 use serde::Serialize;
 use serde_json::json;
@@ -106,7 +107,7 @@ impl<K: Kind> Writer<K> {
                         again_at = Some(Instant::now() + pause);
                         tracing::warn!(
                             kind = %K::kind(&()),
-                            error = &*error as &(dyn std::error::Error + 'static),
+                            error = in_words(error.as_ref()),
                             "cannot write a status, will be tried again"
                         );
                     }

@@ -27,6 +27,7 @@ use crate::ready::Condition;
 use crate::shutdown::CancellationToken;
 use crate::tls::Certificate;
 use crate::watch::{Change, watch_with};
+use crate::words::in_words;
 
 /// Whose certificates these are, and where they are known.
 #[derive(Clone, Debug)]
@@ -264,7 +265,11 @@ impl Shell {
     }
 
     fn failed(&self, what: &str, error: &(dyn std::error::Error + 'static)) -> Again {
-        tracing::warn!(secret = self.settings.secret, error, "{what}");
+        tracing::warn!(
+            secret = self.settings.secret,
+            error = in_words(error),
+            "{what}"
+        );
         Again::Soon
     }
 }
