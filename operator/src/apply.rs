@@ -48,8 +48,6 @@ pub(crate) struct Refused {
     pub(crate) message: String,
     /// The same request will be refused until somebody changes something.
     pub(crate) permanent: bool,
-    /// We may not.
-    pub(crate) forbidden: bool,
 }
 
 /// What came of a deletion.
@@ -403,14 +401,12 @@ impl From<kube::Error> for Refused {
             return Self {
                 message: in_words(&error),
                 permanent: false,
-                forbidden: false,
             };
         };
         let mut refused = Self {
             message: status.message.clone(),
             // Not 403 or 404: rights and kinds that were just made take a moment to be known.
             permanent: matches!(status.code, 400 | 405 | 406 | 413 | 415 | 422),
-            forbidden: status.code == 403,
         };
         refused.permanent |= status.code == 500 && refused.is_unknown_field();
         refused

@@ -16,6 +16,7 @@ use futures::StreamExt as _;
 use jiff::Timestamp;
 use kube::Client;
 use metallb_admission::OPERATOR_CONFIGURATION;
+use metallb_kit::client::Refusals;
 use metallb_kit::leader::{Candidacy, Leadership};
 use metallb_kit::ready::Condition;
 use metallb_kit::shutdown::CancellationToken;
@@ -23,7 +24,7 @@ use metallb_kit::sleep;
 use metallb_kit::words::in_words;
 use rand::random;
 
-use crate::apply::{Applier, Deleted, Refused};
+use crate::apply::{Applier, Deleted};
 use crate::conditions::older;
 use crate::counters::Counters;
 use crate::decide::{Action, Outlook, Pace, decide, is_held, own_key, speakers_write, valid_spec};
@@ -40,6 +41,7 @@ pub(crate) struct Operator {
     pub(crate) settings: Settings,
     pub(crate) index: Index,
     pub(crate) applier: Applier,
+    pub(crate) refusals: Refusals,
     pub(crate) leadership: Leadership,
     pub(crate) candidacy: Candidacy,
     pub(crate) counters: Counters,
@@ -122,6 +124,7 @@ impl Operator {
             }
             // An error says that nobody will ever change it: without an election.
             Ok(()) = self.leadership.changed() => {}
+            () = self.refusals.refused() => self.index.rights.doubt(),
             () = sleep::until(wake_at) => {}
         }
         let missing = self.index.missing();
@@ -192,16 +195,8 @@ impl Operator {
             }
             Err(error) => {
                 tracing::warn!(metallb = %report.metallb, error = in_words(&error), "status not written");
-                self.doubt(&error);
                 Some(Instant::now() + RETRY)
             }
-        }
-    }
-
-    /// Whoever was refused something as forbidden asks what else is.
-    fn doubt(&mut self, error: &Refused) {
-        if error.forbidden {
-            self.index.rights.doubt();
         }
     }
 
@@ -374,9 +369,6 @@ impl Operator {
 
     async fn delete(&mut self, key: Key, uid: String) -> Result<(), Instant> {
         let deleted = self.applier.delete(&key, &uid).await;
-        if let Err(error) = &deleted {
-            self.doubt(error);
-        }
         match deleted.map_err(later(format!("{key} not deleted")))? {
             Deleted::Yes => tracing::info!(object = %key, "deleted"),
             Deleted::NotOurs => {
@@ -412,7 +404,6 @@ impl Operator {
             }
             Err(error) => {
                 tracing::warn!(object = %key, %error, permanent = error.permanent, "not applied");
-                self.doubt(&error);
                 let retry_at = self
                     .index
                     .failed(key, wanted, error.message, error.permanent, now);

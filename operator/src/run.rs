@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use metallb_kit::client::Refusals;
 use metallb_kit::events::Events;
 use metallb_kit::leader::{self, Campaign, Leadership, identity};
 use metallb_kit::metrics::{Endpoint, Metrics};
@@ -88,7 +89,8 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
         .build()?;
     runtime.block_on(async {
         let shutdown = shutdown::on_signal()?;
-        let client = client::connect("metallb-operator", VERSION).await?;
+        let refusals = Refusals::default();
+        let client = client::connect_and_tell(&refusals, "metallb-operator", VERSION).await?;
         let ready = Ready::new();
         let synced = ready.condition("watches in sync");
         let any = (Ipv6Addr::UNSPECIFIED, flags.port).into();
@@ -127,6 +129,7 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
                 &settings.namespace,
                 Events::start(client.clone(), "metallb-operator", None),
             ),
+            refusals,
             leadership: leadership(campaign.as_ref()),
             candidacy: campaign
                 .as_ref()

@@ -1,12 +1,14 @@
 //! The Kubernetes client.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, Response, StatusCode, header};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::ConfigExt as _;
 use kube::{Client, Config};
+use tokio::sync::Notify;
 use tower::timeout::TimeoutLayer;
 use tower::{BoxError, ServiceBuilder};
 
@@ -16,6 +18,18 @@ use tower::{BoxError, ServiceBuilder};
 /// # Errors
 /// There is no usable configuration, or its certificates cannot be read.
 pub async fn connect(name: &str, version: &str) -> Result<Client, Error> {
+    connect_and_tell(&Refusals::default(), name, version).await
+}
+
+/// The same, and tells `refusals` when something was forbidden.
+///
+/// # Errors
+/// As for [`connect`].
+pub async fn connect_and_tell(
+    refusals: &Refusals,
+    name: &str,
+    version: &str,
+) -> Result<Client, Error> {
     crate::tls::install_provider();
     let mut config = Config::infer()
         .await
@@ -23,7 +37,25 @@ pub async fn connect(name: &str, version: &str) -> Result<Client, Error> {
     let agent = format!("{name}/{version}");
     let agent = HeaderValue::from_str(&agent).map_err(|_| Error::UserAgent(agent))?;
     config.headers.push((header::USER_AGENT, agent));
-    Ok(prompt(config)?)
+    Ok(prompt(config, refusals.clone())?)
+}
+
+/// Whether the API server has forbidden something: a write, or a watch, which says so to nobody
+/// and only tries again.
+#[derive(Clone, Debug, Default)]
+pub struct Refusals(Arc<Notify>);
+
+impl Refusals {
+    /// Returns once something was forbidden since this returned last.
+    pub async fn refused(&self) {
+        self.0.notified().await;
+    }
+
+    fn look<B>(&self, answer: &Response<B>) {
+        if answer.status() == StatusCode::FORBIDDEN {
+            self.0.notify_one();
+        }
+    }
 }
 
 /// A client whose requests all end: with an answer, or within [`ANSWER`]; and which notices when
@@ -31,7 +63,7 @@ pub async fn connect(name: &str, version: &str) -> Result<Client, Error> {
 ///
 /// There are no retries in it, unlike in kube's own: who asks knows whether to ask again, and with
 /// what by then.
-fn prompt(config: Config) -> kube::Result<Client> {
+fn prompt(config: Config, refusals: Refusals) -> kube::Result<Client> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -52,6 +84,10 @@ fn prompt(config: Config) -> kube::Result<Client> {
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
+        .map_response(move |answer| {
+            refusals.look(&answer);
+            answer
+        })
         .service(http);
     Ok(Client::new(service, config.default_namespace))
 }
@@ -98,18 +134,51 @@ pub enum Error {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
     use k8s_openapi::api::core::v1::Service;
     use kube::Api;
     use kube::api::WatchParams;
+    use tokio::io::AsyncWriteExt as _;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_watch_that_is_forbidden_is_told() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let config = Config::new(format!("http://{address}").parse().unwrap());
+        let refusals = Refusals::default();
+        let client = prompt(config, refusals.clone()).unwrap();
+        let answer = |code| {
+            let status = kube::core::Status::failure("no", "no").with_code(code);
+            let status = serde_json::to_string(&status).unwrap();
+            format!(
+                "HTTP/1.1 {code} no\r\ncontent-length: {}\r\n\r\n{status}",
+                status.len()
+            )
+        };
+        let mut is_told = Vec::new();
+        for code in [404, 403] {
+            let services: Api<Service> = Api::all(client.clone());
+            let watch = tokio::spawn(async move {
+                services.watch(&WatchParams::default(), "1").await.map(drop)
+            });
+            let (mut connection, _) = listener.accept().await.unwrap();
+            connection.write_all(answer(code).as_bytes()).await.unwrap();
+            drop(connection);
+            watch.await.unwrap().unwrap_err();
+            is_told.push(refusals.refused().now_or_never().is_some());
+        }
+        assert_eq!(is_told, [false, true]);
+        assert_eq!(refusals.refused().now_or_never(), None, "told once");
+    }
 
     #[tokio::test]
     async fn a_server_that_never_answers_holds_up_no_watch() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let config = Config::new(format!("http://{address}").parse().unwrap());
-        let client = prompt(config).unwrap();
+        let client = prompt(config, Refusals::default()).unwrap();
         let watch = tokio::spawn(async move {
             let services: Api<Service> = Api::all(client);
             services.watch(&WatchParams::default(), "1").await.map(drop)
