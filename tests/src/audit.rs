@@ -25,7 +25,7 @@ pub struct Audited {
     /// How it ended.
     #[serde(default)]
     pub response_status: ResponseStatus,
-    /// What was sent; only of the statuses of Services.
+    /// What was sent; only of the statuses of Services and BGP sessions.
     #[serde(default)]
     pub request_object: Value,
 }
@@ -111,7 +111,7 @@ pub(crate) fn flags(cluster: &Cluster) -> Result<Vec<String>> {
 
 const LOG: &str = "audit.log";
 
-/// Every change, and of Services' statuses also what was sent. The heartbeats of nodes and leaders
+/// Every change, and of the statuses of Services and BGP sessions also what was sent. The heartbeats of nodes and leaders
 /// would be most of it and say nothing of who did what.
 const POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
@@ -126,7 +126,9 @@ rules:
     userGroups: [system:nodes]
   - level: Request
     verbs: [update, patch]
-    resources: [{group: '', resources: [services/status]}]
+    resources:
+      - {group: '', resources: [services/status]}
+      - {group: metallb.io, resources: [bgpsessionstates/status]}
   - level: Metadata
     verbs: [create, update, patch, delete, deletecollection]
 ";

@@ -91,7 +91,7 @@ pub(crate) fn start_controllers(cluster: &Cluster) -> Result<()> {
             "--service-cluster-ip-range={}",
             plan::services(cluster.options().family)
         ),
-        "--node-monitor-grace-period=40s".to_owned(),
+        format!("--node-monitor-grace-period={}s", GRACE.as_secs()),
     ]);
     cluster.kube(Place::ControlPlane, "kube-controller-manager", &manager)?;
     cluster.kube(
@@ -100,6 +100,11 @@ pub(crate) fn start_controllers(cluster: &Cluster) -> Result<()> {
         &common("kube-scheduler"),
     )
 }
+
+/// How long the controller manager takes nodes that it hears nothing of for well. Elsewhere it ends
+/// when it loses the API server, with its Lease, and begins to count when it is started again. This
+/// one is alone, so it goes on, and would take all nodes for lost when the API server was.
+const GRACE: Duration = Duration::from_mins(3);
 
 fn etcd(cluster: &Cluster) -> Vec<String> {
     let data = cluster.files.of_place(Place::ControlPlane).join("etcd");

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use metallb_tests::Audited;
 use metallb_tests::routers::{NODES_ASN, Nodes, router_asn};
 use metallb_tests::upstream::{frr, operator};
 use metallb_tests::{eventually, product};
@@ -86,14 +87,15 @@ fn takes_over(world: &World, ip: IpAddr, restart: bool) -> Result<Duration> {
     let gap = came.gap(what);
     came.print_losses(what);
     seen.judge(what)?;
-    one_by_one(world, recorded)?;
+    let changes = &world.cluster.audit()?[recorded..];
+    one_by_one(changes)?;
+    was_told(changes)?;
     Ok(gap)
 }
 
-/// Each node had a change of its own, of those that were recorded since.
-fn one_by_one(world: &World, since: usize) -> Result<()> {
-    let audit = world.cluster.audit()?;
-    let made = audit[since..].iter().filter(|it| {
+/// Each node had a change of its own.
+fn one_by_one(changes: &[Audited]) -> Result<()> {
+    let made = changes.iter().filter(|it| {
         let object = &it.object_ref;
         it.verb == "patch" && object.resource == "daemonsets" && object.name == "frr-k8s"
     });
@@ -102,12 +104,26 @@ fn one_by_one(world: &World, since: usize) -> Result<()> {
     Ok(())
 }
 
+/// Each node said who holds its sessions, for however short a time.
+fn was_told(changes: &[Audited]) -> Result<()> {
+    let statuses = changes
+        .iter()
+        .filter_map(|it| it.request_object.pointer("/0/value"));
+    let held: BTreeSet<_> = statuses
+        .filter(|it| it["heldBy"].is_string())
+        .map(|it| it["node"].to_string())
+        .collect();
+    ensure!(
+        held.len() == 3,
+        "who holds the sessions was said by {held:?}"
+    );
+    Ok(())
+}
+
 /// What was seen meanwhile: of each router, when it knew the address by how many nodes.
 #[derive(Default)]
 struct Seen {
     least: Option<usize>,
-    /// The nodes that said who holds their sessions.
-    held: BTreeSet<String>,
 }
 
 impl Seen {
@@ -122,14 +138,6 @@ impl Seen {
             }
             self.least = Some(self.least.map_or(known, |it| it.min(known)));
         }
-        for state in states(world)? {
-            if let (Some(node), Some(_)) = (
-                state["status"]["node"].as_str(),
-                state["status"]["heldBy"].as_str(),
-            ) {
-                self.held.insert(node.to_owned());
-            }
-        }
         Ok(())
     }
 
@@ -139,11 +147,6 @@ impl Seen {
         ensure!(
             least >= 2,
             "more than one node was without session: {least} were left"
-        );
-        ensure!(
-            self.held.len() == 3,
-            "who holds the sessions was said by {:?}",
-            self.held
         );
         Ok(())
     }
