@@ -96,7 +96,7 @@ impl Watcher {
             echo_receive: None,
             echo_transmit: None,
         };
-        let socket = DistanceSocket::listen(PORT, false)?;
+        let socket = DistanceSocket::listen(PORT, false, 0)?;
         let out = sender(Ipv4Addr::UNSPECIFIED.into(), None, SOURCE_PORTS, 7)?;
         let (mut bfd, mut alarm) = (Bfd::new(Instant::now(), 1), Alarm::new()?);
         bfd.handle_input(Instant::now(), Input::Sessions([(path, settings)].into()));

@@ -6,6 +6,7 @@ use socket2::{Domain, MaybeUninitSlice, MsgHdrMut, Protocol, SockAddr, SockRef, 
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use crate::filter;
 use crate::option::set_option;
 
 /// A UDP socket that tells how far a datagram came, and on which interface.
@@ -28,12 +29,17 @@ pub struct Arrived {
 }
 
 impl DistanceSocket {
-    /// Listens on all addresses of a family.
+    /// Listens on all addresses of a family, for what has at least so much left of its hop limit.
+    /// The kernel drops the rest before it takes any room: however many send such, what counts is
+    /// not lost for it.
     ///
     /// # Errors
     /// What the kernel says, for example that somebody listens already.
-    pub fn listen(port: u16, v6: bool) -> io::Result<Self> {
+    pub fn listen(port: u16, v6: bool, least: u8) -> io::Result<Self> {
         let socket = open(v6)?;
+        if least > 0 {
+            socket.attach_filter(&filter::hop_limit(v6, least))?;
+        }
         let any: IpAddr = if v6 {
             socket.set_only_v6(true)?;
             set_option(&socket, libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT, 1)?;
@@ -199,7 +205,7 @@ mod tests {
     async fn a_datagram_tells_how_far_it_came_and_where() {
         for ip in ["127.0.0.1", "::1"] {
             let ip: IpAddr = ip.parse().unwrap();
-            let there = DistanceSocket::listen(0, ip.is_ipv6()).unwrap();
+            let there = DistanceSocket::listen(0, ip.is_ipv6(), 0).unwrap();
             let port = there.socket.local_addr().unwrap().port();
             let here = sender(ip, None, 49152..=65535, 7).unwrap();
             let mut buf = [0; 16];
@@ -212,6 +218,25 @@ mod tests {
             assert_eq!(&buf[..arrived.len], b"hello");
             assert_eq!(arrived.from, here.local_addr().unwrap());
             assert_eq!((arrived.hop_limit, arrived.interface), (255, 1));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_came_too_far_takes_no_room() {
+        for ip in ["127.0.0.1", "::1"] {
+            let ip: IpAddr = ip.parse().unwrap();
+            let there = DistanceSocket::listen(0, ip.is_ipv6(), 255).unwrap();
+            let to = SocketAddr::new(ip, there.socket.local_addr().unwrap().port());
+            // It has a hop limit of 64.
+            let far = std::net::UdpSocket::bind((ip, 0)).unwrap();
+            for _ in 0..100_000 {
+                far.send_to(b"far", to).unwrap();
+            }
+            let near = sender(ip, None, 49152..=65535, 7).unwrap();
+            near.send_to(b"near", to).unwrap();
+            let mut buf = [0; 16];
+            let arrived = there.recv(&mut buf).await.unwrap();
+            assert_eq!(&buf[..arrived.len], b"near");
         }
     }
 

@@ -1,8 +1,8 @@
 //! Classic BPF programs that let the kernel drop what we would drop.
 
 use libc::{
-    BPF_ABS, BPF_B, BPF_H, BPF_JEQ, BPF_JGT, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W,
-    SKF_AD_IFINDEX, SKF_AD_OFF, SKF_AD_PKTTYPE,
+    BPF_ABS, BPF_B, BPF_H, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W,
+    SKF_AD_IFINDEX, SKF_AD_OFF, SKF_AD_PKTTYPE, SKF_NET_OFF,
 };
 use socket2::SockFilter;
 
@@ -47,6 +47,20 @@ pub(crate) fn looped(ifindex: u32, looped: Looped) -> Vec<SockFilter> {
             (BPF_W, 28, &[looped.mark]),
         ],
     )
+}
+
+/// What comes to a UDP socket with this hop limit, or more of it.
+///
+/// For a socket of IP the network header is behind an offset of its own; a load from before it
+/// would end the program, and drop everything.
+pub(crate) fn hop_limit(v6: bool, least: u8) -> Vec<SockFilter> {
+    let at = if v6 { 7 } else { 8 };
+    vec![
+        statement(BPF_LD | BPF_B | BPF_ABS, (SKF_NET_OFF + at).cast_unsigned()),
+        jump(BPF_JGE, least.into(), 0, 1),
+        statement(BPF_RET | BPF_K, u32::MAX),
+        statement(BPF_RET | BPF_K, 0),
+    ]
 }
 
 /// The size of a field, where it is, and what may stand in it.

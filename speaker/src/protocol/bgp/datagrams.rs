@@ -43,7 +43,10 @@ impl Datagrams {
                 continue;
             }
             let port = port(multihop);
-            match DistanceSocket::listen(port, v6) {
+            // RFC 5881 section 5: what was forwarded is not from a neighbour. Of multihop sessions
+            // each has a bound of its own.
+            let least = if multihop { 0 } else { 255 };
+            match DistanceSocket::listen(port, v6, least) {
                 Ok(socket) => self.listening.push(Listening {
                     socket,
                     multihop,
