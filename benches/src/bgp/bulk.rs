@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use metallb_benches::speakers::crowd::Crowd;
 use metallb_benches::speakers::rig::SYSTEM;
 use metallb_benches::speakers::{Kind, Rig, Speakers};
@@ -15,7 +15,7 @@ use metallb_netio::NetworkNamespace;
 use metallb_tests::{Place, eventually};
 use serde_json::json;
 
-use crate::router::Router;
+use crate::router::{PAUSE, Router};
 use crate::{Args, FIRST};
 
 pub(crate) fn measure(args: &Args, rig: &Rig, router: &Router, table: &mut Table) -> Result<()> {
@@ -98,8 +98,13 @@ fn sent_at_once(rig: &Rig, bytes: &[u8]) -> Result<f64> {
             sender.read_exact(&mut vec![0; ready.len()])?;
             Ok(sender.write_all(bytes)?)
         });
-        // Once it is at work, as a speaker is that has sent its OPEN.
+        // The sender is at work, as a speaker is that has sent its OPEN; and waits as long for the
+        // word as that does for the router's, which looks at what has come when no more comes.
         receiver.read_exact(&mut vec![0; ready.len()])?;
+        receiver.set_read_timeout(Some(PAUSE))?;
+        let more = receiver.read(&mut [0]);
+        ensure!(more.is_err(), "the sender did not wait");
+        receiver.set_read_timeout(None)?;
         let since = Instant::now();
         receiver.write_all(&ready)?;
         receiver.read_exact(&mut left)?;

@@ -288,6 +288,6 @@ const ROOM: usize = 1 << 20;
 const LOOK: Duration = Duration::from_millis(100);
 /// How long nothing comes before what has come is looked at. A message that comes alone is dated
 /// when it comes all the same.
-const PAUSE: Duration = Duration::from_millis(1);
+pub(crate) const PAUSE: Duration = Duration::from_millis(1);
 /// A third of the hold time (RFC 4271 section 10).
 const KEEPALIVE: Duration = Duration::from_secs(30);
