@@ -33,6 +33,7 @@ pub mod v1beta1;
 pub mod v1beta2;
 
 use kube::CustomResourceExt;
+use kube::core::ApiResource;
 use serde_json::Value;
 
 /// All eleven CustomResourceDefinitions as JSON, in the order to apply them: what users write
@@ -72,6 +73,24 @@ pub fn without_rules() -> Vec<Value> {
     .iter()
     .map(schema::clean)
     .collect()
+}
+
+/// What the definitions of [`all`] define, in the same order, each in its newest version; at no
+/// cost, whereas a definition is made from its types anew, with all of its schema.
+pub fn resources() -> [ApiResource; 11] {
+    [
+        v1beta1::MetalLB::api_resource(),
+        v1beta1::IPAddressPool::api_resource(),
+        v1beta1::L2Advertisement::api_resource(),
+        v1beta1::BGPAdvertisement::api_resource(),
+        v1beta2::BGPPeer::api_resource(),
+        v1beta1::BFDProfile::api_resource(),
+        v1beta1::Community::api_resource(),
+        v1beta1::ServiceL2Status::api_resource(),
+        v1beta1::ServiceBGPStatus::api_resource(),
+        v1beta1::BGPSessionState::api_resource(),
+        v1beta1::ConfigurationState::api_resource(),
+    ]
 }
 
 /// The file that a definition of [`all`] is kept in, such as `metallb.io_bgppeers.yaml`.

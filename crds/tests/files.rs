@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use metallb_crds::{all, file_name};
+use metallb_crds::{all, file_name, resources};
 use serde_json::Value;
 
 /// `cargo xtask crds --check` compares the bytes; here it is what they say.
@@ -101,4 +101,22 @@ fn described(path: &str, schema: &Value) {
         described(&path, property);
         described(&path, &property["items"]);
     }
+}
+
+#[test]
+fn each_definition_is_told_without_being_made() {
+    let resources = resources();
+    let told = resources.map(|it| (it.group, it.plural, it.kind, it.version));
+    let made = all().into_iter().map(|crd| {
+        let text = |at: &str| crd.pointer(at).and_then(Value::as_str).unwrap().to_owned();
+        let versions = crd["spec"]["versions"].as_array().unwrap();
+        let newest = versions.iter().find(|it| it["storage"] == true).unwrap();
+        (
+            text("/spec/group"),
+            text("/spec/names/plural"),
+            text("/spec/names/kind"),
+            newest["name"].as_str().unwrap().to_owned(),
+        )
+    });
+    assert_eq!(told.to_vec(), made.collect::<Vec<_>>());
 }

@@ -123,6 +123,7 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
                 leader::Settings::new(identity(&pod)),
             )
         });
+        tokio::spawn(metallb_netio::stay_small());
         let operator = Operator {
             applier: Applier::new(
                 client.clone(),

@@ -15,7 +15,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use kube::Client;
@@ -163,7 +163,7 @@ async fn run(args: Args) -> Result<()> {
         reporter: Some(reporter),
         reported: None,
     };
-    tokio::spawn(stay_small());
+    tokio::spawn(metallb_netio::stay_small());
     let labels = memberlist.map(|it| it.labels);
     brain
         .run(
@@ -178,15 +178,6 @@ async fn run(args: Args) -> Result<()> {
     }
     tracing::info!(op = "shutdown", "done");
     Ok(())
-}
-
-/// What was needed for a while is given back: the first list of a cluster, a thousand statuses.
-async fn stay_small() {
-    let mut times = tokio::time::interval(GIVE_BACK);
-    loop {
-        times.tick().await;
-        metallb_netio::give_back_memory();
-    }
 }
 
 /// Says what was given and does nothing.
@@ -363,8 +354,6 @@ async fn serve_metrics(
     Ok((of_sessions, of_api))
 }
 
-/// How often what is free is given back.
-const GIVE_BACK: Duration = Duration::from_secs(10);
 const MEMBERLIST_FILE: &str = "/etc/metallb/memberlist/config.json";
 const EXCLUDE_FILE: &str = "/etc/metallb/excludel2.yaml";
 const MEMBERLIST_OFF: &str = "not enabling heartbeats (set METALLB_ML_LABELS and \

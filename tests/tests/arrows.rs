@@ -61,6 +61,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "metallb-config",
             "metallb-crds",
             "metallb-kit",
+            "metallb-netio",
         ],
     ),
     // What checks and measures them.

@@ -80,11 +80,14 @@ pub(crate) fn compile(profile: &str, packages: &[String]) -> Result<PathBuf> {
         .context("neither CARGO_HOME nor HOME is set")?;
     // Without --target, crt-static would reach proc-macros and break them (they are loaded
     // dynamically). A static program finds no getrandom symbol at run time, so rand is told to
-    // make the system call. A fixed address saves the relocated pages of a static-pie.
+    // make the system call. A fixed address saves the relocated pages of a static-pie, and
+    // functions that are the same to the last byte are there once: what is generic is copied for
+    // each of some forty kinds of objects, and all of it that is near what runs is in memory.
     let flags = [
         "-Ctarget-feature=+crt-static".to_owned(),
         "-Crelocation-model=static".to_owned(),
         "--cfg=getrandom_backend=\"linux_getrandom\"".to_owned(),
+        "-Clink-arg=-Wl,--icf=all".to_owned(),
         format!("--remap-path-prefix={cargo_home}=/cargo"),
         format!("--remap-path-prefix={}=/metallb", root.display()),
     ];

@@ -31,7 +31,7 @@ pub use established::Established;
 pub use groups::MulticastGroups;
 pub use link::{Interface, LinkError, LinkWatch};
 pub use looped::{Looped, LoopedSocket};
-pub use memory::give_back_memory;
+pub use memory::stay_small;
 pub use namespace::NetworkNamespace;
 pub use neighbour::NeighbourWatch;
 pub use packet::{FRAME_MAX, PacketSocket, plain_packet_socket};
