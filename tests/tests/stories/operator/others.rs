@@ -49,6 +49,19 @@ pub(crate) fn fields_of_others(world: &Installed) -> Result<()> {
         })
     })?;
     product::rolled_out(&world.kubectl, NAMESPACE, "daemonset/speaker")?;
+    // One may have been told to go while the image was another. It counts until it is gone.
+    eventually("all speakers are ready and stay", SOON * 2, || {
+        let speakers = ["-n", NAMESPACE, "get", "pods", "-l", "component=speaker"];
+        let speakers = world.kubectl.json(&speakers)?["items"].clone();
+        let speakers = speakers.as_array().into_iter().flatten();
+        let stay = speakers.filter(|it| {
+            let is_ready = it["status"]["containerStatuses"][0]["ready"] == true;
+            is_ready && it["metadata"]["deletionTimestamp"].is_null()
+        });
+        let stay = stay.count();
+        let all = world.cluster.nodes().len();
+        Ok(if stay == all { Ok(()) } else { Err(stay) })
+    })?;
     eventually("all is as asked", SOON * 4, || world.is_said("Ready", ""))?;
     repair::quiet(world, repair::QUIET, SOON / 3)?;
     let kept = &speaker()?["metadata"]["annotations"]["example.com/owner"];
