@@ -36,6 +36,25 @@ use kube::CustomResourceExt;
 use kube::core::ApiResource;
 use serde_json::Value;
 
+/// What each kind says of itself in its newest version, in the order of [`all`].
+macro_rules! of_each_kind {
+    ($said:ident) => {
+        [
+            v1beta1::MetalLB::$said(),
+            v1beta1::IPAddressPool::$said(),
+            v1beta1::L2Advertisement::$said(),
+            v1beta1::BGPAdvertisement::$said(),
+            v1beta2::BGPPeer::$said(),
+            v1beta1::BFDProfile::$said(),
+            v1beta1::Community::$said(),
+            v1beta1::ServiceL2Status::$said(),
+            v1beta1::ServiceBGPStatus::$said(),
+            v1beta1::BGPSessionState::$said(),
+            v1beta1::ConfigurationState::$said(),
+        ]
+    };
+}
+
 /// All eleven CustomResourceDefinitions as JSON, in the order to apply them: what users write
 /// first, what the programs write last.
 ///
@@ -53,44 +72,20 @@ pub fn all() -> Vec<Value> {
 /// The same without [`rules`], for where webhooks always are and the definitions of MetalLB's own
 /// releases are replaced under OLM v1, which takes no new rule on an existing field for safe.
 pub fn without_rules() -> Vec<Value> {
-    let mut peer = v1beta2::BGPPeer::crd();
-    peer.spec
-        .versions
-        .splice(0..0, v1beta1::BGPPeer::crd().spec.versions);
-    [
-        v1beta1::MetalLB::crd(),
-        v1beta1::IPAddressPool::crd(),
-        v1beta1::L2Advertisement::crd(),
-        v1beta1::BGPAdvertisement::crd(),
-        peer,
-        v1beta1::BFDProfile::crd(),
-        v1beta1::Community::crd(),
-        v1beta1::ServiceL2Status::crd(),
-        v1beta1::ServiceBGPStatus::crd(),
-        v1beta1::BGPSessionState::crd(),
-        v1beta1::ConfigurationState::crd(),
-    ]
-    .iter()
-    .map(schema::clean)
-    .collect()
+    let mut all = of_each_kind!(crd);
+    let older = v1beta1::BGPPeer::crd();
+    let peer = all
+        .iter_mut()
+        .find(|it| it.metadata.name == older.metadata.name);
+    let peer = peer.expect("it is one of them");
+    peer.spec.versions.splice(0..0, older.spec.versions);
+    all.iter().map(schema::clean).collect()
 }
 
 /// What the definitions of [`all`] define, in the same order, each in its newest version; at no
 /// cost, whereas a definition is made from its types anew, with all of its schema.
 pub fn resources() -> [ApiResource; 11] {
-    [
-        v1beta1::MetalLB::api_resource(),
-        v1beta1::IPAddressPool::api_resource(),
-        v1beta1::L2Advertisement::api_resource(),
-        v1beta1::BGPAdvertisement::api_resource(),
-        v1beta2::BGPPeer::api_resource(),
-        v1beta1::BFDProfile::api_resource(),
-        v1beta1::Community::api_resource(),
-        v1beta1::ServiceL2Status::api_resource(),
-        v1beta1::ServiceBGPStatus::api_resource(),
-        v1beta1::BGPSessionState::api_resource(),
-        v1beta1::ConfigurationState::api_resource(),
-    ]
+    of_each_kind!(api_resource)
 }
 
 /// The file that a definition of [`all`] is kept in, such as `metallb.io_bgppeers.yaml`.

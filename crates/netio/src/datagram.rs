@@ -37,9 +37,7 @@ impl DistanceSocket {
     /// What the kernel says, for example that somebody listens already.
     pub fn listen(port: u16, v6: bool, least: u8) -> io::Result<Self> {
         let socket = open(v6)?;
-        if least > 0 {
-            socket.attach_filter(&filter::hop_limit(v6, least))?;
-        }
+        socket.attach_filter(&filter::hop_limit(v6, least))?;
         let any: IpAddr = if v6 {
             socket.set_only_v6(true)?;
             set_option(&socket, libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT, 1)?;

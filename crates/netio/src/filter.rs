@@ -49,10 +49,8 @@ pub(crate) fn looped(ifindex: u32, looped: Looped) -> Vec<SockFilter> {
     )
 }
 
-/// What comes to a UDP socket with this hop limit, or more of it.
-///
-/// For a socket of IP the network header is behind an offset of its own; a load from before it
-/// would end the program, and drop everything.
+/// What comes to a UDP socket with at least this hop limit. Loads of such a socket count from the
+/// UDP header; what stands before it has an offset of its own.
 pub(crate) fn hop_limit(v6: bool, least: u8) -> Vec<SockFilter> {
     let at = if v6 { 7 } else { 8 };
     vec![
