@@ -4,6 +4,7 @@
 //! and one line of counts.
 
 mod counts;
+mod failures;
 mod interop;
 mod stage;
 

@@ -247,6 +247,8 @@ fn web() -> [Value; 2] {
     let container = json!({
         "name": "web", "image": WEB, "imagePullPolicy": "IfNotPresent",
         "args": ["netexec", "--http-port=8080", "--udp-port=8081"],
+        // Without, it is the last that a busy machine lets run.
+        "resources": { "requests": { "cpu": "100m" } },
     });
     [
         json!({

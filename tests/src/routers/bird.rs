@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::rib::{Attributes, Neighbor, Path, Rib};
+use super::rib::{Attributes, Epoch, Neighbor, Path, Rib};
 use super::{NODES_V4, NODES_V6, Nodes, Seat};
 use crate::Router;
 
@@ -109,6 +110,15 @@ fn is_prefix(word: &str) -> bool {
         .is_some_and(|(ip, _)| ip.parse::<IpAddr>().is_ok())
 }
 
+/// Of `14:16:10.860`.
+fn time_of_day(text: &str) -> Option<Duration> {
+    let mut parts = text.splitn(3, ':');
+    let hours: u64 = parts.next()?.parse().ok()?;
+    let minutes: u64 = parts.next()?.parse().ok()?;
+    let seconds: f64 = parts.next()?.parse().ok()?;
+    Some(Duration::from_mins(60 * hours + minutes) + Duration::try_from_secs_f64(seconds).ok()?)
+}
+
 /// One paragraph for each session.
 fn read_neighbors(text: &str) -> BTreeMap<IpAddr, Neighbor> {
     let session = |text: &str| {
@@ -123,7 +133,7 @@ fn read_neighbors(text: &str) -> BTreeMap<IpAddr, Neighbor> {
             asn: value("Neighbor AS")?.trim().parse().ok()?,
             identifier: value("Neighbor ID")?.trim().to_owned(),
             hold_time: hold_time.parse().ok()?,
-            epoch: since.to_owned(),
+            epoch: Epoch::Since(time_of_day(since)?),
         };
         Some((value("Neighbor address")?.trim().parse().ok()?, neighbor))
     };
@@ -287,7 +297,7 @@ nodes4_2   BGP        ---        start  14:16:10.860  Passive
             asn: 64500,
             identifier: "192.0.2.11".to_owned(),
             hold_time: 180,
-            epoch: "14:16:10.860".to_owned(),
+            epoch: Epoch::Since(Duration::from_millis(51_370_860)),
         };
         let n1 = "192.0.2.11".parse().unwrap();
         assert_eq!(read_neighbors(text), [(n1, expected)].into());

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::rib::{Attributes, GRACEFUL_SHUTDOWN, Neighbor, Path, Rib};
+use super::rib::{Attributes, Epoch, GRACEFUL_SHUTDOWN, Neighbor, Path, Rib};
 use super::{NODES_V4, NODES_V6, Nodes, Seat, TIMEOUT, release};
 use crate::eventually;
 
@@ -160,11 +160,13 @@ fn read_neighbors(text: &str) -> Result<BTreeMap<IpAddr, Neighbor>> {
         let asn = it["remoteAs"].as_u64().context("no remoteAs")?;
         let id = it["remoteRouterId"].as_str().context("no remoteRouterId")?;
         let hold_time = it["bgpTimerHoldTimeMsecs"].as_u64().context("no timer")?;
+        let times = it["connectionsEstablished"].as_u64();
+        let times = times.context("no connectionsEstablished")?;
         let neighbor = Neighbor {
             asn: asn.try_into()?,
             identifier: id.to_owned(),
             hold_time: hold_time / 1000,
-            epoch: it["connectionsEstablished"].to_string(),
+            epoch: Epoch::Count(times),
         };
         Ok((address, neighbor))
     };

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::rib::{Attributes, Neighbor, Path, Rib};
+use super::rib::{Attributes, Epoch, Neighbor, Path, Rib};
 use super::{NODES_V4, NODES_V6, Nodes, Seat, bird};
 
 pub(super) const SUMMARY: &str = "neighbor";
@@ -101,11 +102,12 @@ fn read_neighbors(text: &str) -> Result<BTreeMap<IpAddr, Neighbor>> {
         let (state, timers) = (&it["state"], &it["timers"]["state"]);
         let asn = state["peer_asn"].as_u64().context("no peer_asn")?;
         let id = state["router_id"].as_str().context("no router_id")?;
+        let up = timers["uptime"]["seconds"].as_u64().context("no uptime")?;
         let neighbor = Neighbor {
             asn: asn.try_into()?,
             identifier: id.to_owned(),
             hold_time: timers["negotiated_hold_time"].as_u64().unwrap_or_default(),
-            epoch: timers["uptime"].to_string(),
+            epoch: Epoch::Since(Duration::from_secs(up)),
         };
         Ok((address, neighbor))
     };

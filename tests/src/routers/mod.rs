@@ -22,7 +22,7 @@ use anyhow::{Context as _, Result};
 use rustix::process::Signal;
 
 pub use self::release::{ROOT, of_release};
-pub use self::rib::{Attributes, Neighbor, Path, Rib};
+pub use self::rib::{Attributes, Epoch, Neighbor, Path, Rib};
 use crate::{Address, Cluster, Place, Router, eventually};
 
 /// The AS that routers expect all nodes to be in.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// All routes that a router was told by BGP.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -37,8 +38,30 @@ pub struct Neighbor {
     pub identifier: String,
     /// What both agreed on, in seconds.
     pub hold_time: u64,
-    /// Something that is another when the session has come up again.
-    pub epoch: String,
+    /// Another one when the session has come up again.
+    pub epoch: Epoch,
+}
+
+/// Which of all sessions that a router has had with a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Epoch {
+    /// The router counts them.
+    Count(u64),
+    /// When it came up, on a clock of the router's choice. BIRD reckons that each time from how
+    /// long it has been up, and is a millisecond off now and then.
+    Since(Duration),
+}
+
+impl Epoch {
+    /// Whether it is the same session. None comes up twice within half a second.
+    pub fn is_same(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Since(one), Self::Since(other)) => {
+                one.abs_diff(other) < Duration::from_millis(500)
+            }
+            _ => self == other,
+        }
+    }
 }
 
 impl Rib {
@@ -107,3 +130,17 @@ impl Attributes {
 
 /// The well-known community of RFC 8326, which FRR calls by its name.
 pub(super) const GRACEFUL_SHUTDOWN: &str = "65535:0";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_the_same_though_its_router_reckons_a_millisecond_less() {
+        let since = |millis| Epoch::Since(Duration::from_millis(millis));
+        assert!(since(28_305).is_same(since(28_304)));
+        assert!(!since(28_305).is_same(since(30_305)));
+        assert!(Epoch::Count(1).is_same(Epoch::Count(1)));
+        assert!(!Epoch::Count(1).is_same(Epoch::Count(2)));
+    }
+}

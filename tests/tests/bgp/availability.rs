@@ -20,7 +20,7 @@ pub(crate) fn a_thousand_changes(world: &World) -> Result<()> {
     world.apply("IPAddressPool", "crowd", pool)?;
     world.advertise(json!({ "ipAddressPools": ["routed", "crowd"] }))?;
     let ip = service(world)?;
-    let before = world.epochs()?;
+    let before = world.sessions()?;
     let traffic = Traffic::start(&world.cluster, ip)?;
     let started = Instant::now();
     let steps = CHANGES / 2 / CROWD;
@@ -51,11 +51,7 @@ pub(crate) fn a_thousand_changes(world: &World) -> Result<()> {
     traffic
         .end()?
         .nothing_lost("while Services came and went", Paths::Stay)?;
-    let after = world.epochs()?;
-    ensure!(
-        before == after,
-        "sessions came up again: {before:?}, {after:?}"
-    );
+    world.same_sessions(&before)?;
     world.advertise(json!({ "ipAddressPools": ["routed"] }))?;
     world.remove("ipaddresspool", "crowd")?;
     forget_service(world)

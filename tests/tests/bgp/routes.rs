@@ -52,7 +52,7 @@ pub(crate) fn page_through(world: &World, router: Place) -> Result<()> {
 /// Services are made and deleted; routers follow within moments, on the same sessions.
 pub(crate) fn come_and_go(world: &World) -> Result<()> {
     let routers = world.routers_of(&interop::CHANGES);
-    let before = world.epochs()?;
+    let before = world.sessions()?;
     let names: Vec<_> = (0..6).map(|n| format!("routed-{n}")).collect();
     for name in &names {
         world.service(name, json!({ "ipFamilyPolicy": "SingleStack" }))?;
@@ -81,17 +81,12 @@ pub(crate) fn come_and_go(world: &World) -> Result<()> {
     {
         world.known_by(*router, *ip, &[])?;
     }
-    let after = world.epochs()?;
-    ensure!(
-        before == after,
-        "sessions came up again: {before:?}, {after:?}"
-    );
-    Ok(())
+    world.same_sessions(&before)
 }
 
 /// Other communities, and aggregates in the place of addresses.
 pub(crate) fn attributes_change(world: &World) -> Result<()> {
-    let before = world.epochs()?;
+    let before = world.sessions()?;
     let routers = world.routers_of(&interop::AGGREGATES);
     for n in 1..=5 {
         let community = format!("64500:{n}000");
@@ -105,12 +100,7 @@ pub(crate) fn attributes_change(world: &World) -> Result<()> {
     world.all_know(&routers, &aggregates)?;
     world.advertise(json!({ "ipAddressPools": ["routed"] }))?;
     world.all_know(&routers, &told(""))?;
-    let after = world.epochs()?;
-    ensure!(
-        before == after,
-        "sessions came up again: {before:?}, {after:?}"
-    );
-    Ok(())
+    world.same_sessions(&before)
 }
 
 pub(crate) fn some_peers(world: &World) -> Result<()> {

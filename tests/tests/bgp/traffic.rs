@@ -20,9 +20,11 @@ pub(crate) struct Traffic {
     ended: Arc<AtomicBool>,
     questions: JoinHandle<io::Result<Vec<Vec<Question>>>>,
     connections: JoinHandle<Vec<Connection>>,
-    /// The route to the address, to be removed.
     cluster: Cluster,
+    /// The route to the address, to be removed.
     route: String,
+    /// What web pods had not taken before.
+    overrun: u64,
 }
 
 /// What came of it.
@@ -30,6 +32,8 @@ pub(crate) struct Seen {
     /// Of each flow.
     questions: Vec<Vec<Question>>,
     connections: Vec<Connection>,
+    /// The questions that got to a web pod, which had no time to take them.
+    overrun: u64,
 }
 
 /// What routers do meanwhile with the paths to the address.
@@ -81,6 +85,7 @@ impl Traffic {
             connections,
             cluster: cluster.clone(),
             route,
+            overrun: cluster.overrun()?,
         })
     }
 
@@ -95,6 +100,7 @@ impl Traffic {
                 .map_err(died)?
                 .context("the client has no socket")?,
             connections: connections.map_err(died)?,
+            overrun: self.cluster.overrun()?.saturating_sub(self.overrun),
         };
         ensure!(
             seen.questions.iter().flatten().any(|it| it.answered),
@@ -118,22 +124,22 @@ impl Seen {
         let is_reset = |it: &&io::Error| it.kind() == io::ErrorKind::ConnectionReset;
         let (resets, errors): (Vec<_>, Vec<_>) = errors.partition(is_reset);
         let slowest = self.connections.iter().map(|it| it.took).max();
-        println!(
-            "  {what}: {lost} of {all} questions lost, {} of {made} connections and {} reset, of \
-             which the slowest took {:.1?}",
+        let seen = format!(
+            "{what}: {lost} of {all} questions lost, {} of them in web pods that had no time to take \
+             them; {} of {made} connections and {} reset, of which the slowest took {:.1?}",
+            self.overrun,
             errors.len(),
             resets.len(),
             slowest.unwrap_or_default()
         );
+        println!("  {seen}");
         let most = match paths {
             Paths::Stay => 0,
             Paths::Change(times) => times,
         };
         ensure!(
             lost == 0 && errors.is_empty() && resets.len() <= most,
-            "{what}: something was lost; connections: {errors:?}, and {} reset where routers \
-             chose other paths {most} times at most",
-            resets.len()
+            "{seen}; routers chose other paths {most} times at most; {errors:?}"
         );
         Ok(())
     }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use metallb_tests::interop::Row;
-use metallb_tests::routers::{NODES_ASN, Nodes, router_asn};
+use metallb_tests::routers::{Epoch, NODES_ASN, Nodes, router_asn};
 use metallb_tests::{Cluster, Kubectl, Options, Place, Router, Terminal, eventually, product};
 use serde_json::{Value, json};
 
@@ -22,6 +22,9 @@ pub(crate) struct World {
     pub(crate) cluster: Cluster,
     pub(crate) kubectl: Kubectl,
 }
+
+/// The sessions of all routers with the addresses of nodes.
+pub(crate) type Sessions = BTreeMap<(Place, IpAddr), Epoch>;
 
 /// The three routers, by the programs that they run.
 pub(crate) const FRR: Place = Place::Router(1);
@@ -221,7 +224,7 @@ impl World {
     }
 
     /// Tells the sessions that routers have with the nodes now from all that come after them.
-    pub(crate) fn epochs(&self) -> Result<BTreeMap<(Place, IpAddr), String>> {
+    pub(crate) fn sessions(&self) -> Result<Sessions> {
         let mut epochs = BTreeMap::new();
         for router in ROUTERS {
             let sessions = self.cluster.neighbors(router)?.into_iter();
@@ -229,6 +232,17 @@ impl World {
         }
         ensure!(epochs.len() == 18, "not three nodes twice: {epochs:?}");
         Ok(epochs)
+    }
+
+    /// That no session has come up again since.
+    pub(crate) fn same_sessions(&self, before: &Sessions) -> Result<()> {
+        let mut anew = self.sessions()?;
+        anew.retain(|session, now| !before.get(session).is_some_and(|it| it.is_same(*now)));
+        ensure!(
+            anew.is_empty(),
+            "sessions came up again: {anew:?}, before: {before:?}"
+        );
+        Ok(())
     }
 
     /// Replaces the speakers, one after the other, and looks all the while.

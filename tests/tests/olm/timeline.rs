@@ -16,6 +16,9 @@ use serde_json::Value;
 
 /// Looks on until it is told to end.
 pub(crate) struct Timeline {
+    cluster: Cluster,
+    /// What web pods had not taken before.
+    overrun: u64,
     started: Instant,
     lines: Arc<Mutex<Vec<(Instant, String)>>>,
     ended: Arc<AtomicBool>,
@@ -31,6 +34,8 @@ impl Timeline {
         let asking = asking.collect::<Result<Vec<_>>>()?;
         let (kubectl, seen, end) = (cluster.admin(), lines.clone(), ended.clone());
         Ok(Self {
+            cluster: cluster.clone(),
+            overrun: cluster.overrun()?,
             started: Instant::now(),
             lines,
             ended,
@@ -67,7 +72,12 @@ impl Timeline {
         }
         if let Some(what) = what {
             println!("  {what}: {lost} of {asked} questions lost, one each {PACE:?} and family");
-            ensure!(asked > 0 && lost == 0, "{what}: {lost} questions were lost");
+            let overrun = self.cluster.overrun()?.saturating_sub(self.overrun);
+            ensure!(
+                asked > 0 && lost == 0,
+                "{what}: {lost} of {asked} questions were lost, {overrun} of them in web pods that \
+                 had no time to take them"
+            );
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::counts::Counts;
+use super::failures::Failures;
 use crate::steps::{Steps, seconds};
 
 /// The stages so far.
@@ -16,6 +17,7 @@ use crate::steps::{Steps, seconds};
 pub(super) struct Stages {
     steps: Steps,
     rows: Vec<Row>,
+    failures: Failures,
     /// Only tests whose name contains this.
     filter: Option<String>,
     /// Stories that have a long form are told in it.
@@ -45,6 +47,7 @@ impl Stages {
         Self {
             steps: Steps::start(),
             rows: Vec::new(),
+            failures: Failures::default(),
             filter: filter.map(str::to_owned),
             long: false,
         }
@@ -101,7 +104,7 @@ impl Stages {
             command.env("METALLB_LONG", "1");
         }
         let started = Instant::now();
-        let mut stories = Vec::new();
+        let (mut stories, failures) = (Vec::new(), &mut self.failures);
         let counted = self.steps.time(what, || {
             let mut child = command
                 .stdout(Stdio::piped())
@@ -112,6 +115,7 @@ impl Stages {
             {
                 let line = line?;
                 counted.read(&line);
+                failures.read(&line);
                 stories.extend(line.strip_prefix("story ").map(str::to_owned));
                 if worth_showing(&line) {
                     println!("{line}");
@@ -151,7 +155,7 @@ impl Stages {
         })
     }
 
-    /// Everything that ran, with its counts and time.
+    /// Everything that ran, with its counts and time, and why what failed did.
     pub(super) fn print(&self) {
         self.steps.print_summary();
         println!("\n passed  failed  skipped      time");
@@ -166,6 +170,9 @@ impl Stages {
                 ),
                 Row::Story(story) => println!("{:>34}    {story}", ""),
             }
+        }
+        for line in self.failures.lines() {
+            println!("{line}");
         }
     }
 }
