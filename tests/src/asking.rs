@@ -42,9 +42,11 @@ impl Cluster {
         Ok(Asking { ended, thread })
     }
 
-    /// How many questions came as far as the web pods that run now, and were dropped there since
-    /// the pod did not take them in time: nothing was lost on the way, the machine was too busy.
-    pub fn overrun(&self) -> Result<u64> {
+    /// How many questions reached the web pods that run now and were dropped by the kernel there,
+    /// because the pod did not get to reading them in time. MetalLB has done its part for those:
+    /// they are no loss on the way. That a pod waits for a second happens where two processors
+    /// carry a whole cluster, and OLM, which needs more than one of them during an upgrade.
+    pub fn overrun(&self) -> Result<usize> {
         let pods = self.find(&Target::program(WEB_PROGRAM))?;
         let counters = |pid: u32| {
             let read = |file| fs::read_to_string(format!("/proc/{pid}/net/{file}"));
@@ -120,7 +122,7 @@ fn take(socket: &UdpSocket, answers: &mut Answers) {
 }
 
 /// `RcvbufErrors` of UDP over both families, as /proc/net has them.
-fn overrun(snmp: &str, snmp6: &str) -> u64 {
+fn overrun(snmp: &str, snmp6: &str) -> usize {
     let mut udp = snmp.lines().filter_map(|line| line.strip_prefix("Udp: "));
     let names = udp.next().unwrap_or_default().split_whitespace();
     let values = udp.next().unwrap_or_default().split_whitespace();
@@ -129,7 +131,7 @@ fn overrun(snmp: &str, snmp6: &str) -> u64 {
         .lines()
         .find_map(|line| line.strip_prefix("Udp6RcvbufErrors"));
     let found = v4.map(|(_, value)| value).into_iter().chain(v6);
-    found.filter_map(|it| it.trim().parse::<u64>().ok()).sum()
+    found.filter_map(|it| it.trim().parse::<usize>().ok()).sum()
 }
 
 /// What runs in the web pods.
