@@ -89,7 +89,8 @@ impl Cluster {
     fn curl(&self, path: &str) -> Command {
         let pki = self.files.pki();
         let mut curl = Command::new("curl");
-        curl.args(["--silent", "--show-error", "--max-time", "10"])
+        // The API server gives up after a minute itself, such as where it deletes a thousand at once.
+        curl.args(["--silent", "--show-error", "--max-time", "60"])
             .arg("--cacert")
             .arg(pki.join("ca.crt"))
             .arg("--cert")

@@ -132,7 +132,8 @@ impl Cluster {
 
     /// `kubectl` of this cluster's release, as administrator.
     pub fn admin(&self) -> Kubectl {
-        Kubectl::embedded(self.state.kube.join("kube"), self.kubeconfig())
+        let kube = self.state.kube.join("kube");
+        Kubectl::embedded(kube, self.kubeconfig(), self.files.kubectl_cache())
     }
 
     /// `kubectl …`, ready to be run.

@@ -12,16 +12,17 @@ use crate::process;
 pub struct Kubectl {
     program: PathBuf,
     first: Vec<OsString>,
-    kubeconfig: Option<PathBuf>,
+    environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl Kubectl {
-    /// The `kubectl` built into the embedded cluster's program.
-    pub(crate) fn embedded(kube: PathBuf, kubeconfig: PathBuf) -> Self {
+    /// The `kubectl` built into the embedded cluster's program. What it keeps to remember of the
+    /// API server goes with the cluster, not into the user's home.
+    pub(crate) fn embedded(kube: PathBuf, kubeconfig: PathBuf, cache: PathBuf) -> Self {
         Self {
             program: kube,
             first: vec!["kubectl".into()],
-            kubeconfig: Some(kubeconfig),
+            environment: vec![("KUBECONFIG", kubeconfig), ("KUBECACHEDIR", cache)],
         }
     }
 
@@ -30,7 +31,7 @@ impl Kubectl {
         Self {
             program: "kubectl".into(),
             first: vec!["--context".into(), context.into()],
-            kubeconfig: None,
+            environment: Vec::new(),
         }
     }
 
@@ -39,10 +40,8 @@ impl Kubectl {
         let mut kubectl = Command::new(&self.program);
         kubectl
             .args(&self.first)
-            .args(arguments.iter().map(AsRef::as_ref));
-        if let Some(kubeconfig) = &self.kubeconfig {
-            kubectl.env("KUBECONFIG", kubeconfig);
-        }
+            .args(arguments.iter().map(AsRef::as_ref))
+            .envs(self.environment.iter().map(|(name, path)| (name, path)));
         kubectl
     }
 

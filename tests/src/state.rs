@@ -91,6 +91,10 @@ impl Files {
         self.root.join("kubeconfig")
     }
 
+    pub(crate) fn kubectl_cache(&self) -> PathBuf {
+        self.root.join("kubectl-cache")
+    }
+
     pub(crate) fn pki(&self) -> PathBuf {
         self.root.join("pki")
     }
