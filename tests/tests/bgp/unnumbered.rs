@@ -189,13 +189,13 @@ fn happens_to_the_router(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// What the router does not hear any more is gone.
+/// A router that is not heard any more is told nothing any more.
 fn watched(world: &World, router: Place) -> Result<()> {
     let ip = world.addresses()?[0];
     let fast = json!({ "transmitInterval": 50, "receiveInterval": 50, "detectMultiplier": 3 });
     world.apply("BFDProfile", "fast", fast)?;
     peer(world, router, &json!({ "bfdProfile": "fast" }))?;
-    let (question, up) = match router {
+    let (question, sign) = match router {
         FRR => ("show bfd peers json", "\"status\":\"up\""),
         _ => ("show bfd sessions", " Up "),
     };
@@ -203,23 +203,28 @@ fn watched(world: &World, router: Place) -> Result<()> {
     let are_up = || {
         eventually(&what, SOON, || {
             let text = world.cluster.ask_router(router, question)?;
-            let is_so = text.matches(up).count() == 3;
+            let is_so = text.matches(sign).count() == 3;
             Ok(is_so.then_some(()).ok_or(text))
         })
     };
     are_up()?;
     by_cables(world, router, ip, &NODES)?;
-    // The cable stays whole, so nobody but BFD can tell.
-    let rule = "table inet deaf { chain in { type filter hook input priority 0; \
-                iifname \"down3\" udp dport 3784 drop; }; }";
-    world.cluster.output(router, &["nft", rule])?;
+    // The cable stays whole, so nobody but BFD can tell. It is n3 that hears nothing: of a router that
+    // does not, the word that the session has ended may be here before BFD's.
+    let n3 = Place::Node(3);
+    let rule = format!(
+        "table inet deaf {{ chain in {{ type filter hook input priority 0; iifname \"{}\" udp dport \
+         3784 drop; }}; }}",
+        up(router),
+    );
+    world.cluster.output(n3, &["nft", &rule])?;
     let started = Instant::now();
     let gone = by_cables(world, router, ip, &[1, 2]);
     let took = started.elapsed();
     let peer_name = by_cable(router);
     world.event(&peer_name, "sessionDown", "BFD says that")?;
     let undo = ["nft", "delete table inet deaf"];
-    world.cluster.output(router, &undo)?;
+    world.cluster.output(n3, &undo)?;
     gone?;
     println!("  {router} has no routes by n3 after {took:.1?}, with what asking takes");
     ensure!(

@@ -71,6 +71,8 @@ error_codes! {
     UNEXPECTED_IN_OPEN_CONFIRM = 5, 2, "unexpected message in OpenConfirm state";
     /// RFC 6608 section 4.
     UNEXPECTED_IN_ESTABLISHED = 5, 3, "unexpected message in Established state";
+    /// RFC 4271 section 6.7; of a session that BFD ended, BIRD 2.0 says no more.
+    CEASE = 6, 0, "cease, without a reason";
     /// RFC 4486 section 3.
     MAXIMUM_PREFIXES = 6, 1, "maximum number of prefixes reached";
     /// RFC 4486 section 3, with a text by RFC 9003.
