@@ -63,6 +63,8 @@ fn what_v1beta1_cannot_say_goes_along_in_an_annotation() {
         ("disableMP", json!(true)),
         ("dualStackAddressFamily", json!(true)),
         ("aFieldOfTheFuture", json!({"a": [1]})),
+        // Found by fuzzing: read again, it was another one in its last digit.
+        ("aNumberOfTheFuture", json!(6.451_366_666_666_666_4e122_f64)),
         // Without values, which v1beta1 requires.
         (
             "nodeSelectors",
