@@ -1,7 +1,7 @@
 //! A client that never stops asking an address, and keeps which questions were answered.
 
 use std::{
-    fs, io,
+    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     path::Path,
     sync::{
@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow};
 use metallb_netio::NetworkNamespace;
 
-use crate::{Cluster, Place, faults::Target};
+use crate::{Cluster, Place};
 
 /// Questions by UDP to the web pods behind a Service, one each [`PACE`].
 #[derive(Debug)]
@@ -36,24 +36,11 @@ impl Cluster {
     pub fn ask(&self, address: IpAddr) -> Result<Asking> {
         let netns = format!("/run/netns/{}", self.netns(Place::Client));
         let client = NetworkNamespace::open(Path::new(&netns))?;
+        self.make_room()?;
         let ended = Arc::<AtomicBool>::default();
         let end = ended.clone();
         let thread = thread::spawn(move || client.run(|| ask(address, &end))?);
         Ok(Asking { ended, thread })
-    }
-
-    /// How many questions reached the web pods that run now and were dropped by the kernel there,
-    /// because the pod did not get to reading them in time. MetalLB has done its part for those:
-    /// they are no loss on the way. That a pod waits for a second happens where two processors
-    /// carry a whole cluster, and OLM, which needs more than one of them during an upgrade.
-    pub fn overrun(&self) -> Result<usize> {
-        let pods = self.find(&Target::program(WEB_PROGRAM))?;
-        let counters = |pid: u32| {
-            let read = |file| fs::read_to_string(format!("/proc/{pid}/net/{file}"));
-            // A pod may just have gone.
-            Some(overrun(&read("snmp").ok()?, &read("snmp6").ok()?))
-        };
-        Ok(pods.iter().filter_map(|it| counters(it.pid())).sum())
     }
 }
 
@@ -121,44 +108,9 @@ fn take(socket: &UdpSocket, answers: &mut Answers) {
     }
 }
 
-/// `RcvbufErrors` of UDP over both families, as /proc/net has them.
-fn overrun(snmp: &str, snmp6: &str) -> usize {
-    let mut udp = snmp.lines().filter_map(|line| line.strip_prefix("Udp: "));
-    let names = udp.next().unwrap_or_default().split_whitespace();
-    let values = udp.next().unwrap_or_default().split_whitespace();
-    let v4 = names.zip(values).find(|(name, _)| *name == "RcvbufErrors");
-    let v6 = snmp6
-        .lines()
-        .find_map(|line| line.strip_prefix("Udp6RcvbufErrors"));
-    let found = v4.map(|(_, value)| value).into_iter().chain(v6);
-    found.filter_map(|it| it.trim().parse::<usize>().ok()).sum()
-}
-
-/// What runs in the web pods.
-const WEB_PROGRAM: &str = "agnhost";
 /// Of the web pods, which answer `echo TEXT` with the text.
 pub const PORT: u16 = 8081;
-/// Between two questions. A pod that gets no processor for a second has room for those meanwhile.
+/// Between two questions.
 pub const PACE: Duration = Duration::from_millis(4);
 /// For the last answers.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_pod_did_not_take_is_counted_over_both_families() {
-        let snmp = "\
-Ip: Forwarding DefaultTTL
-Ip: 1 64
-Udp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors
-Udp: 8618 0 385 8618 385 0
-UdpLite: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors
-UdpLite: 0 0 0 0 7 0
-";
-        let snmp6 = "Udp6InErrors                    \t4\nUdp6RcvbufErrors                \t4\n";
-        assert_eq!(overrun(snmp, snmp6), 389);
-        assert_eq!(overrun("", ""), 0);
-    }
-}

@@ -34,6 +34,7 @@ pub mod product;
 mod progress;
 mod promtool;
 mod release;
+mod room;
 pub mod routers;
 mod state;
 pub mod stories;

@@ -189,7 +189,7 @@ fn happens_to_the_router(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// A router that is not heard any more is told nothing any more.
+/// A node that does not hear the router any more ends the session, and the router's routes by it go.
 fn watched(world: &World, router: Place) -> Result<()> {
     let ip = world.addresses()?[0];
     let fast = json!({ "transmitInterval": 50, "receiveInterval": 50, "detectMultiplier": 3 });

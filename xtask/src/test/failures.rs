@@ -3,8 +3,8 @@
 /// What test programs say of those of theirs that failed.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
-    /// How many more lines of the test that is being read belong here; none between two tests.
-    left: Option<usize>,
+    /// How many more lines of the test that is being read belong here.
+    left: usize,
     /// Whether what is being read is about tests that failed.
     failed: bool,
     kept: Vec<String>,
@@ -15,16 +15,16 @@ impl Failures {
     pub(super) fn read(&mut self, line: &str) {
         if line == "failures:" {
             self.failed = true;
-            self.left = None;
+            self.left = 0;
         } else if line == "successes:" || line.starts_with("test result: ") {
             self.failed = false;
         } else if self.failed && line.starts_with("---- ") {
             self.kept.push(line.to_owned());
-            self.left = Some(LINES);
+            self.left = LINES;
         } else if line.eq_ignore_ascii_case("stack backtrace:") {
-            self.left = None;
-        } else if let (true, Some(left @ 1..)) = (self.failed, &mut self.left) {
-            *left -= 1;
+            self.left = 0;
+        } else if self.failed && self.left > 0 {
+            self.left -= 1;
             self.kept.push(line.to_owned());
         }
     }
