@@ -80,8 +80,9 @@ impl Index {
                 Change::Synced => self.synced(Source::MetalLBs),
             },
             News::Operand(kind, Change::Apply(operand)) => {
-                self.operands
-                    .insert(Key::new(kind, operand.name.clone()), operand);
+                let key = Key::new(kind, operand.name.clone());
+                self.operands.insert(key.clone(), operand);
+                self.doubt_outdated(&key);
             }
             News::Operand(kind, Change::Delete(key)) => {
                 self.operands.remove(&Key::new(kind, key.name()));
@@ -214,13 +215,28 @@ impl Index {
     /// Takes in that the server has `key` as wanted, in the state `fingerprint`.
     pub(crate) fn applied(
         &mut self,
-        key: Key,
+        key: &Key,
         wanted: u64,
         fingerprint: Fingerprint,
         now: Instant,
     ) {
-        let attempts = self.attempts.entry(key).or_default();
+        let attempts = self.attempts.entry(key.clone()).or_default();
         attempts.applied(wanted, fingerprint, now);
+        self.doubt_outdated(key);
+    }
+
+    /// How far a workload was before the last write, which the watch has yet to bring, says nothing of
+    /// how far it is.
+    fn doubt_outdated(&mut self, key: &Key) {
+        let (Some(seen), Some(attempts)) = (self.operands.get_mut(key), self.attempts.get(key))
+        else {
+            return;
+        };
+        if attempts.outdates(&seen.fingerprint)
+            && let Some(workload) = &mut seen.workload
+        {
+            workload.observed = false;
+        }
     }
 
     /// Takes in that the server refused `key`. `permanent` says that the same request will be
@@ -321,7 +337,7 @@ mod tests {
         let now = Instant::now();
         let mut index = Index::default();
         assert_eq!(index.due(&key(), 7, now), Due::Now, "never applied");
-        index.applied(key(), 7, fingerprint("10"), now);
+        index.applied(&key(), 7, fingerprint("10"), now);
         see(&mut index, operand("1", "10"));
         assert_eq!(index.due(&key(), 7, now), Due::Not, "as applied");
         assert_eq!(index.due(&key(), 8, now), Due::Now, "wanted otherwise");
@@ -352,7 +368,7 @@ mod tests {
         let mut index = Index::default();
         for version in 0..REPAIRS {
             assert_eq!(index.due(&key(), 7, now), Due::Now, "repair {version}");
-            index.applied(key(), 7, fingerprint("applied"), now);
+            index.applied(&key(), 7, fingerprint("applied"), now);
             see(&mut index, operand("1", &format!("edit {version}")));
         }
         assert_eq!(index.due(&key(), 7, now), Due::At(now + REPAIR_WINDOW));
@@ -381,7 +397,7 @@ mod tests {
             index.due(&key(), 8, now),
             Due::At(now + Duration::from_secs(30))
         );
-        index.applied(key(), 8, fingerprint("10"), now);
+        index.applied(&key(), 8, fingerprint("10"), now);
         assert_eq!(index.failures(&[(key(), 8)].into()).count(), 0);
     }
 

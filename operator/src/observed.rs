@@ -79,6 +79,16 @@ impl Fingerprint {
         }
     }
 
+    /// Whether this is a form that the object had before `later`. Without generations nobody can tell.
+    pub(crate) fn precedes(&self, later: &Self) -> bool {
+        let (Version::Generation(old, _), Version::Generation(new, _)) =
+            (&self.version, &later.version)
+        else {
+            return false;
+        };
+        self.uid == later.uid && old < new
+    }
+
     #[cfg(test)]
     pub(crate) fn of_version(uid: &str, version: &str) -> Self {
         Self {

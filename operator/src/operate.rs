@@ -399,7 +399,7 @@ impl Operator {
                 } else {
                     tracing::info!(object = %key, "applied");
                 }
-                self.index.applied(key, wanted, fingerprint, now);
+                self.index.applied(&key, wanted, fingerprint, now);
                 Ok(())
             }
             Err(error) => {

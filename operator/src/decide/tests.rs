@@ -226,7 +226,7 @@ impl World {
                 }
                 let fingerprint = self.see_operand(&object.key);
                 self.index
-                    .applied(object.key, wanted, fingerprint, self.now);
+                    .applied(&object.key, wanted, fingerprint, self.now);
             }
             Action::ReadMemberlistKey => {
                 let seen = self.index.operands.get(&secret());

@@ -72,6 +72,13 @@ impl Attempts {
             .is_some_and(|it| it.fingerprint == *seen)
     }
 
+    /// Whether this is a state from before the last write.
+    pub(super) fn outdates(&self, seen: &Fingerprint) -> bool {
+        self.applied
+            .as_ref()
+            .is_some_and(|it| seen.precedes(&it.fingerprint))
+    }
+
     /// The server has it as wanted, in the state `fingerprint`.
     pub(super) fn applied(&mut self, wanted: u64, fingerprint: Fingerprint, now: Instant) {
         self.failure = None;

@@ -1,11 +1,22 @@
 //! A change reaches the controllers first, and the speakers when the new controllers do their work.
 
+use kube::api::ObjectMeta;
+
 use super::*;
 
 /// A new version of both.
 fn upgrade(world: &mut World) {
     "metallb:new".clone_into(&mut world.settings.images.controller);
     "metallb:new".clone_into(&mut world.settings.images.speaker);
+}
+
+fn see_all_ready(world: &mut World) {
+    for key in [controller(), speaker()] {
+        let mut seen = world.index.operands[&key].clone();
+        seen.workload = Some(served(2));
+        let news = News::Operand(key.kind, Change::Apply(seen));
+        world.index.handle(news);
+    }
 }
 
 #[test]
@@ -91,18 +102,40 @@ fn operands_have_a_new_version_once_all_of_it_runs() {
     world.see(metallb);
     assert_eq!(operands(&world).as_deref(), Some("0.0.1"));
 
-    for (key, ready) in [(controller(), 2), (speaker(), 2)] {
-        let mut seen = world.index.operands[&key].clone();
-        seen.workload = Some(served(ready));
-        let news = News::Operand(key.kind, Change::Apply(seen));
-        world.index.handle(news);
-    }
+    see_all_ready(&mut world);
     assert_eq!(operands(&world).as_deref(), Some(crate::VERSION));
     let turns = &world.reports()[0].turns;
     assert!(
         turns.iter().any(|turn| turn.reason == "Upgraded"),
         "{turns:?}"
     );
+}
+
+/// Whoever waits for a change to be out must not be told so by what the watch said before it.
+#[test]
+fn what_was_seen_before_a_change_does_not_say_that_it_is_out() {
+    let mut world = World::serving();
+    see_all_ready(&mut world);
+    let generation = |generation| {
+        Fingerprint::of(&ObjectMeta {
+            uid: Some("speaker".to_owned()),
+            generation: Some(generation),
+            ..ObjectMeta::default()
+        })
+    };
+    let mut operand = world.index.operands[&speaker()].clone();
+    let mut see_form = |world: &mut World, at| {
+        operand.fingerprint = generation(at);
+        let change = Change::Apply(operand.clone());
+        world.index.handle(News::Operand(Kind::DaemonSet, change));
+    };
+    let progressing = |world: &World| world.reports()[0].status.conditions[2].status.clone();
+    see_form(&mut world, 1);
+    assert_eq!(progressing(&world), "False");
+    world.index.applied(&speaker(), 1, generation(2), world.now);
+    assert_eq!(progressing(&world), "True");
+    see_form(&mut world, 2);
+    assert_eq!(progressing(&world), "False");
 }
 
 /// A hundred nodes get the new speaker one after the other: what is written is the change itself,
