@@ -42,7 +42,13 @@ func print(image string) error {
 	}
 	program := map[string]any{"ref": image, "pullPolicy": "IfNotPresent"}
 	ours := map[string]any{
-		"olm": map[string]any{"image": program},
+		"olm": map[string]any{
+			"image": program,
+			// While a version takes the place of another it puts the old one back
+			// into its own queue at once, again and again, and all nodes share
+			// the processors of one machine.
+			"resources": map[string]any{"limits": map[string]any{"cpu": "500m"}},
+		},
 		"catalog": map[string]any{
 			"image":        program,
 			"commandArgs":  "--configmapServerImage=" + image,

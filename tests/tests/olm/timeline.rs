@@ -19,7 +19,8 @@ pub(crate) struct Timeline {
     started: Instant,
     lines: Arc<Mutex<Vec<(Instant, String)>>>,
     ended: Arc<AtomicBool>,
-    watch: JoinHandle<()>,
+    /// Nothing once it has ended.
+    watch: Option<JoinHandle<()>>,
     asking: Vec<(IpAddr, Asking)>,
 }
 
@@ -34,37 +35,28 @@ impl Timeline {
             started: Instant::now(),
             lines,
             ended,
-            watch: thread::spawn(move || look(&kubectl, &seen, &end)),
+            watch: Some(thread::spawn(move || look(&kubectl, &seen, &end))),
             asking,
         })
     }
 
     pub(crate) fn note(&self, what: &str) {
-        note(&self.lines, what.to_owned());
+        note(&self.lines, Instant::now(), what.to_owned());
     }
 
     /// Prints it. With `what` happened, no question may have been lost.
-    pub(crate) fn end(self, what: Option<&str>) -> Result<()> {
-        self.ended.store(true, Ordering::Relaxed);
-        self.watch.join().map_err(|_| anyhow!("the watch died"))?;
-        let mut lines = self
-            .lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+    pub(crate) fn end(mut self, what: Option<&str>) -> Result<()> {
         let mut asked = 0;
         let mut lost = 0;
-        for (ip, asking) in self.asking {
+        for (ip, asking) in std::mem::take(&mut self.asking) {
             let answers = asking.end()?;
             asked += answers.asked();
             lost += answers.lost().len();
-            let unanswered = answers.lost().into_iter();
-            lines.extend(unanswered.map(|at| (at, format!("no answer from {ip}"))));
+            for at in answers.lost() {
+                note(&self.lines, at, format!("no answer from {ip}"));
+            }
         }
-        lines.sort();
-        for (at, line) in lines {
-            println!("  {:7.2} s  {line}", (at - self.started).as_secs_f64());
-        }
+        self.print()?;
         if let Some(what) = what {
             let seen =
                 format!("{what}: {lost} of {asked} questions lost, one each {PACE:?} and family");
@@ -72,6 +64,29 @@ impl Timeline {
             ensure!(asked > 0 && lost == 0, "{seen}");
         }
         Ok(())
+    }
+
+    fn print(&mut self) -> Result<()> {
+        self.ended.store(true, Ordering::Relaxed);
+        let Some(watch) = self.watch.take() else {
+            return Ok(());
+        };
+        watch.join().map_err(|_| anyhow!("the watch died"))?;
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.sort();
+        for (at, line) in lines.iter() {
+            println!("  {:7.2} s  {line}", (*at - self.started).as_secs_f64());
+        }
+        Ok(())
+    }
+}
+
+/// What happened is wanted most when a story ends before its time.
+impl Drop for Timeline {
+    fn drop(&mut self) {
+        if let Err(error) = self.print() {
+            println!("  {error:#}");
+        }
     }
 }
 
@@ -89,16 +104,16 @@ fn look(kubectl: &Kubectl, lines: &Mutex<Vec<(Instant, String)>>, ended: &Atomic
                 .collect();
             for (name, state) in &now {
                 if before.get(name) != Some(state) {
-                    note(lines, format!("{name}: {state}"));
+                    note(lines, Instant::now(), format!("{name}: {state}"));
                 }
             }
             for name in before.keys().filter(|name| !now.contains_key(*name)) {
-                note(lines, format!("{name}: gone"));
+                note(lines, Instant::now(), format!("{name}: gone"));
             }
             before = now;
         }
-        // The pace of looking, not a wait for something.
-        thread::sleep(Duration::from_millis(200));
+        // The pace of looking, not a wait for something. A look is not cheap: it reads whole bundles.
+        thread::sleep(Duration::from_secs(1));
     }
 }
 
@@ -147,7 +162,7 @@ fn pod(pod: &Value) -> String {
     format!("{how}, on {node}, image {digest}")
 }
 
-fn note(lines: &Mutex<Vec<(Instant, String)>>, line: String) {
+fn note(lines: &Mutex<Vec<(Instant, String)>>, at: Instant, line: String) {
     let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-    lines.push((Instant::now(), line));
+    lines.push((at, line));
 }
