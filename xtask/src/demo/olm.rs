@@ -1,6 +1,7 @@
 //! `cargo xtask demo --olm`: the Operator Lifecycle Manager installs it from a catalogue, and a new
 //! version in the catalogue takes its place while the client keeps fetching.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -82,26 +83,74 @@ fn fetching(cluster: &Cluster, address: IpAddr, work: impl FnOnce() -> Result<()
     let ended = AtomicBool::new(false);
     thread::scope(|scope| {
         let client = scope.spawn(|| {
-            let (mut fetched, mut failed, mut slowest) = (0, 0, Duration::ZERO);
+            let mut pages = Pages::default();
             while !ended.load(Ordering::Relaxed) {
-                let started = Instant::now();
-                match product::fetch(cluster, address, "/hostname") {
-                    Ok(_) => fetched += 1,
-                    Err(error) => {
-                        println!("    client$ {error:#}");
-                        failed += 1;
-                    }
-                }
-                slowest = slowest.max(started.elapsed());
+                pages.fetch(|| product::fetch(cluster, address, "/hostname"));
             }
-            (fetched, failed, slowest)
+            pages
         });
         let worked = work();
         ended.store(true, Ordering::Relaxed);
-        let (fetched, failed, slowest) = client.join().expect("a client does not panic");
+        let pages = client.join().expect("a client does not panic");
         worked?;
-        println!("    client: {fetched} pages, {failed} failures, the slowest took {slowest:.1?}");
-        ensure!(failed == 0, "{failed} pages did not come");
+        println!("    client: {pages}");
+        ensure!(pages.missed == 0, "{} pages did not come", pages.missed);
+        ensure!(
+            pages.again <= MOVES,
+            "{} connections broke in {MOVES} moves",
+            pages.again
+        );
         Ok(())
     })
 }
+
+/// How the client fared.
+#[derive(Default)]
+struct Pages {
+    fetched: u32,
+    /// Those of them whose first connection broke.
+    again: u32,
+    /// Those that did not come at the second attempt, either.
+    missed: u32,
+    slowest: Duration,
+}
+
+impl Pages {
+    /// Gets one page. A connection that is open while its address moves does not survive that
+    /// (docs/layer2.md), so who was cut off asks once more.
+    fn fetch(&mut self, fetch: impl Fn() -> Result<String>) {
+        let started = Instant::now();
+        let first = fetch();
+        if let Err(error) = &first {
+            println!("    client$ {error:#}");
+            self.again += 1;
+        }
+        match first.or_else(|_| fetch()) {
+            Ok(_) => self.fetched += 1,
+            Err(error) => {
+                println!("    client$ {error:#}");
+                self.missed += 1;
+            }
+        }
+        self.slowest = self.slowest.max(started.elapsed());
+    }
+}
+
+impl fmt::Display for Pages {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            fetched,
+            again,
+            missed,
+            slowest,
+        } = self;
+        write!(
+            to,
+            "{fetched} pages, {again} of them at the second attempt, {missed} missed, the slowest \
+             took {slowest:.1?}"
+        )
+    }
+}
+
+/// The address goes to another node while the speaker of its own is replaced, and comes back.
+const MOVES: u32 = 2;
