@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -18,24 +18,23 @@ use serde_json::Value;
 pub(crate) struct Timeline {
     started: Instant,
     lines: Arc<Mutex<Vec<(Instant, String)>>>,
-    ended: Arc<AtomicBool>,
-    /// Nothing once it has ended.
-    watch: Option<JoinHandle<()>>,
+    /// Who looks, until the other end of this is dropped. Nothing once it has ended.
+    watch: Option<(Sender<()>, JoinHandle<()>)>,
     asking: Vec<(IpAddr, Asking)>,
 }
 
 impl Timeline {
     pub(crate) fn start(cluster: &Cluster, asked: &[IpAddr]) -> Result<Self> {
         let lines = Arc::<Mutex<Vec<(Instant, String)>>>::default();
-        let ended = Arc::<AtomicBool>::default();
+        let (going_on, ended) = mpsc::channel();
         let asking = asked.iter().map(|ip| Ok((*ip, cluster.ask(*ip)?)));
         let asking = asking.collect::<Result<Vec<_>>>()?;
-        let (kubectl, seen, end) = (cluster.admin(), lines.clone(), ended.clone());
+        let (kubectl, seen) = (cluster.admin(), lines.clone());
+        let watch = thread::spawn(move || look(&kubectl, &seen, &ended));
         Ok(Self {
             started: Instant::now(),
             lines,
-            ended,
-            watch: Some(thread::spawn(move || look(&kubectl, &seen, &end))),
+            watch: Some((going_on, watch)),
             asking,
         })
     }
@@ -67,10 +66,10 @@ impl Timeline {
     }
 
     fn print(&mut self) -> Result<()> {
-        self.ended.store(true, Ordering::Relaxed);
-        let Some(watch) = self.watch.take() else {
+        let Some((going_on, watch)) = self.watch.take() else {
             return Ok(());
         };
+        drop(going_on);
         watch.join().map_err(|_| anyhow!("the watch died"))?;
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.sort();
@@ -90,10 +89,10 @@ impl Drop for Timeline {
     }
 }
 
-/// Notes what is other than before.
-fn look(kubectl: &Kubectl, lines: &Mutex<Vec<(Instant, String)>>, ended: &AtomicBool) {
+/// Notes what is other than before, until the end.
+fn look(kubectl: &Kubectl, lines: &Mutex<Vec<(Instant, String)>>, ended: &Receiver<()>) {
     let mut before = BTreeMap::new();
-    while !ended.load(Ordering::Relaxed) {
+    loop {
         let get = ["-n", NAMESPACE, "get", "csv,installplan,metallb,pods"];
         if let Ok(list) = kubectl.json(&get) {
             let now: BTreeMap<String, String> = list["items"]
@@ -112,8 +111,9 @@ fn look(kubectl: &Kubectl, lines: &Mutex<Vec<(Instant, String)>>, ended: &Atomic
             }
             before = now;
         }
-        // The pace of looking, not a wait for something. A look is not cheap: it reads whole bundles.
-        thread::sleep(Duration::from_secs(1));
+        if ended.recv_timeout(REST) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
     }
 }
 
@@ -166,3 +166,6 @@ fn note(lines: &Mutex<Vec<(Instant, String)>>, at: Instant, line: String) {
     let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
     lines.push((at, line));
 }
+
+/// Between two looks, which are not cheap: each reads whole bundles.
+const REST: Duration = Duration::from_secs(1);
